@@ -1,0 +1,33 @@
+/** Whether the files that our Markdown links to are there. @module */
+import { dirname, fromFileUrl, join, relative } from "@std/path";
+import { walk } from "./walk.ts";
+
+/** Every relative link below `root` that leads nowhere, as `file:line: link`. */
+export function checkMarkdownLinks(root: string): string[] {
+  return walk(root, (path) => path.endsWith(".md")).flatMap((file) => {
+    // Code is not prose: what looks like a link in it is none.
+    const text = Deno.readTextFileSync(file)
+      .replaceAll(/^(```|~~~)[^]*?^\1|`[^`\n]*`/gm, (code) => code.replaceAll(/[^\n]/g, ""));
+    return text.split("\n").flatMap((line, i) =>
+      [...line.matchAll(/\]\(([^)\s#]+)[^)]*\)/g)]
+        .map(([, link]) => link)
+        .filter((link) => !/^[a-z]+:/.test(link) && !exists(join(dirname(file), decodeURI(link))))
+        .map((link) => `${relative(root, file)}:${i + 1}: there is no "${link}"`)
+    );
+  });
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+if (import.meta.main) {
+  const found = checkMarkdownLinks(fromFileUrl(new URL("..", import.meta.url)));
+  for (const link of found) console.error(link);
+  if (found.length > 0) Deno.exitCode = 1;
+}

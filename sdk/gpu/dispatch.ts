@@ -1,0 +1,221 @@
+import { currentContext, didYouMean, raise, type Where } from "../errors.ts";
+import { currentTracer, DTYPES, formatSpec, Tensor } from "../tensor/mod.ts";
+import { GpuStorage } from "./gpu_storage.ts";
+import type { PipelineRequest } from "./pipeline.ts";
+import type { GpuBuffer } from "./pool.ts";
+import type { StorageBinding } from "./reflect.ts";
+import type { Shader, ShaderVariant } from "./shader.ts";
+import { packUniform, type UniformValues } from "./uniforms.ts";
+
+/** What a shader's bindings get, by the names of the WGSL variables. */
+export type DispatchBindings = Readonly<Record<string, Tensor | UniformValues | number | readonly number[]>>;
+
+/** How a shader is run. */
+export interface DispatchOptions {
+  /** Workgroup counts `[x, y, z]`; missing ones are 1. A zero means that nothing runs. */
+  readonly workgroups: number | readonly [number, number?, number?];
+  /** Values of overrides, on top of the shader's own. */
+  readonly constants?: Readonly<Record<string, number>>;
+  /** Type aliases: `{ T: "f16" }` puts `alias T = f16;` before the code. */
+  readonly types?: Readonly<Record<string, string>>;
+}
+
+/**
+ * Records one run of a shader. Nothing waits for the GPU.
+ *
+ * Tensors are bound by the names of the WGSL's storage variables, uniforms as plain objects. Everything that can
+ * be known without running is checked here, on the meta device too: names, dtypes, sizes, access, aliasing, workgroup counts.
+ * A shader's writes past the end of a tensor are its own business.
+ *
+ * @throws KW-DISPATCH-NAME, -DTYPE, -SIZE, -ALIAS, -UNIFORM, -WORKGROUPS, -DEVICE; KW-SHADER-CONSTANT; and what
+ * the shader's parser says. A driver's compile error comes at the next wait, or from `kernelize`.
+ */
+export function dispatch(shader: Shader, bindings: DispatchBindings, options: DispatchOptions): void {
+  const variant = shader.variant(options.types);
+  const constants = options.constants ? { ...shader.constants, ...options.constants } : shader.constants;
+  const workgroups = checkWorkgroups(options.workgroups, shader);
+  const { storage, uniforms } = variant.reflection;
+  const tensors = storage.map((s) => tensorFor(s, bindings, variant));
+  checkAliases(variant, tensors);
+  const packed = uniforms.map((u) => {
+    const given = bindings[u.name];
+    if (given === undefined || given instanceof Tensor) missing(u.name, "uniform", variant, bindings);
+    return packUniform(u, given, shader.name);
+  });
+  checkExtra(variant, bindings);
+
+  const request: PipelineRequest = { variant, constants };
+  const tracer = currentTracer();
+  if (tracer) {
+    collector?.(request, currentContext());
+    tracer.op(
+      `dispatch ${shader.name}`,
+      tensors.filter((_, i) => !storage[i].writes),
+      tensors.filter((_, i) => storage[i].writes),
+    );
+    return;
+  }
+  const backend = checkDevices(variant, tensors);
+  if (!backend || workgroups.includes(0)) return;
+  const { gpu } = backend;
+  checkCounts(workgroups, gpu.limits.maxComputeWorkgroupsPerDimension, shader);
+  const compiled = gpu.pipelines.get(request);
+  const buffers: GpuBuffer[] = [];
+  const sizes: number[] = [];
+  for (const t of tensors) {
+    const { buffer } = t.storage as GpuStorage;
+    buffers.push(buffer);
+    sizes.push(Math.min(buffer.size, Math.max(16, Math.ceil(t.size * DTYPES[t.dtype].bytes / 4) * 4)));
+  }
+  gpu.stream.dispatch({
+    pipeline: compiled.pipeline,
+    groups: gpu.pipelines.bindGroups(compiled, variant, buffers, sizes),
+    uniforms: compiled.layouts.map((_, g) => packed.filter((_, i) => uniforms[i].group === g)),
+    workgroups,
+    buffers,
+  });
+}
+
+/** While `fn` is traced, tells `collect` of every pipeline that it would need, and where. */
+export function collectPipelines<T>(
+  collect: (request: PipelineRequest, where: Where) => void,
+  fn: () => T,
+): T {
+  const before = collector;
+  collector = collect;
+  try {
+    return fn();
+  } finally {
+    collector = before;
+  }
+}
+
+// ---------------------------------------------------------------------------
+
+let collector: ((request: PipelineRequest, where: Where) => void) | undefined;
+
+function tensorFor(s: StorageBinding, bindings: DispatchBindings, variant: ShaderVariant): Tensor {
+  const t = bindings[s.name];
+  if (!(t instanceof Tensor)) return missing(s.name, "tensor", variant, bindings);
+  const { dtype } = t;
+  const where = { file: variant.shader.name, tensor: s.name };
+  if (s.scalar && !DTYPES[dtype].wgsl.includes(s.scalar)) {
+    raise(
+      "KW-DISPATCH-DTYPE",
+      `The binding "${s.name}" is array<${s.element}>, and got ${formatSpec(t)}`,
+      `Give a tensor whose elements are ${s.scalar}, or declare the binding with an alias and pass types.`,
+      where,
+    );
+  }
+  const bytes = t.size * DTYPES[dtype].bytes;
+  if (s.stride > 4 && bytes % s.stride !== 0) {
+    raise(
+      "KW-DISPATCH-SIZE",
+      `The binding "${s.name}" has elements of ${s.stride} bytes (${s.element}), and got ${
+        formatSpec(t)
+      }, ${bytes} bytes`,
+      "Pad the tensor, or write a variant of the shader that takes single elements.",
+      where,
+    );
+  }
+  if (s.count > 0 && bytes < s.count * s.stride) {
+    raise(
+      "KW-DISPATCH-SIZE",
+      `The binding "${s.name}" has ${s.count} elements, ${s.count * s.stride} bytes, and got ${
+        formatSpec(t)
+      }, ${bytes} bytes`,
+      undefined,
+      where,
+    );
+  }
+  return t;
+}
+
+function missing(name: string, kind: string, variant: ShaderVariant, bindings: DispatchBindings): never {
+  const got = bindings[name];
+  const unknown = Object.keys(bindings).filter((k) => !allNames(variant).includes(k));
+  raise(
+    "KW-DISPATCH-NAME",
+    got === undefined
+      ? `The shader's binding "${name}" got no ${kind}`
+      : `The binding "${name}" takes a ${kind}, and got something else`,
+    unknown.length > 0 ? `Given, but not in the shader: ${unknown.join(", ")}.` : undefined,
+    { file: variant.shader.name, tensor: name },
+  );
+}
+
+function checkExtra(variant: ShaderVariant, bindings: DispatchBindings): void {
+  const names = allNames(variant);
+  for (const name in bindings) {
+    if (!names.includes(name)) {
+      raise("KW-DISPATCH-NAME", `The shader has no binding "${name}"`, didYouMean(name, names), {
+        file: variant.shader.name,
+      });
+    }
+  }
+}
+
+function allNames(variant: ShaderVariant): string[] {
+  return [...variant.reflection.storage, ...variant.reflection.uniforms].map((b) => b.name);
+}
+
+function checkAliases(variant: ShaderVariant, tensors: readonly Tensor[]): void {
+  const { storage } = variant.reflection;
+  for (let i = 0; i < tensors.length; i++) {
+    if (!storage[i].writes) continue;
+    const j = tensors.findIndex((t, k) => k !== i && t.storage === tensors[i].storage);
+    if (j < 0) continue;
+    raise(
+      "KW-DISPATCH-ALIAS",
+      `"${storage[i].name}" and "${storage[j].name}" are the same memory, and the shader writes "${
+        storage[i].name
+      }"`,
+      "Write to a tensor of its own: Tensor.empty(…).",
+      { file: variant.shader.name },
+    );
+  }
+}
+
+function checkDevices(variant: ShaderVariant, tensors: readonly Tensor[]): GpuStorage["backend"] | undefined {
+  const storages = tensors.map((t) => t.storage);
+  if (storages.every((s) => s.backend.device === "meta")) return undefined;
+  const odd = tensors.find((_, i) => !(storages[i] instanceof GpuStorage));
+  if (odd) {
+    raise(
+      odd.device === "reference" ? "KW-DISPATCH-DEVICE" : "KW-TENSOR-DEVICE",
+      `Cannot dispatch: ${odd.describe()} is on the device "${odd.device}"`,
+      odd.device === "reference"
+        ? "Shaders run on webgpu only; the reference device runs the original modules."
+        : "Load its values first.",
+      { file: variant.shader.name, tensor: odd.name },
+    );
+  }
+  return (storages[0] as GpuStorage).backend;
+}
+
+function checkWorkgroups(given: DispatchOptions["workgroups"], shader: Shader): [number, number, number] {
+  const [x, y = 1, z = 1] = typeof given === "number" ? [given] : given;
+  for (const n of [x, y, z]) {
+    if (!Number.isInteger(n) || n < 0) {
+      raise(
+        "KW-DISPATCH-WORKGROUPS",
+        `Cannot dispatch [${[x, y, z].join(", ")}] workgroups`,
+        "Give whole numbers that are not negative.",
+        {
+          file: shader.name,
+        },
+      );
+    }
+  }
+  return [x, y, z];
+}
+
+function checkCounts(workgroups: readonly number[], limit: number, shader: Shader): void {
+  if (workgroups.every((n) => n <= limit)) return;
+  raise(
+    "KW-DISPATCH-WORKGROUPS",
+    `Cannot dispatch [${workgroups.join(", ")}] workgroups: the adapter allows ${limit} in each dimension`,
+    "Spread them over two dimensions, or loop in the shader.",
+    { file: shader.name },
+  );
+}

@@ -1,0 +1,38 @@
+import { currentGpu } from "./device.ts";
+import type { PoolStats } from "./pool.ts";
+
+/** What the GPU holds. */
+export interface MemoryReport extends PoolStats {
+  /** Tensors' memories that are alive; those that share one (a reshape) count once. */
+  readonly tensors: number;
+}
+
+/** One live tensor's memory. */
+export interface LiveTensor {
+  /** The tensor's name, if it has one. */
+  readonly name?: string;
+  /** Its size in bytes. */
+  readonly bytes: number;
+  /** The line that made it; only while {@linkcode traceAllocations} was on. */
+  readonly madeAt?: string;
+}
+
+/** Live tensors, buffers and bytes of the opened device. */
+export function memory(): MemoryReport {
+  const gpu = currentGpu();
+  return { tensors: gpu.backend.live.size, ...gpu.pool.stats() };
+}
+
+/** Remembers, from now on, the line that makes each tensor (slow: for finding leaks). */
+export function traceAllocations(on: boolean): void {
+  currentGpu().backend.traceAllocations = on;
+}
+
+/** Every live tensor's memory, oldest first. */
+export function liveTensors(): LiveTensor[] {
+  return [...currentGpu().backend.live].map((s) => ({
+    name: s.label,
+    bytes: s.buffer.size,
+    madeAt: s.madeAt,
+  }));
+}

@@ -1,0 +1,123 @@
+import { didYouMean, raise } from "../errors.ts";
+import { reflect, type Reflection } from "./reflect.ts";
+
+/** What {@linkcode shader} takes. */
+export interface ShaderOptions {
+  /** The WGSL. `import code from "./x.wgsl" with { type: "text" }` gives it. */
+  readonly code: string;
+  /** The file's name, for error messages; e.g. `rms_norm.wgsl`. */
+  readonly name?: string;
+  /** The compute entry point; may be left out where there is one only. */
+  readonly entryPoint?: string;
+  /** Values of overrides that hold for every dispatch. */
+  readonly constants?: Readonly<Record<string, number>>;
+}
+
+/** One way to compile a shader: its code with type aliases filled in. */
+export interface ShaderVariant {
+  /** The shader. */
+  readonly shader: Shader;
+  /** The aliases, as messages show them; empty when there are none. */
+  readonly label: string;
+  /** The code for the driver. */
+  readonly code: string;
+  /** Lines at the start of `code` that the author did not write. */
+  readonly headerLines: number;
+  /** What it declares. */
+  readonly reflection: Reflection;
+  /** The entry point. */
+  readonly entryPoint: string;
+  /** A number that no other variant has. */
+  readonly id: number;
+}
+
+/** WGSL code with an entry point. Nothing is compiled before it is used; one value serves every device. */
+export class Shader {
+  /** The file's name. */
+  readonly name: string;
+  /** The author's WGSL. */
+  readonly code: string;
+  /** Values of overrides that hold for every dispatch. */
+  readonly constants: Readonly<Record<string, number>>;
+  readonly #entryPoint: string | undefined;
+  readonly #variants = new Map<string, ShaderVariant>();
+
+  /** Use {@linkcode shader}. */
+  constructor(options: ShaderOptions) {
+    this.code = options.code;
+    this.name = options.name ?? "shader.wgsl";
+    this.constants = Object.freeze({ ...options.constants });
+    this.#entryPoint = options.entryPoint;
+  }
+
+  /**
+   * The shader with type aliases: `{ T: "f16" }` puts `alias T = f16;` (and `enable f16;`) before the code.
+   *
+   * @throws KW-SHADER-COMPILE, KW-SHADER-ENTRY
+   */
+  variant(types: Readonly<Record<string, string>> = {}): ShaderVariant {
+    let key = "";
+    for (const name in types) key += `${name}=${types[name]},`;
+    const known = this.#variants.get(key);
+    if (known) return known;
+    const aliases = Object.entries(types).map(([name, type]) => `alias ${name} = ${type};`);
+    const enables = Object.values(types).includes("f16") && !/^\s*enable\s+f16/m.test(this.code)
+      ? ["enable f16;"]
+      : [];
+    const code = [...enables, ...aliases, this.code].join("\n");
+    const headerLines = enables.length + aliases.length;
+    const reflection = reflect(code, this.name, headerLines);
+    const made: ShaderVariant = {
+      shader: this,
+      label: key.slice(0, -1),
+      code,
+      headerLines,
+      reflection,
+      entryPoint: this.#chooseEntry(reflection),
+      id: nextVariant++,
+    };
+    this.#variants.set(key, made);
+    return made;
+  }
+
+  #chooseEntry(reflection: Reflection): string {
+    const names = reflection.entryPoints;
+    const wanted = this.#entryPoint ?? (names.length === 1 ? names[0] : undefined);
+    if (wanted !== undefined && names.includes(wanted)) return wanted;
+    const where = { file: this.name };
+    if (names.length === 0) {
+      raise("KW-SHADER-ENTRY", "The shader has no @compute function", "Add one.", where);
+    }
+    if (wanted === undefined) {
+      raise(
+        "KW-SHADER-ENTRY",
+        `The shader has ${names.length} entry points`,
+        `Name one as entryPoint: ${names.join(", ")}.`,
+        where,
+      );
+    }
+    raise("KW-SHADER-ENTRY", `The shader has no entry point "${wanted}"`, didYouMean(wanted, names), where);
+  }
+}
+
+/**
+ * Declares a compute shader. It is parsed and compiled when it is first dispatched or planned.
+ *
+ * ```ts
+ * import { shader } from "@kernelwright/sdk";
+ * const double = shader({
+ *   name: "double.wgsl",
+ *   code: `
+ *     @group(0) @binding(0) var<storage, read> x: array<f32>;
+ *     @group(0) @binding(1) var<storage, read_write> out: array<f32>;
+ *     @compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3u) {
+ *       if (id.x < arrayLength(&out)) { out[id.x] = 2.0 * x[id.x]; }
+ *     }`,
+ * });
+ * ```
+ */
+export function shader(options: ShaderOptions): Shader {
+  return new Shader(options);
+}
+
+let nextVariant = 1;

@@ -1,0 +1,140 @@
+import type { GpuBuffer } from "./pool.ts";
+import { UniformRing } from "./uniform_ring.ts";
+
+/** One dispatch, ready to record. */
+export interface RecordedDispatch {
+  /** The pipeline. */
+  readonly pipeline: GPUComputePipeline;
+  /** Bind groups by index. */
+  readonly groups: readonly GPUBindGroup[];
+  /** For each group, the packed uniforms of its uniform bindings in binding order. */
+  readonly uniforms: readonly (readonly Uint8Array[])[];
+  /** Workgroup counts. */
+  readonly workgroups: readonly [number, number, number];
+  /** Every storage buffer that it touches. */
+  readonly buffers: readonly GpuBuffer[];
+}
+
+/** How many dispatches are recorded before a submit, so that the GPU begins while the host goes on. */
+const DISPATCHES_PER_SUBMIT = 256;
+
+/**
+ * Records work and submits it seldom: dispatches share one compute pass, passes share one command buffer, and
+ * nothing is submitted until somebody reads, or the recording is long.
+ */
+export class Stream {
+  /** Uniforms of the recorded dispatches. */
+  readonly uniforms: UniformRing;
+  readonly #device: GPUDevice;
+  readonly #afterSubmit: (submit: number) => void;
+  #encoder: GPUCommandEncoder | undefined;
+  #pass: GPUComputePassEncoder | undefined;
+  #pipeline: GPUComputePipeline | undefined;
+  #inPass = 0;
+  #submits = 0;
+  #dispatches = 0;
+
+  /** @param afterSubmit Told after each submit, with its number. */
+  constructor(device: GPUDevice, afterSubmit: (submit: number) => void) {
+    this.#device = device;
+    this.#afterSubmit = afterSubmit;
+    this.uniforms = new UniformRing(device);
+  }
+
+  /** The number of the submit that is being recorded. */
+  get epoch(): number {
+    return this.#submits;
+  }
+
+  /** Dispatches recorded since the device was opened. */
+  get dispatches(): number {
+    return this.#dispatches;
+  }
+
+  /** Records a dispatch. */
+  dispatch(d: RecordedDispatch): void {
+    const bytes = d.uniforms.flat().reduce((n, u) => n + u.length + 256, 0);
+    if (!this.uniforms.fits(bytes) || this.#inPass >= DISPATCHES_PER_SUBMIT) this.submit();
+    const pass = this.#pass ??= this.#commands().beginComputePass();
+    if (this.#pipeline !== d.pipeline) pass.setPipeline(this.#pipeline = d.pipeline);
+    for (let g = 0; g < d.groups.length; g++) {
+      pass.setBindGroup(g, d.groups[g], d.uniforms[g].map((u) => this.uniforms.push(u)));
+    }
+    pass.dispatchWorkgroups(...d.workgroups);
+    for (const b of d.buffers) b.lastUse = this.#submits;
+    this.#inPass++;
+    this.#dispatches++;
+  }
+
+  /** Records a copy of `bytes` (a multiple of 4, at offsets that are multiples of 4) between two buffers. */
+  copy(
+    source: GpuBuffer,
+    sourceOffset: number,
+    target: GpuBuffer,
+    targetOffset: number,
+    bytes: number,
+  ): void {
+    if (bytes === 0) return;
+    this.copyTo(source, sourceOffset, target.buffer, targetOffset, bytes);
+    target.lastUse = this.#submits;
+  }
+
+  /** Records a copy into a buffer that no pool owns, such as a staging buffer. */
+  copyTo(
+    source: GpuBuffer,
+    sourceOffset: number,
+    target: GPUBuffer,
+    targetOffset: number,
+    bytes: number,
+  ): void {
+    this.#endPass();
+    this.#commands().copyBufferToBuffer(source.buffer, sourceOffset, target, targetOffset, bytes);
+    source.lastUse = this.#submits;
+    // A copy counts too, or a long load would never be submitted.
+    if (++this.#inPass >= DISPATCHES_PER_SUBMIT) this.submit();
+  }
+
+  /** Writes from the host, ordered after everything recorded so far. */
+  write(target: GpuBuffer, data: Uint8Array<ArrayBuffer>, offset = 0): void {
+    // writeBuffer happens before the commands still being recorded: those that use the buffer must go first.
+    if (target.lastUse === this.#submits) this.submit();
+    const whole = data.length & ~3;
+    if (whole > 0) this.#device.queue.writeBuffer(target.buffer, offset, data, 0, whole);
+    if (whole < data.length) {
+      const tail = new Uint8Array(4);
+      tail.set(data.subarray(whole));
+      this.#device.queue.writeBuffer(target.buffer, offset + whole, tail, 0, 4);
+    }
+    // The queue keeps a staging copy of every write until the next submit.
+    if ((this.#written += data.length) > 32 * 1024 * 1024) this.submit(true);
+  }
+  #written = 0;
+
+  /** Submits what was recorded. With `force`, submits even nothing, which frees the queue's staging memory. */
+  submit(force = false): void {
+    if (!this.#encoder && !force) return;
+    this.#endPass();
+    this.uniforms.flush();
+    this.#device.queue.submit(this.#encoder ? [this.#encoder.finish()] : []);
+    this.#encoder = undefined;
+    this.#inPass = 0;
+    this.#written = 0;
+    this.#afterSubmit(this.#submits++);
+  }
+
+  /** Forgets what was recorded, after an error has spoilt it. */
+  discard(): void {
+    this.#encoder = this.#pass = this.#pipeline = undefined;
+    this.#inPass = 0;
+    this.#submits++;
+  }
+
+  #commands(): GPUCommandEncoder {
+    return this.#encoder ??= this.#device.createCommandEncoder();
+  }
+
+  #endPass(): void {
+    this.#pass?.end();
+    this.#pass = this.#pipeline = undefined;
+  }
+}

@@ -1,0 +1,82 @@
+import { raise } from "../errors.ts";
+import type { Module, ModuleClass } from "./module.ts";
+
+/**
+ * Marks a class as replaceable under a name, and has each instance remember the arguments it was built with.
+ *
+ * A subclass does not inherit the name: Gemma's norm extends nothing of Llama's meaning by extending its code.
+ *
+ * ```ts
+ * import { layer, Module, type Tensor } from "@kernelwright/sdk";
+ * @layer("Doubling")
+ * class Doubling extends Module {
+ *   override forward(x: Tensor): Tensor { return x; }
+ * }
+ * ```
+ */
+export function layer(name: string): <C extends ModuleClass>(cls: C, context: ClassDecoratorContext<C>) => C {
+  return (cls) => {
+    checkName(name);
+    // A proxy, since only construction shows the arguments; the prototype stays the class's own.
+    const recording = new Proxy(cls, {
+      construct(target, args, newTarget): object {
+        const made = Reflect.construct(target, args, newTarget);
+        if (newTarget === recording) builtWith.set(made, args);
+        return made;
+      },
+    });
+    names.set(cls.prototype, name);
+    return recording;
+  };
+}
+
+/** How a class that one does not own is made replaceable. */
+export interface ReplaceableOptions<M extends Module> {
+  /** The constructor's arguments, read off an instance: they cannot be recorded for a class that is not decorated. */
+  readonly argumentsOf?: (module: M) => readonly unknown[];
+}
+
+/** Marks a class that one does not own as replaceable under a name. The class itself is not changed. */
+export function makeReplaceable<C extends ModuleClass>(
+  cls: C,
+  name: string,
+  options: ReplaceableOptions<InstanceType<C>> = {},
+): void {
+  checkName(name);
+  names.set(cls.prototype, name);
+  if (options.argumentsOf) {
+    readers.set(cls.prototype, options.argumentsOf as (m: Module) => readonly unknown[]);
+  }
+}
+
+/** The name under which a module can be replaced, if its own class was marked. */
+export function layerName(module: Module): string | undefined {
+  return names.get(Object.getPrototypeOf(module));
+}
+
+/** The name under which a class was marked, if it was. */
+export function layerNameOfClass(cls: ModuleClass): string | undefined {
+  return names.get(cls.prototype);
+}
+
+/** The arguments that a module was built with, if they are known. */
+export function constructorArguments(module: Module): readonly unknown[] | undefined {
+  return builtWith.get(module) ?? readers.get(Object.getPrototypeOf(module))?.(module);
+}
+
+// ---------------------------------------------------------------------------
+
+// Keyed by prototype: the decorated class and the proxy around it share it.
+const names = new WeakMap<object, string>();
+const readers = new WeakMap<object, (m: Module) => readonly unknown[]>();
+const builtWith = new WeakMap<object, readonly unknown[]>();
+
+function checkName(name: string): void {
+  if (!/^[A-Za-z_][\w-]*$/.test(name)) {
+    raise(
+      "KW-LAYER-NAME",
+      `Cannot mark a layer as ${JSON.stringify(name)}`,
+      "Use letters, digits, _ and -, beginning with a letter.",
+    );
+  }
+}

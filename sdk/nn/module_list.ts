@@ -1,0 +1,29 @@
+import { raise } from "../errors.ts";
+import { Module } from "./module.ts";
+
+/** Modules in a row; their paths are their indices: `layers.0`, `layers.1`, … */
+export class ModuleList<M extends Module = Module> extends Module implements Iterable<M> {
+  /** The module at an index. */
+  [index: number]: M;
+  /** How many there are. */
+  get length(): number {
+    return Object.keys(this).length;
+  }
+
+  /** @param modules The modules, in order. */
+  constructor(modules: Iterable<M> = []) {
+    super();
+    let i = 0;
+    for (const m of modules) this[i++] = m;
+  }
+
+  /** The modules in order. */
+  *[Symbol.iterator](): Iterator<M> {
+    for (let i = 0; i < this.length; i++) yield this[i];
+  }
+
+  /** A list is not run: its parent runs its members. */
+  override forward(): never {
+    raise("KW-MODULE-FORWARD", "A ModuleList has no forward", "Run its members one by one.");
+  }
+}

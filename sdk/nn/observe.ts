@@ -1,0 +1,33 @@
+import type { Module } from "./module.ts";
+
+/** Sits between a parent and the child it calls: tracing, timing and verification are observers. */
+export interface CallObserver {
+  /**
+   * Called for each `module.call(…)`.
+   *
+   * @param next Runs the module; returns what its forward returned.
+   */
+  call(module: Module, args: readonly unknown[], next: () => unknown): unknown;
+}
+
+/** Runs `fn`; every module call inside goes through `observer` (the innermost observer is asked first). */
+export function withObserver<T>(observer: CallObserver, fn: () => T): T {
+  observers.push(observer);
+  try {
+    return fn();
+  } finally {
+    observers.pop();
+  }
+}
+
+/** Runs a module's forward through the observers. */
+export function observed(module: Module, args: readonly unknown[], run: () => unknown): unknown {
+  let next = run;
+  for (const observer of observers) {
+    const inner = next;
+    next = () => observer.call(module, args, inner);
+  }
+  return next();
+}
+
+const observers: CallObserver[] = [];

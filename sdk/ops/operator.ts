@@ -1,0 +1,115 @@
+/**
+ * An operator has three legs: a shape rule (meta), a WGSL implementation, and a reference in plain float64
+ * TypeScript. This file walks on the right one.
+ *
+ *   rmsNorm(x, weight, 1e-5) ──► infer(…) ──► tracing or meta: a meta tensor, and the tracer is told
+ *                                        ├──► webgpu: dispatch into a new tensor
+ *                                        └──► reference: loops over Float64Arrays
+ */
+import { inContext, raise } from "../errors.ts";
+import {
+  currentTracer,
+  type DeviceName,
+  type DType,
+  metaBackend,
+  referenceValues,
+  Tensor,
+  type TensorSpec,
+} from "../tensor/mod.ts";
+
+/** The legs of an operator that makes one new tensor. */
+export interface OperatorLegs<A extends readonly unknown[]> {
+  /** The operator's name, for traces and errors. */
+  readonly name: string;
+  /** Shape and dtype of the result; raises KW-TENSOR-SHAPE or -DTYPE where the inputs do not fit. */
+  readonly infer: (...args: A) => TensorSpec;
+  /** Dispatches shaders that fill `out`. Not called when `out` has no elements. */
+  readonly webgpu: (out: Tensor, ...args: A) => void;
+  /** Fills `out` with plain loops. Inputs are read with `referenceValues(t)`. */
+  readonly reference: (out: Float64Array, ...args: A) => void;
+}
+
+/** The legs of an operator that changes its first argument instead of making a tensor. */
+export interface InPlaceLegs<A extends readonly [Tensor, ...unknown[]]> {
+  /** The operator's name. */
+  readonly name: string;
+  /** Raises where the inputs do not fit. */
+  readonly check: (...args: A) => void;
+  /** Dispatches shaders that change the first argument. */
+  readonly webgpu: (...args: A) => void;
+  /** Changes the first argument's `referenceValues`. */
+  readonly reference: (...args: A) => void;
+}
+
+/** Makes an operator from its legs. Arguments that are tensors, or arrays of tensors, are its inputs. */
+export function operator<A extends readonly unknown[]>(legs: OperatorLegs<A>): (...args: A) => Tensor {
+  return (...args) => {
+    const inputs = tensorsOf(args);
+    const spec = legs.infer(...args);
+    const tracer = currentTracer();
+    const device = tracer ? "meta" : sharedDevice(legs.name, inputs);
+    if (device === "meta") {
+      const out = new Tensor(spec, metaBackend.allocate(spec));
+      tracer?.op(legs.name, inputs, [out]);
+      return out;
+    }
+    const out = Tensor.empty(spec.shape, { dtype: spec.dtype, device });
+    if (device === "reference") legs.reference(referenceValues(out), ...args);
+    else if (out.size > 0) inContext({ tensor: legs.name }, () => legs.webgpu(out, ...args));
+    return out;
+  };
+}
+
+/** Makes an operator that changes its first argument. */
+export function inPlaceOperator<A extends readonly [Tensor, ...unknown[]]>(
+  legs: InPlaceLegs<A>,
+): (...args: A) => void {
+  return (...args) => {
+    const inputs = tensorsOf(args);
+    legs.check(...args);
+    const tracer = currentTracer();
+    const device = tracer ? "meta" : sharedDevice(legs.name, inputs);
+    if (device === "meta") tracer?.op(legs.name, inputs, [args[0]]);
+    else if (device === "reference") legs.reference(...args);
+    else legs.webgpu(...args);
+  };
+}
+
+/** Raises KW-TENSOR-DTYPE unless `t` has one of the dtypes. */
+export function checkDType(action: string, t: Tensor, allowed: readonly DType[]): void {
+  if (allowed.includes(t.dtype)) return;
+  raise(
+    "KW-TENSOR-DTYPE",
+    `Cannot ${action}: ${t.describe()} is ${t.dtype}`,
+    `It takes ${allowed.join(" or ")}.`,
+  );
+}
+
+/** The dtypes that arithmetic is done in. */
+export const FLOATS: readonly DType[] = ["f32", "f16"];
+
+// ---------------------------------------------------------------------------
+
+function tensorsOf(args: readonly unknown[]): Tensor[] {
+  const found: Tensor[] = [];
+  for (const a of args) {
+    if (a instanceof Tensor) found.push(a);
+    else if (Array.isArray(a)) { for (const b of a) if (b instanceof Tensor) found.push(b); }
+  }
+  return found;
+}
+
+function sharedDevice(name: string, inputs: readonly Tensor[]): DeviceName {
+  const device = inputs[0].device;
+  const odd = inputs.find((t) => t.device !== device);
+  if (odd) {
+    raise(
+      "KW-TENSOR-DEVICE",
+      `Cannot run ${name}: ${
+        inputs[0].describe()
+      } is on "${device}", and ${odd.describe()} on "${odd.device}"`,
+      "Bring them to one device with `await t.to(…)`; a parameter on meta has not been loaded.",
+    );
+  }
+  return device;
+}

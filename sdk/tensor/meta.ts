@@ -1,0 +1,24 @@
+import { raise } from "../errors.ts";
+import { type Backend, registerBackend, Storage } from "./storage.ts";
+
+/** Storage without bytes: its identity is all it has, and the trace follows that. */
+export class MetaStorage extends Storage {
+  /** The meta backend. */
+  override readonly backend: Backend = metaBackend;
+  protected override free(): void {}
+}
+
+/** The device on which the tree is built, matched, traced and checked. */
+export const metaBackend: Backend = {
+  device: "meta",
+  allocate: () => new MetaStorage(),
+  upload: () => new MetaStorage(),
+  read: () =>
+    raise(
+      "KW-TENSOR-META",
+      "Cannot read the values of a tensor on the meta device: it has none",
+      "A forward that looks at values cannot be traced; load the weights first, or keep the values on the device.",
+    ),
+};
+
+registerBackend(metaBackend);

@@ -1,0 +1,43 @@
+import type { DType } from "./dtype.ts";
+import type { Shape } from "./shape.ts";
+import { metaBackend } from "./meta.ts";
+import { keep } from "./scope.ts";
+import { Tensor } from "./tensor.ts";
+
+/**
+ * A tensor that belongs to a module and is filled from a checkpoint.
+ *
+ * It begins on the meta device. Filling it changes its storage, never its identity: whoever holds the parameter
+ * (a tied head, an undo record) sees the new values.
+ */
+export class Parameter extends Tensor {
+  /** @param shape The sizes of the dimensions. @param dtype The element type; `f32` unless told. */
+  constructor(shape: Shape, dtype: DType = "f32") {
+    const spec = { shape, dtype };
+    super(spec, metaBackend.allocate(spec));
+    keep(this); // modules outlive the scopes that they are built in
+  }
+
+  /** Whether it has values. */
+  get materialized(): boolean {
+    return this.device !== "meta";
+  }
+
+  /**
+   * Takes over the values of `source` (same shape), which is left released.
+   * The dtype becomes that of `source`.
+   */
+  assign(source: Tensor): void {
+    this.takeStorage(source);
+  }
+
+  /** Gives the values back and returns to the meta device, with the same shape. */
+  unload(dtype: DType = this.dtype): void {
+    this.toMeta(dtype);
+  }
+}
+
+/** A parameter on the meta device, to be filled by a loader: `this.weight = parameter([out, in])`. */
+export function parameter(shape: Shape, dtype: DType = "f32"): Parameter {
+  return new Parameter(shape, dtype);
+}

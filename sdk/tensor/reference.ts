@@ -1,0 +1,61 @@
+import type { DType, TensorData } from "./dtype.ts";
+import { numel } from "./shape.ts";
+import { type Backend, registerBackend, Storage } from "./storage.ts";
+import type { Tensor } from "./tensor.ts";
+
+/** Values in float64 on the host: the oracle that the shaders are held against. Slow and easy to read. */
+export class ReferenceStorage extends Storage {
+  /** The reference backend. */
+  override readonly backend: Backend = referenceBackend;
+  /** One float64 per element, whatever the dtype. */
+  values: Float64Array;
+
+  /** @param values One float64 per element. */
+  constructor(values: Float64Array) {
+    super();
+    this.values = values;
+  }
+
+  protected override free(): void {
+    this.values = new Float64Array(0);
+  }
+}
+
+/** The reference device. */
+export const referenceBackend: Backend = {
+  device: "reference",
+  allocate: (spec) => new ReferenceStorage(new Float64Array(numel(spec.shape))),
+  upload: (spec, data) => new ReferenceStorage(widen(data, spec.dtype)),
+  read: (storage, spec) => Promise.resolve(narrow((storage as ReferenceStorage).values, spec.dtype)),
+};
+
+/** The float64 values of a tensor on the reference device: the array itself, not a copy. */
+export function referenceValues(t: Tensor): Float64Array {
+  return (t.storage as ReferenceStorage).values;
+}
+
+registerBackend(referenceBackend);
+
+// ---------------------------------------------------------------------------
+
+function widen(data: TensorData, dtype: DType): Float64Array {
+  if (dtype !== "bf16") return Float64Array.from(data);
+  const bits = new Uint32Array(data.length);
+  for (let i = 0; i < bits.length; i++) bits[i] = data[i] << 16;
+  return Float64Array.from(new Float32Array(bits.buffer));
+}
+
+/** Floats stay float64, so that nothing is rounded before it is compared. */
+function narrow(values: Float64Array, dtype: DType): TensorData {
+  switch (dtype) {
+    case "i32":
+      return Int32Array.from(values);
+    case "u32":
+      return Uint32Array.from(values);
+    case "u8":
+    case "bool":
+      return Uint8Array.from(values);
+    default:
+      return values.slice();
+  }
+}

@@ -1,0 +1,104 @@
+import { raise } from "../errors.ts";
+import { type DType, DTYPES } from "./dtype.ts";
+
+/** The sizes of a tensor's dimensions, outermost first. `[]` is a scalar. */
+export type Shape = readonly number[];
+
+/** Shape and dtype: all that the meta device knows of a tensor. */
+export interface TensorSpec {
+  /** The sizes of the dimensions. */
+  readonly shape: Shape;
+  /** The element type. */
+  readonly dtype: DType;
+}
+
+/** The number of elements. */
+export function numel(shape: Shape): number {
+  let n = 1;
+  for (const d of shape) n *= d;
+  return n;
+}
+
+/** The number of bytes that a tensor of this spec takes in a file. */
+export function byteLength(spec: TensorSpec): number {
+  return numel(spec.shape) * DTYPES[spec.dtype].bytes;
+}
+
+/** Row-major strides, in elements. */
+export function stridesOf(shape: Shape): number[] {
+  const strides = new Array<number>(shape.length);
+  let n = 1;
+  for (let i = shape.length - 1; i >= 0; i--) {
+    strides[i] = n;
+    n *= shape[i];
+  }
+  return strides;
+}
+
+/** Whether two shapes are equal. */
+export function sameShape(a: Shape, b: Shape): boolean {
+  return a.length === b.length && a.every((d, i) => d === b[i]);
+}
+
+/** `[2, 3]`, as messages show it. */
+export function formatShape(shape: Shape): string {
+  return `[${shape.join(", ")}]`;
+}
+
+/** `f32 [2, 3]`, as messages show it. */
+export function formatSpec(spec: TensorSpec): string {
+  return `${spec.dtype} ${formatShape(spec.shape)}`;
+}
+
+/**
+ * Checks that every dimension is a whole number that is not negative, and the product is a safe integer.
+ *
+ * @throws KW-TENSOR-SHAPE
+ */
+export function checkShape(shape: Shape): void {
+  if (!shape.every((d) => Number.isSafeInteger(d) && d >= 0) || !Number.isSafeInteger(numel(shape))) {
+    raise(
+      "KW-TENSOR-SHAPE",
+      `Cannot make a tensor of shape ${formatShape(shape)}`,
+      "Give whole, non-negative sizes whose product is below 2^53.",
+    );
+  }
+}
+
+/**
+ * The shape that both broadcast to (the rule of NumPy: aligned at the last dimension, size 1 stretches).
+ *
+ * @throws KW-TENSOR-SHAPE
+ */
+export function broadcastShapes(a: Shape, b: Shape, action: string): number[] {
+  const rank = Math.max(a.length, b.length);
+  const out = new Array<number>(rank);
+  for (let i = 0; i < rank; i++) {
+    const da = a[a.length - rank + i] ?? 1;
+    const db = b[b.length - rank + i] ?? 1;
+    if (da !== db && da !== 1 && db !== 1) {
+      raise(
+        "KW-TENSOR-SHAPE",
+        `Cannot ${action}: ${formatShape(a)} and ${formatShape(b)} do not broadcast`,
+        `Sizes must be equal or 1 in each dimension; counted from the end, dimension ${
+          rank - i
+        } has ${da} and ${db}.`,
+      );
+    }
+    out[i] = da === 1 ? db : da;
+  }
+  return out;
+}
+
+/** Turns a negative dimension into its positive one; raises KW-TENSOR-SHAPE when out of range. */
+export function resolveDim(dim: number, rank: number, action: string): number {
+  const d = dim < 0 ? dim + rank : dim;
+  if (!Number.isInteger(d) || d < 0 || d >= rank) {
+    raise(
+      "KW-TENSOR-SHAPE",
+      `Cannot ${action}: dimension ${dim} of a tensor of rank ${rank}`,
+      rank === 0 ? "A scalar has no dimensions." : `Give a dimension from ${-rank} to ${rank - 1}.`,
+    );
+  }
+  return d;
+}

@@ -1,0 +1,71 @@
+import { raise } from "../errors.ts";
+import type { TensorData } from "./dtype.ts";
+import type { TensorSpec } from "./shape.ts";
+
+/** Where a tensor's values are. `meta` has none, `reference` computes in float64 on the host. */
+export type DeviceName = "meta" | "webgpu" | "reference";
+
+/** The memory behind one or more tensors (a reshape shares its source's). Counted; released at zero. */
+export abstract class Storage {
+  /** The backend that made it. */
+  abstract readonly backend: Backend;
+  #owners = 1;
+
+  /** Whether the memory is gone. */
+  get released(): boolean {
+    return this.#owners === 0;
+  }
+
+  /** One more tensor shares this memory. */
+  retain(): this {
+    this.#owners++;
+    return this;
+  }
+
+  /** One tensor less; the last one frees the memory. */
+  release(): void {
+    if (this.#owners > 0 && --this.#owners === 0) this.free();
+  }
+
+  /** Gives the memory back. Called once. */
+  protected abstract free(): void;
+}
+
+/** What a device does for tensors. */
+export interface Backend {
+  /** The device's name. */
+  readonly device: DeviceName;
+  /** Memory with unspecified content. `label` names the tensor in errors. */
+  allocate(spec: TensorSpec, label?: string): Storage;
+  /** Memory filled with `data`, which has one value per element (raw bits for bf16). */
+  upload(spec: TensorSpec, data: TensorData, label?: string): Storage;
+  /** The values, after all work recorded so far. */
+  read(storage: Storage, spec: TensorSpec): Promise<TensorData>;
+}
+
+/** Makes `backend` the one that tensors on its device use from now on. */
+export function registerBackend(backend: Backend): void {
+  backends.set(backend.device, backend);
+}
+
+/** Forgets a backend, if it is still the registered one. */
+export function unregisterBackend(backend: Backend): void {
+  if (backends.get(backend.device) === backend) backends.delete(backend.device);
+}
+
+/**
+ * The backend of a device.
+ *
+ * @throws KW-GPU-NONE when the device is `webgpu` and none has been opened.
+ */
+export function backendOf(device: DeviceName): Backend {
+  return backends.get(device) ?? raise(
+    "KW-GPU-NONE",
+    `Cannot use the device ${JSON.stringify(device)}: it has not been opened`,
+    "Call `await openGpu()` first.",
+  );
+}
+
+// ---------------------------------------------------------------------------
+
+const backends = new Map<DeviceName, Backend>();

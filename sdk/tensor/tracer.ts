@@ -1,0 +1,27 @@
+import type { Tensor } from "./tensor.ts";
+
+/** Told of everything that happens while a forward runs on meta. */
+export interface Tracer {
+  /** An operator, a reshape or a dispatch read `inputs` and made or wrote `outputs`. */
+  op(name: string, inputs: readonly Tensor[], outputs: readonly Tensor[]): void;
+}
+
+/** The tracer at work, if a forward is being traced. While there is one, every new tensor is on meta. */
+export function currentTracer(): Tracer | undefined {
+  return tracer;
+}
+
+/** Runs `fn` with a tracer: nothing is computed, only shapes and dtypes flow. */
+export function withTracer<T>(t: Tracer, fn: () => T): T {
+  const before = tracer;
+  tracer = t;
+  try {
+    return fn();
+  } finally {
+    tracer = before;
+  }
+}
+
+// ---------------------------------------------------------------------------
+
+let tracer: Tracer | undefined;

@@ -36,6 +36,48 @@ export const ERROR_CODES = {
   "KW-STATE-KEYS": "The keys of a state dict are not those of the module.",
   "KW-MODULE-FORWARD": "A module without a forward of its own was run.",
   "KW-LAYER-NAME": "A layer's name is not usable.",
+  "KW-CONFIG-VALUE": "A value of config.json is missing, unknown or impossible.",
+  "KW-CACHE-FULL": "A key/value cache is too short for the tokens given.",
+  // authoring
+  "KW-SIGNATURE-SITE": "A site is not well formed, or a kernel and its layout name different ones.",
+  "KW-SIGNATURE-LAYOUT": "A class that is used as a layout is not one.",
+  "KW-SIGNATURE-ARITY": "A layout's constructor takes another number of parameters than its site has parts.",
+  "KW-SIGNATURE-FORWARD":
+    "A kernel's forward is missing or returns something else than the modules it stands for.",
+  "KW-SIGNATURE-CLASS": "A module at a site is not an instance of the class that the kernel was written for.",
+  "KW-SIGNATURE-ARGUMENTS":
+    "The arguments that a module was built with are not known, or the layout does not take them.",
+  "KW-KERNEL-STATE": "A kernel class has state.",
+  "KW-KERNEL-OPTION": "A decorator was given an option that it does not have.",
+  "KW-KERNEL-UNDECLARED": "A class that is used as a kernel is not declared as one.",
+  "KW-LAYOUT-NO-KERNEL": "A layout was run without a kernel.",
+  "KW-LAYOUT-CONSTRUCT": "A layout's constructor failed.",
+  "KW-CONVERT-SOURCE": "A conversion reads a source that the site does not have.",
+  "KW-CONVERT-TWICE": "A parameter is produced, or a source read, by two conversions.",
+  "KW-CONVERT-UNFILLED": "A layout's parameter is produced by no conversion.",
+  "KW-CONVERT-UNREAD": "A source is read by no conversion and not named in drops.",
+  // conversions
+  "KW-CONVERT-SHAPE": "The shapes of a conversion's tensors do not fit its ops.",
+  "KW-CONVERT-DTYPE": "A conversion op does not take the dtype of its tensors.",
+  "KW-CONVERT-AMBIGUOUS": "A conversion could be read in more than one way.",
+  "KW-CONVERT-NO-REVERSE": "A conversion has no reverse, and something needs it.",
+  "KW-CONVERT-PATTERN": "A pattern of checkpoint keys is not well formed.",
+  "KW-CONVERT-CLAIMED": "Two conversions claim the same tensor of the checkpoint, or make the same tensor.",
+  // checkpoints
+  "KW-CHECKPOINT-OPEN": "A checkpoint's file or folder could not be opened or read.",
+  "KW-CHECKPOINT-TRUNCATED": "A checkpoint's file ends before the data that its header promises.",
+  "KW-CHECKPOINT-HEADER": "A safetensors header is not what the format says.",
+  "KW-CHECKPOINT-OFFSETS":
+    "The offsets in a safetensors header overlap, leave holes, or do not fit the shapes.",
+  "KW-CHECKPOINT-DTYPE": "A tensor of a checkpoint has a dtype that cannot be loaded as what was asked for.",
+  "KW-CHECKPOINT-RANGE": "A value of a checkpoint does not fit the dtype that it is loaded as.",
+  "KW-CHECKPOINT-INDEX": "The index of a sharded checkpoint is not what the format says.",
+  "KW-CHECKPOINT-SHARD": "A shard of a checkpoint is missing, or lies outside of the checkpoint's folder.",
+  "KW-CHECKPOINT-KEYS": "The tensors of a checkpoint are not those of the model.",
+  "KW-CHECKPOINT-SHAPE": "A tensor of a checkpoint has another shape than the model's parameter.",
+  "KW-CHECKPOINT-NONFINITE": "A checkpoint's weights hold NaN or infinity.",
+  "KW-CHECKPOINT-OPTION": "An option for loading or saving a checkpoint is not usable.",
+  "KW-CHECKPOINT-WRITE": "A checkpoint could not be written.",
 } as const;
 
 /** One of the codes in {@linkcode ERROR_CODES}. */

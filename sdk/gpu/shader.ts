@@ -61,9 +61,10 @@ export class Shader {
     const known = this.#variants.get(key);
     if (known) return known;
     const aliases = Object.entries(types).map(([name, type]) => `alias ${name} = ${type};`);
-    const enables = Object.values(types).includes("f16") && !/^\s*enable\s+f16/m.test(this.code)
-      ? ["enable f16;"]
-      : [];
+    const enables =
+      Object.values(types).some((type) => /\bf16\b/.test(type)) && !/^\s*enable\s+f16/m.test(this.code)
+        ? ["enable f16;"]
+        : [];
     const code = [...enables, ...aliases, this.code].join("\n");
     const headerLines = enables.length + aliases.length;
     const reflection = reflect(code, this.name, headerLines);

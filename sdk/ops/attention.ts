@@ -1,0 +1,126 @@
+import { dispatch, shader } from "../gpu/mod.ts";
+import { referenceValues, type Tensor } from "../tensor/mod.ts";
+import { checkExactShape, checkPosition, checkSameDType, checkStarts, shapeError } from "./checks.ts";
+import { grid } from "./grid.ts";
+import { checkDType, FLOATS, operator } from "./operator.ts";
+import { vectorize } from "./vector.ts";
+import code from "./wgsl/attention.wgsl" with { type: "text" };
+
+const attentionShader = shader({ name: "attention.wgsl", code });
+
+/** What {@linkcode attention} needs besides queries, keys and values. */
+export interface AttentionOptions {
+  /** i32 `[1]`: how many keys come before this run. Read by the shader, so a replay may change it. */
+  readonly position: Tensor;
+  /** Whether query `t` sees only keys up to `position + t`; otherwise all S. */
+  readonly causal: boolean;
+  /** What scores are multiplied with; `1 / √D` unless told. */
+  readonly scale?: number;
+  /** i32 `[B]`: the first key that a row sees, when rows are padded on the left. */
+  readonly starts?: Tensor;
+}
+
+/**
+ * `softmax(q · kᵀ · scale) · v` for each head (Vaswani et al., 2017); heads of q share those of k and v in groups
+ * (Ainslie et al., GQA, 2023).
+ *
+ * Keys may be a cache of which only a part is filled. A query that sees no key gives zeros.
+ *
+ * @param q f32 or f16 `[B, T, Hq, D]`.
+ * @param k The same dtype, `[B, S, Hkv, D]`; Hq is a multiple of Hkv.
+ * @param v Like `k`.
+ * @returns `[B, T, Hq, D]`
+ * @throws KW-TENSOR-SHAPE, KW-TENSOR-DTYPE
+ */
+export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): Tensor {
+  const { position, starts, causal, scale = 1 / Math.sqrt(q.shape[3]) } = options;
+  return run(q, k, v, position, starts, causal, scale);
+}
+
+// ---------------------------------------------------------------------------
+
+const run = operator<
+  [
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    position: Tensor,
+    starts: Tensor | undefined,
+    causal: boolean,
+    scale: number,
+  ]
+>({
+  name: "attention",
+  infer: (q, k, v, position, starts) => {
+    const action = "run attention";
+    checkDType(action, q, FLOATS);
+    checkSameDType(action, q, k, v);
+    if (q.rank !== 4) shapeError(action, `q is ${q.describe()}`, "It must be [B, T, heads, D].");
+    const [batch, , heads, size] = q.shape;
+    if (k.rank !== 4 || k.shape[0] !== batch || k.shape[3] !== size) {
+      shapeError(
+        action,
+        `q is ${q.describe()} and k ${k.describe()}`,
+        `k must be [${batch}, keys, key heads, ${size}].`,
+      );
+    }
+    if (k.shape[2] === 0 ? heads !== 0 : heads % k.shape[2] !== 0) {
+      shapeError(
+        action,
+        `${heads} heads over ${k.shape[2]} key heads`,
+        "The first must be a multiple of the second.",
+      );
+    }
+    checkExactShape(action, "v", v, k.shape);
+    checkPosition(action, position);
+    checkStarts(action, starts, batch);
+    return { shape: q.shape, dtype: q.dtype };
+  },
+  webgpu: (out, q, k, v, position, starts, causal, scale) => {
+    const [, tokens, heads, size] = q.shape;
+    const { width, types } = vectorize(q.dtype, size);
+    const count = q.size / size;
+    const steps = size / width;
+    dispatch(attentionShader, {
+      q,
+      k,
+      v,
+      position,
+      starts: starts ?? position,
+      out,
+      params: { count, tokens, keys: k.shape[1], heads, key_heads: k.shape[2], scale, share: width / 4 },
+    }, {
+      workgroups: grid(count, 8),
+      constants: { HAS_STARTS: starts ? 1 : 0, CAUSAL: causal ? 1 : 0, STEPS: steps },
+      types: { V: types.V, A: types.A, Head: `array<${types.A}, ${steps}>` },
+    });
+  },
+  reference: (out, q, k, v, position, starts, causal, scale) => {
+    const [batch, tokens, heads, size] = q.shape;
+    const [, keys, keyHeads] = k.shape;
+    const [vq, vk, vv] = [referenceValues(q), referenceValues(k), referenceValues(v)];
+    const [before] = referenceValues(position);
+    for (let b = 0; b < batch; b++) {
+      const first = Math.max(0, starts ? referenceValues(starts)[b] : 0);
+      for (let t = 0; t < tokens; t++) {
+        const end = causal ? Math.min(keys, before + t + 1) : keys;
+        for (let h = 0; h < heads; h++) {
+          const query = ((b * tokens + t) * heads + h) * size;
+          const key = (j: number) => ((b * keys + j) * keyHeads + Math.floor(h * keyHeads / heads)) * size;
+          const scores: number[] = [];
+          for (let j = first; j < end; j++) {
+            let score = 0;
+            for (let d = 0; d < size; d++) score += vq[query + d] * vk[key(j) + d];
+            scores.push(score * scale);
+          }
+          const largest = Math.max(...scores);
+          const weights = scores.map((s) => Math.exp(s - largest));
+          const sum = weights.reduce((a, w) => a + w, 0);
+          weights.forEach((w, n) => {
+            for (let d = 0; d < size; d++) out[query + d] += w / sum * vv[key(first + n) + d];
+          });
+        }
+      }
+    }
+  },
+});

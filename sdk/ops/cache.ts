@@ -1,0 +1,91 @@
+import { raise } from "../errors.ts";
+import { dispatch, shader } from "../gpu/mod.ts";
+import { referenceValues, type Tensor } from "../tensor/mod.ts";
+import { checkPosition, checkSameDType, shapeError } from "./checks.ts";
+import { grid } from "./grid.ts";
+import { checkDType, FLOATS, inPlaceOperator } from "./operator.ts";
+import advanceCode from "./wgsl/advance.wgsl" with { type: "text" };
+import cacheWriteCode from "./wgsl/cache_write.wgsl" with { type: "text" };
+
+const cacheWriteShader = shader({ name: "cache_write.wgsl", code: cacheWriteCode });
+const advanceShader = shader({ name: "advance.wgsl", code: advanceCode });
+
+/**
+ * Writes the keys or values of this run behind those of the runs before: `cache[b, position + t] = values[b, t]`.
+ *
+ * Tokens that would land past the cache's end are dropped on the GPU, where nobody looks at the position; the
+ * reference device raises.
+ *
+ * @param cache f32 or f16 `[B, L, H, D]`, changed.
+ * @param values The same dtype, `[B, T, H, D]`.
+ * @param position i32 `[1]`.
+ * @throws KW-TENSOR-SHAPE, KW-TENSOR-DTYPE; KW-TENSOR-DATA on the reference device.
+ */
+export const cacheWrite: (cache: Tensor, values: Tensor, position: Tensor) => void = inPlaceOperator<
+  [cache: Tensor, values: Tensor, position: Tensor]
+>({
+  name: "cacheWrite",
+  check: (cache, values, position) => {
+    const action = "run cacheWrite";
+    checkDType(action, cache, FLOATS);
+    checkSameDType(action, cache, values);
+    checkPosition(action, position);
+    if (cache.rank !== 4 || values.rank !== 4 || [0, 2, 3].some((d) => cache.shape[d] !== values.shape[d])) {
+      shapeError(
+        action,
+        `the cache is ${cache.describe()} and the values ${values.describe()}`,
+        "They must be [B, L, H, D] and [B, T, H, D].",
+      );
+    }
+    if (values.shape[1] > cache.shape[1]) {
+      shapeError(
+        action,
+        `${values.shape[1]} tokens into a cache for ${cache.shape[1]}`,
+        "Make the cache longer, or the prompt shorter.",
+      );
+    }
+  },
+  webgpu: (cache, values, position) => {
+    const [, tokens, heads, size] = values.shape;
+    const params = { count: values.size, tokens, places: cache.shape[1], width: heads * size };
+    dispatch(cacheWriteShader, { cache, values, position, params }, {
+      workgroups: grid(values.size),
+      types: { T: cache.dtype },
+    });
+  },
+  reference: (cache, values, position) => {
+    const [batch, tokens, heads, size] = values.shape;
+    const places = cache.shape[1];
+    const [first] = referenceValues(position);
+    if (first < 0 || first + tokens > places) {
+      raise(
+        "KW-TENSOR-DATA",
+        `Cannot run cacheWrite: ${tokens} tokens at position ${first} of a cache for ${places}`,
+        "Make the cache longer, or stop earlier.",
+      );
+    }
+    const run = tokens * heads * size;
+    for (let b = 0; b < batch; b++) {
+      const source = referenceValues(values).subarray(b * run, (b + 1) * run);
+      referenceValues(cache).set(source, (b * places + first) * heads * size);
+    }
+  },
+});
+
+/**
+ * `position += by`, on the device: a replayed run moves on without the host.
+ *
+ * @param position i32 `[1]`, changed.
+ * @param by A whole number, fixed when the operator is recorded.
+ * @throws KW-TENSOR-SHAPE, KW-TENSOR-DTYPE
+ */
+export const advance: (position: Tensor, by: number) => void = inPlaceOperator<
+  [position: Tensor, by: number]
+>({
+  name: "advance",
+  check: (position) => checkPosition("run advance", position),
+  webgpu: (position, by) => dispatch(advanceShader, { position, by }, { workgroups: 1 }),
+  reference: (position, by) => {
+    referenceValues(position)[0] += by;
+  },
+});

@@ -1,0 +1,24 @@
+export { attention, type AttentionOptions } from "./attention.ts";
+export { add, div, mul, sub } from "./binary.ts";
+export { advance, cacheWrite } from "./cache.ts";
+export { cast } from "./cast.ts";
+export { maxAbsDifference } from "./difference.ts";
+export { embedding } from "./embedding.ts";
+export { linear } from "./linear.ts";
+export { matmul } from "./matmul.ts";
+export { layerNorm, rmsNorm } from "./norm.ts";
+export {
+  checkDType,
+  FLOATS,
+  type InPlaceLegs,
+  inPlaceOperator,
+  operator,
+  type OperatorLegs,
+} from "./operator.ts";
+export { concat, permute, slice, transpose } from "./rearrange.ts";
+export { argmax, max, mean, sum } from "./reduce.ts";
+export { rope, type RopeOptions } from "./rope.ts";
+export { softmax } from "./softmax.ts";
+export { stridedCopy, type StridedRegion, type StridedSide } from "./strided_copy.ts";
+export { topkMask } from "./topk_mask.ts";
+export { exp, gelu, geluTanh, neg, relu, scale, sigmoid, silu, sqrt, tanh } from "./unary.ts";

@@ -1,0 +1,98 @@
+import { dispatch, shader } from "../gpu/mod.ts";
+import { referenceValues, type Tensor, type TensorSpec } from "../tensor/mod.ts";
+import { checkExactShape, checkRank, checkSameDType } from "./checks.ts";
+import { grid } from "./grid.ts";
+import { checkDType, FLOATS, operator } from "./operator.ts";
+import { vectorize } from "./vector.ts";
+import layerNormCode from "./wgsl/layer_norm.wgsl" with { type: "text" };
+import rmsNormCode from "./wgsl/rms_norm.wgsl" with { type: "text" };
+
+const rmsNormShader = shader({ name: "rms_norm.wgsl", code: rmsNormCode });
+const layerNormShader = shader({ name: "layer_norm.wgsl", code: layerNormCode });
+
+/**
+ * `x / √(mean(x²) + eps) · weight` over the last dimension (Zhang and Sennrich, 2019).
+ *
+ * @param x f32 or f16 `[..., H]`.
+ * @param weight The same dtype, `[H]`.
+ * @param eps Added to the mean square.
+ * @throws KW-TENSOR-SHAPE, KW-TENSOR-DTYPE
+ */
+export const rmsNorm: (x: Tensor, weight: Tensor, eps: number) => Tensor = operator<
+  [x: Tensor, weight: Tensor, eps: number]
+>({
+  name: "rmsNorm",
+  infer: (x, weight) => inferNorm("run rmsNorm", x, weight, undefined),
+  webgpu: (out, x, weight, eps) => {
+    const { params, workgroups, types } = rowParams(x, eps);
+    dispatch(rmsNormShader, { x, weight, out, params }, { workgroups, types });
+  },
+  reference: (out, x, weight, eps) => {
+    const [v, w, n] = [referenceValues(x), referenceValues(weight), weight.size];
+    for (let start = 0; start < v.length; start += n) {
+      let squares = 0;
+      for (let i = 0; i < n; i++) squares += v[start + i] ** 2;
+      const factor = 1 / Math.sqrt(squares / n + eps);
+      for (let i = 0; i < n; i++) out[start + i] = v[start + i] * factor * w[i];
+    }
+  },
+});
+
+/**
+ * `(x - mean(x)) / √(var(x) + eps) · weight + bias` over the last dimension (Ba, Kiros and Hinton, 2016).
+ *
+ * @param x f32 or f16 `[..., H]`.
+ * @param weight The same dtype, `[H]`.
+ * @param bias The same dtype, `[H]`, or undefined for none.
+ * @param eps Added to the variance (that of all H values, divided by H).
+ * @throws KW-TENSOR-SHAPE, KW-TENSOR-DTYPE
+ */
+export const layerNorm: (x: Tensor, weight: Tensor, bias: Tensor | undefined, eps: number) => Tensor =
+  operator<
+    [x: Tensor, weight: Tensor, bias: Tensor | undefined, eps: number]
+  >({
+    name: "layerNorm",
+    infer: (x, weight, bias) => inferNorm("run layerNorm", x, weight, bias),
+    webgpu: (out, x, weight, bias, eps) => {
+      const { params, workgroups, types } = rowParams(x, eps);
+      dispatch(layerNormShader, { x, weight, bias: bias ?? weight, out, params }, {
+        workgroups,
+        types,
+        constants: { HAS_BIAS: bias ? 1 : 0 },
+      });
+    },
+    reference: (out, x, weight, bias, eps) => {
+      const [v, w, n] = [referenceValues(x), referenceValues(weight), weight.size];
+      const b = bias ? referenceValues(bias) : undefined;
+      for (let start = 0; start < v.length; start += n) {
+        const row = v.subarray(start, start + n);
+        const mean = row.reduce((s, a) => s + a, 0) / n;
+        const variance = row.reduce((s, a) => s + (a - mean) ** 2, 0) / n;
+        for (let i = 0; i < n; i++) {
+          out[start + i] = (row[i] - mean) / Math.sqrt(variance + eps) * w[i] + (b ? b[i] : 0);
+        }
+      }
+    },
+  });
+
+// ---------------------------------------------------------------------------
+
+function inferNorm(action: string, x: Tensor, weight: Tensor, bias: Tensor | undefined): TensorSpec {
+  checkDType(action, x, FLOATS);
+  checkRank(action, x, 1, "[..., H]");
+  checkSameDType(action, x, weight, ...(bias ? [bias] : []));
+  checkExactShape(action, "the weight", weight, x.shape.slice(-1));
+  if (bias) checkExactShape(action, "the bias", bias, x.shape.slice(-1));
+  return { shape: x.shape, dtype: x.dtype };
+}
+
+function rowParams(x: Tensor, eps: number) {
+  const count = x.shape[x.rank - 1];
+  const rows = x.size / count;
+  const { width, types } = vectorize(x.dtype, count);
+  return {
+    params: { rows, steps: count / width, count, eps, share: width / 4 },
+    workgroups: grid(rows),
+    types: { V: types.V, A: types.A },
+  };
+}

@@ -1,0 +1,119 @@
+import { dispatch, shader } from "../gpu/mod.ts";
+import { referenceValues, resolveDim, type Tensor, type TensorSpec } from "../tensor/mod.ts";
+import { shapeError } from "./checks.ts";
+import { aroundDim, grid } from "./grid.ts";
+import { checkDType, FLOATS, operator } from "./operator.ts";
+import argmaxCode from "./wgsl/argmax.wgsl" with { type: "text" };
+import reduceCode from "./wgsl/reduce.wgsl" with { type: "text" };
+
+const reduceShader = shader({ name: "reduce.wgsl", code: reduceCode });
+const argmaxShader = shader({ name: "argmax.wgsl", code: argmaxCode });
+
+/**
+ * The sum along a dimension, which drops out of the shape. Kept in f32; of nothing it is 0.
+ *
+ * @param x f32 or f16. @param dim The dimension; a negative one counts from the end.
+ * @throws KW-TENSOR-SHAPE, KW-TENSOR-DTYPE
+ */
+export const sum: (x: Tensor, dim: number) => Tensor = reduction(
+  "sum",
+  0,
+  (v) => v.reduce((s, a) => s + a, 0),
+);
+
+/**
+ * The mean along a dimension, which drops out of the shape. Kept in f32; of nothing it is NaN.
+ *
+ * @param x f32 or f16. @param dim The dimension; a negative one counts from the end.
+ * @throws KW-TENSOR-SHAPE, KW-TENSOR-DTYPE
+ */
+export const mean: (x: Tensor, dim: number) => Tensor = reduction(
+  "mean",
+  1,
+  (v) => v.reduce((s, a) => s + a, 0) / v.length,
+);
+
+/**
+ * The largest along a dimension, which drops out of the shape; NaN where there is one.
+ *
+ * @param x f32 or f16. @param dim The dimension, of at least one element; a negative one counts from the end.
+ * @throws KW-TENSOR-SHAPE, KW-TENSOR-DTYPE
+ */
+export const max: (x: Tensor, dim: number) => Tensor = reduction("max", 2, (v) => Math.max(...v));
+
+/**
+ * Where the largest along a dimension is: the first of equals. A NaN never wins; of nothing but NaN it is 0.
+ *
+ * @param x f32 or f16.
+ * @param dim The dimension, of at least one element, which drops out of the shape; a negative one counts from the end.
+ * @returns i32
+ * @throws KW-TENSOR-SHAPE, KW-TENSOR-DTYPE
+ */
+export function argmax(x: Tensor, dim = -1): Tensor {
+  return runArgmax(x, dim);
+}
+
+// ---------------------------------------------------------------------------
+
+const runArgmax = operator<[x: Tensor, dim: number]>({
+  name: "argmax",
+  infer: (x, dim) => ({ ...inferReduced("argmax", x, dim, false), dtype: "i32" }),
+  webgpu: (out, x, dim) => {
+    const { outer, count, inner } = aroundDim(x.shape, resolveDim(dim, x.rank, "run argmax"));
+    dispatch(argmaxShader, { x, out, params: { lines: outer * inner, count, inner } }, {
+      workgroups: grid(outer * inner),
+      types: { T: x.dtype },
+    });
+  },
+  reference: (out, x, dim) =>
+    eachLine(x, resolveDim(dim, x.rank, "run argmax"), (line, v) => {
+      let best = 0;
+      v.forEach((a, i) => {
+        if (a > v[best] || (Number.isNaN(v[best]) && !Number.isNaN(a))) best = i;
+      });
+      out[line] = best;
+    }),
+});
+
+function reduction(
+  name: string,
+  id: number,
+  f: (values: number[]) => number,
+): (x: Tensor, dim: number) => Tensor {
+  return operator<[x: Tensor, dim: number]>({
+    name,
+    infer: (x, dim) => inferReduced(name, x, dim, name !== "max"),
+    webgpu: (out, x, dim) => {
+      const { outer, count, inner } = aroundDim(x.shape, resolveDim(dim, x.rank, `run ${name}`));
+      dispatch(reduceShader, { x, out, params: { lines: outer * inner, count, inner } }, {
+        workgroups: grid(outer * inner),
+        constants: { OP: id },
+        types: { T: x.dtype },
+      });
+    },
+    reference: (out, x, dim) =>
+      eachLine(x, resolveDim(dim, x.rank, `run ${name}`), (line, v) => out[line] = f(v)),
+  });
+}
+
+function inferReduced(name: string, x: Tensor, dim: number, mayBeEmpty: boolean): TensorSpec {
+  checkDType(`run ${name}`, x, FLOATS);
+  const d = resolveDim(dim, x.rank, `run ${name}`);
+  if (x.shape[d] === 0 && !mayBeEmpty) {
+    shapeError(
+      `run ${name}`,
+      `dimension ${dim} of ${x.describe()} has no elements`,
+      "Nothing has no largest one.",
+    );
+  }
+  return { shape: x.shape.filter((_, i) => i !== d), dtype: x.dtype };
+}
+
+function eachLine(x: Tensor, dim: number, visit: (line: number, values: number[]) => void): void {
+  const { outer, count, inner } = aroundDim(x.shape, dim);
+  const v = referenceValues(x);
+  for (let line = 0; line < outer * inner; line++) {
+    const start = Math.floor(line / inner) * count * inner + line % inner;
+    visit(line, Array.from({ length: count }, (_, i) => v[start + i * inner]));
+  }
+}

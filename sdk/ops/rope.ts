@@ -1,0 +1,101 @@
+import { dispatch, shader } from "../gpu/mod.ts";
+import { referenceValues, type Tensor } from "../tensor/mod.ts";
+import { checkPosition, checkStarts, shapeError } from "./checks.ts";
+import { grid } from "./grid.ts";
+import { checkDType, FLOATS, operator } from "./operator.ts";
+import code from "./wgsl/rope.wgsl" with { type: "text" };
+
+const ropeShader = shader({ name: "rope.wgsl", code });
+
+/** How {@linkcode rope} rotates. */
+export interface RopeOptions {
+  /** The base of the frequencies: pair `i` of `D/2` turns by `theta^(-2i/D)` radians per position. */
+  readonly theta: number;
+  /** i32 `[B]`: where each row of the batch begins, when rows are padded on the left. */
+  readonly starts?: Tensor;
+  /** Pairs `(2i, 2i+1)`, as in the paper; otherwise `(i, i + D/2)`, as Hugging Face stores the weights. */
+  readonly interleaved?: boolean;
+  /** Radians per position for each of the `D/2` pairs, instead of those of `theta` (scaled RoPE). */
+  readonly frequencies?: readonly number[];
+}
+
+/**
+ * Rotary position embedding (Su et al., RoFormer, 2021, equation 34): rotates pairs of each head's numbers.
+ *
+ * Token `t` of row `b` is at `max(0, position[0] + t - starts[b])`. On the GPU within 1e-6 of the exact rotation at
+ * every position below 2^31.
+ *
+ * @param x f32 or f16 `[B, T, heads, D]`, D even and at most 1024.
+ * @param position i32 `[1]`: the position of the first token. Read by the shader, so a replay may change it.
+ * @throws KW-TENSOR-SHAPE, KW-TENSOR-DTYPE
+ */
+export function rope(x: Tensor, position: Tensor, options: RopeOptions): Tensor {
+  return run(x, position, options.starts, options);
+}
+
+// ---------------------------------------------------------------------------
+
+const run = operator<[x: Tensor, position: Tensor, starts: Tensor | undefined, options: RopeOptions]>({
+  name: "rope",
+  infer: (x, position, starts, { frequencies }) => {
+    const action = "run rope";
+    checkDType(action, x, FLOATS);
+    checkPosition(action, position);
+    const size = x.shape[3];
+    if (x.rank !== 4 || size % 2 !== 0 || size > 1024) {
+      shapeError(action, `x is ${x.describe()}`, "It must be [B, T, heads, D] with D even and at most 1024.");
+    }
+    if (frequencies && frequencies.length !== size / 2) {
+      shapeError(action, `${frequencies.length} frequencies for heads of ${size}`, `Give ${size / 2}.`);
+    }
+    checkStarts(action, starts, x.shape[0]);
+    return { shape: x.shape, dtype: x.dtype };
+  },
+  webgpu: (out, x, position, starts, options) => {
+    const [, tokens, heads, size] = x.shape;
+    const turns = frequenciesOf(size, options).flatMap(fixedPoint);
+    while (turns.length % 4 !== 0) turns.push(0);
+    const params = { count: x.size / 2, tokens, heads, pairs: size / 2, turns };
+    dispatch(ropeShader, { x, position, starts: starts ?? position, out, params }, {
+      workgroups: grid(x.size / 2),
+      constants: { HAS_STARTS: starts ? 1 : 0, INTERLEAVED: options.interleaved ? 1 : 0 },
+      types: { T: x.dtype, Turns: `array<vec4<u32>, ${turns.length / 4}>` },
+    });
+  },
+  reference: (out, x, position, starts, options) => {
+    const [batch, tokens, heads, size] = x.shape;
+    const v = referenceValues(x);
+    const [first] = referenceValues(position);
+    const frequencies = frequenciesOf(size, options);
+    const half = size / 2;
+    for (let b = 0; b < batch; b++) {
+      for (let t = 0; t < tokens; t++) {
+        const place = Math.max(0, first + t - (starts ? referenceValues(starts)[b] : 0));
+        for (let h = 0; h < heads; h++) {
+          const start = ((b * tokens + t) * heads + h) * size;
+          for (let i = 0; i < half; i++) {
+            const [p, q] = options.interleaved
+              ? [start + 2 * i, start + 2 * i + 1]
+              : [start + i, start + i + half];
+            const [cos, sin] = [Math.cos(place * frequencies[i]), Math.sin(place * frequencies[i])];
+            out[p] = v[p] * cos - v[q] * sin;
+            out[q] = v[q] * cos + v[p] * sin;
+          }
+        }
+      }
+    }
+  },
+});
+
+function frequenciesOf(size: number, options: RopeOptions): readonly number[] {
+  return options.frequencies ??
+    Array.from({ length: size / 2 }, (_, i) => options.theta ** (-2 * i / size));
+}
+
+/** Radians as the high and low word of turns times 2^64; whole turns drop out. */
+function fixedPoint(radians: number): [high: number, low: number] {
+  const turns = radians / (2 * Math.PI);
+  const scaled = (turns - Math.floor(turns)) * 2 ** 32;
+  const high = Math.floor(scaled);
+  return [high, Math.floor((scaled - high) * 2 ** 32)];
+}

@@ -1,0 +1,49 @@
+import { dispatch, shader } from "../gpu/mod.ts";
+import { referenceValues, resolveDim, type Tensor } from "../tensor/mod.ts";
+import { aroundDim, grid } from "./grid.ts";
+import { checkDType, FLOATS, operator } from "./operator.ts";
+import code from "./wgsl/softmax.wgsl" with { type: "text" };
+
+const softmaxShader = shader({ name: "softmax.wgsl", code });
+
+/**
+ * `exp(x) / Σ exp(x)` along a dimension, shifted by the largest so that nothing overflows.
+ *
+ * An infinite negative number gets 0, provided that the dimension has a finite one too.
+ *
+ * @param x f32 or f16.
+ * @param dim The dimension; a negative one counts from the end.
+ * @throws KW-TENSOR-SHAPE, KW-TENSOR-DTYPE
+ */
+export function softmax(x: Tensor, dim = -1): Tensor {
+  return run(x, dim);
+}
+
+// ---------------------------------------------------------------------------
+
+const run = operator<[x: Tensor, dim: number]>({
+  name: "softmax",
+  infer: (x, dim) => {
+    checkDType("run softmax", x, FLOATS);
+    resolveDim(dim, x.rank, "run softmax");
+    return { shape: x.shape, dtype: x.dtype };
+  },
+  webgpu: (out, x, dim) => {
+    const { outer, count, inner } = aroundDim(x.shape, resolveDim(dim, x.rank, "run softmax"));
+    dispatch(softmaxShader, { x, out, params: { lines: outer * inner, count, inner } }, {
+      workgroups: grid(outer * inner),
+      types: { T: x.dtype },
+    });
+  },
+  reference: (out, x, dim) => {
+    const { outer, count, inner } = aroundDim(x.shape, resolveDim(dim, x.rank, "run softmax"));
+    const v = referenceValues(x);
+    for (let line = 0; line < outer * inner; line++) {
+      const start = Math.floor(line / inner) * count * inner + line % inner;
+      const places = Array.from({ length: count }, (_, i) => start + i * inner);
+      const largest = places.reduce((m, p) => Math.max(m, v[p]), -Infinity);
+      const sum = places.reduce((s, p) => s + Math.exp(v[p] - largest), 0);
+      for (const p of places) out[p] = Math.exp(v[p] - largest) / sum;
+    }
+  },
+});

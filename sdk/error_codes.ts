@@ -78,6 +78,36 @@ export const ERROR_CODES = {
   "KW-CHECKPOINT-NONFINITE": "A checkpoint's weights hold NaN or infinity.",
   "KW-CHECKPOINT-OPTION": "An option for loading or saving a checkpoint is not usable.",
   "KW-CHECKPOINT-WRITE": "A checkpoint could not be written.",
+  // matching and selection
+  "KW-CONFIG-KERNELS": "A kernel config has a value that is not allowed.",
+  "KW-CONFIG-PATTERN": "A path pattern is malformed.",
+  "KW-MATCH-NAME": "An entry names a layer that the model does not have.",
+  "KW-MATCH-NONE": "An entry's path pattern matches no layer of its name.",
+  "KW-MATCH-PART": "A part of a fusion is missing at one of its sites.",
+  "KW-MATCH-PARENTS": "The parts of a fusion have different parents.",
+  "KW-MATCH-AMBIGUOUS": "Several modules could be the same part of a fusion.",
+  "KW-MATCH-SHARED": "A module that stands at several paths was to be swapped at one.",
+  "KW-MATCH-OVERLAP": "Two entries claim the same module.",
+  "KW-MATCH-NESTED": "A kernel's site lies inside another's.",
+  "KW-MATCH-ROOT": "The model itself was to be replaced.",
+  "KW-SELECT-NONE": "No kernel fits a site, and the original is not allowed.",
+  "KW-KERNEL-FORWARD": "A kernel's forward failed on meta.",
+  "KW-LAYOUT-SHARES": "A layout uses a parameter of the modules that it stands for.",
+  "KW-PARALLEL-ORDER": "An output of a parallel fusion was asked for out of order.",
+  // tracing
+  "KW-TRACE-INPUTS": "A fusion cannot be proven, since the model's inputs are not known.",
+  "KW-TRACE-FORWARD": "A model's forward failed on meta.",
+  "KW-TRACE-NOT-RUN": "A part of a fusion is not run.",
+  "KW-TRACE-REPEATS": "A part of a fusion runs several times.",
+  "KW-TRACE-CALLER": "A part of a fusion is run by another module than its parent.",
+  "KW-TRACE-ORDER": "The parts of a fusion run in another order.",
+  "KW-TRACE-BROKEN": "A part of a fusion does not feed the next one.",
+  "KW-TRACE-ARGUMENTS": "A later part of a fusion takes further arguments.",
+  "KW-TRACE-ESCAPES": "A value inside a fusion is used outside it.",
+  // references
+  "KW-REF-SYNTAX": "A kernel reference is malformed.",
+  "KW-REF-MISSING": "A kernel reference leads to no file.",
+  "KW-REF-EXPORT": "A kernel reference names something that its module does not export.",
 } as const;
 
 /** One of the codes in {@linkcode ERROR_CODES}. */

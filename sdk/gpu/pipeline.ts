@@ -1,4 +1,11 @@
-import { currentContext, didYouMean, KernelwrightError, raise } from "../errors.ts";
+import {
+  currentContext,
+  didYouMean,
+  inContext,
+  type KernelwrightError,
+  raise,
+  type Where,
+} from "../errors.ts";
 import type { Gpu } from "./device.ts";
 import type { GpuBuffer } from "./pool.ts";
 import type { ShaderVariant } from "./shader.ts";
@@ -64,10 +71,11 @@ export class PipelineCache {
   /**
    * Compiles without running anything, so that mistakes show early.
    *
+   * @param where What needs them, for the errors.
    * @throws KW-SHADER-COMPILE for the first request that does not compile.
    */
-  async prepare(requests: readonly PipelineRequest[]): Promise<void> {
-    const made = requests.map((r) => this.get(r));
+  async prepare(requests: readonly PipelineRequest[], where: Where = {}): Promise<void> {
+    const made = inContext(where, () => requests.map((r) => this.get(r)));
     await this.#gpu.checked(() => Promise.all(made.map((m) => m.error)));
   }
 

@@ -2,15 +2,7 @@ import { raise } from "../errors.ts";
 import { type DType, DTYPES, type TensorData } from "./dtype.ts";
 import { metaBackend, MetaStorage } from "./meta.ts";
 import { adopt, forget } from "./scope.ts";
-import {
-  checkShape,
-  formatShape,
-  formatSpec,
-  numel,
-  sameShape,
-  type Shape,
-  type TensorSpec,
-} from "./shape.ts";
+import { checkShape, formatShape, formatSpec, numel, type Shape, type TensorSpec } from "./shape.ts";
 import { backendOf, type DeviceName, type Storage } from "./storage.ts";
 import { currentTracer } from "./tracer.ts";
 

@@ -1,0 +1,164 @@
+import { didYouMean, raise } from "../errors.ts";
+import type { Module } from "../nn/mod.ts";
+import type { Layout } from "./layout.ts";
+import { type Accepts, type LayoutDefinition, layoutDefinition } from "./layout_decorator.ts";
+import type { Requirements } from "./requirements.ts";
+import { describeSite, type First, sameSite, type Site } from "./site.ts";
+import { checkStateless } from "./stateless.ts";
+
+/** What {@linkcode kernel} takes. */
+export interface KernelOptions<
+  Ctor extends readonly unknown[],
+  Args extends readonly unknown[],
+  Ret,
+  Parts extends readonly Module[],
+  T extends Layout,
+> {
+  /** Where the kernel goes. */
+  readonly site: Site<Ctor, Args, Ret, Parts>;
+  /** The layout whose parameters it reads. Left out: the module's own; then the site is a `replaces`. */
+  // deno-lint-ignore no-explicit-any -- @layout proves the constructor
+  readonly layout?: abstract new (...args: any[]) => T;
+  /** What it needs of the device and of the model. */
+  readonly requires?: Requirements;
+  /** A condition on the modules at the site, on top of the layout's. */
+  readonly accepts?: Accepts<Parts>;
+  /** The version that reports show. */
+  readonly version?: string;
+}
+
+/** A class that has the forward for a site; its `this` is the layout, or the module where there is no layout. */
+// A property of function type, not a method: methods are compared bivariantly, and a wrong `this` would pass.
+export interface Forward<This, Args extends readonly unknown[], Ret> {
+  /** Computes what the modules at the site compute. */
+  forward: (this: This, ...args: [...Args]) => Ret;
+}
+
+/** The decorator that {@linkcode kernel} returns. */
+export type KernelDecorator<This, Args extends readonly unknown[], Ret> = <
+  K extends new () => Forward<This, Args, Ret>,
+>(
+  cls: K,
+  context: ClassDecoratorContext<K>,
+) => void;
+
+/** A class decorated with {@linkcode kernel}. */
+// deno-lint-ignore no-explicit-any -- any kernel
+export type KernelClass = new () => { forward: (...args: any[]) => any };
+
+/** What is known of a kernel class. */
+export interface KernelDefinition {
+  /** The class's name. */
+  readonly name: string;
+  /** The class. */
+  readonly cls: KernelClass;
+  /** Where it goes. */
+  readonly site: Site;
+  /** Its layout, if it has one. */
+  readonly layout?: LayoutDefinition;
+  /** What it needs. */
+  readonly requires: Requirements;
+  /** The condition on the modules. */
+  readonly accepts?: Accepts<readonly Module[]>;
+  /** The version that reports show. */
+  readonly version?: string;
+}
+
+/**
+ * Declares a class as a kernel for a site. Its `forward` dispatches shaders; it has no state of its own.
+ *
+ * @throws at decoration: KW-KERNEL-STATE, KW-SIGNATURE-FORWARD (no forward), KW-SIGNATURE-SITE (another site than
+ * the layout's, or a fusion without a layout), KW-KERNEL-OPTION.
+ */
+export function kernel<
+  Ctor extends readonly unknown[],
+  Args extends readonly unknown[],
+  Ret,
+  Parts extends readonly Module[],
+  T extends Layout = never,
+>(
+  options: KernelOptions<Ctor, Args, Ret, Parts, T>,
+): KernelDecorator<[T] extends [never] ? First<Parts> : T, Args, Ret> {
+  return (given, context) => {
+    const cls = given as unknown as KernelClass;
+    const name = String(context.name);
+    const where = { kernel: name };
+    checkOptions(options as unknown as Record<string, unknown>, where);
+    if (typeof cls.prototype.forward !== "function") {
+      raise(
+        "KW-SIGNATURE-FORWARD",
+        `${name} has no forward method`,
+        "Write forward(this: …) in the class body.",
+        where,
+      );
+    }
+    const site = options.site as Site;
+    const layout = options.layout && layoutDefinition(options.layout as unknown as LayoutDefinition["cls"]);
+    if (layout && !sameSite(layout.site, site)) {
+      raise(
+        "KW-SIGNATURE-SITE",
+        `${name} ${describeSite(site)}, and its layout ${layout.name} ${describeSite(layout.site)}`,
+        "Write the site once and give it to both.",
+        where,
+      );
+    }
+    if (!layout && site.kind !== "replaces") {
+      raise(
+        "KW-SIGNATURE-SITE",
+        `${name} ${describeSite(site)} and names no layout`,
+        "A fusion needs a layout that holds its parameters.",
+        where,
+      );
+    }
+    // Statics are there only when the whole class has been evaluated.
+    context.addInitializer(() => checkStateless(cls, name));
+    definitions.set(cls.prototype, {
+      name,
+      cls,
+      site,
+      layout,
+      requires: options.requires ?? {},
+      accepts: options.accepts as Accepts<readonly Module[]> | undefined,
+      version: options.version,
+    });
+  };
+}
+
+/**
+ * What {@linkcode kernel} recorded for a class.
+ *
+ * @throws KW-KERNEL-UNDECLARED when the class was not decorated.
+ */
+export function kernelDefinition(cls: unknown): KernelDefinition {
+  const known = typeof cls === "function" ? definitions.get(cls.prototype) : undefined;
+  return known ?? raise(
+    "KW-KERNEL-UNDECLARED",
+    `${typeof cls === "function" && cls.name ? cls.name : String(cls)} is not declared as a kernel`,
+    "Decorate the class with @kernel({ site, layout }), and name the kernel, not its layout.",
+  );
+}
+
+/** Whether a value is a decorated kernel class. */
+export function isKernel(value: unknown): value is KernelClass {
+  return typeof value === "function" && typeof value.prototype === "object" &&
+    definitions.has(value.prototype);
+}
+
+// ---------------------------------------------------------------------------
+
+const definitions = new WeakMap<object, KernelDefinition>();
+const OPTIONS = ["site", "layout", "requires", "accepts", "version"];
+const REQUIREMENTS = ["features", "limits", "dtypes"];
+
+// Types say this too, but kernels are also written in JavaScript.
+function checkOptions(options: Record<string, unknown>, where: { kernel: string }): void {
+  const check = (given: object, known: string[], what: string) => {
+    for (const key of Object.keys(given)) {
+      if (!known.includes(key)) {
+        raise("KW-KERNEL-OPTION", `@kernel has no ${what} "${key}"`, didYouMean(key, known), where);
+      }
+    }
+  };
+  check(options, OPTIONS, "option");
+  check((options.requires ?? {}) as object, REQUIREMENTS, "requirement");
+}

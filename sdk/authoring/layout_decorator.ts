@@ -1,0 +1,174 @@
+import { didYouMean, raise } from "../errors.ts";
+import type { Module } from "../nn/mod.ts";
+import type { ConversionRule } from "./conversions/mod.ts";
+import { Layout } from "./layout.ts";
+import { describeSite, type Site } from "./site.ts";
+
+/** A condition on the modules at a site: true, or false, or the reason why not. */
+export type Accepts<Parts extends readonly Module[]> = (...parts: [...Parts]) => boolean | string;
+
+/** What {@linkcode layout} takes. */
+export interface LayoutOptions<
+  Ctor extends readonly unknown[],
+  Args extends readonly unknown[],
+  Ret,
+  Parts extends readonly Module[],
+> {
+  /** Where the layout goes. */
+  readonly site: Site<Ctor, Args, Ret, Parts>;
+  /**
+   * How the original's parameters become the layout's. Sources are relative to the parts (`mlp.up_proj.weight`; for
+   * `replaces`, to the module: `weight`), targets to the layout. Left out: the same names, unchanged.
+   */
+  readonly conversions?: readonly ConversionRule[];
+  /** Sources that the kernel does not need. They cannot be saved again, so a model with drops is not saved. */
+  readonly drops?: readonly string[];
+  /** A condition on the modules at the site. */
+  readonly accepts?: Accepts<Parts>;
+}
+
+/** What is known of a layout class. */
+export interface LayoutDefinition {
+  /** The class's name. */
+  readonly name: string;
+  /** The class. */
+  readonly cls: new (...args: unknown[]) => Layout;
+  /** Where it goes. */
+  readonly site: Site;
+  /** Its conversions; undefined means the same names, unchanged. */
+  readonly conversions?: readonly ConversionRule[];
+  /** Sources that are not needed. */
+  readonly drops: readonly string[];
+  /** The condition on the modules. */
+  readonly accepts?: Accepts<readonly Module[]>;
+}
+
+/** What a wrong constructor's type becomes, so that the compiler's message spells the expected one. */
+export interface SignatureMismatch<Message extends string, Expected> {
+  /** What is wrong. */
+  readonly "signature mismatch": Message;
+  /** The parameters that were expected. */
+  readonly expected: Expected;
+}
+
+/** `unknown` where the constructor of `L` takes exactly `C`, else a {@linkcode SignatureMismatch}. */
+// deno-lint-ignore no-explicit-any -- a constraint, not a type that flows
+export type Exact<L extends abstract new (...args: any[]) => unknown, C extends readonly unknown[]> =
+  ConstructorParameters<L> extends C ? C extends ConstructorParameters<L> ? unknown
+    : SignatureMismatch<"the layout's constructor must take exactly these parameters", C>
+    : SignatureMismatch<"the layout's constructor must take exactly these parameters", C>;
+
+/** The decorator that {@linkcode layout} returns. */
+export type LayoutDecorator<Ctor extends readonly unknown[]> =
+  // deno-lint-ignore no-explicit-any -- a constraint, not a type that flows
+  <L extends abstract new (...args: any[]) => Layout>(
+    cls: L & Exact<L, Ctor>,
+    context: ClassDecoratorContext<L>,
+  ) => void;
+
+/**
+ * Declares a class as the layout for a site.
+ *
+ * @throws at decoration: KW-SIGNATURE-LAYOUT (not a layout), KW-SIGNATURE-ARITY (a fusion's constructor does not
+ * take each part), KW-CONVERT-SOURCE and KW-CONVERT-TWICE (conversions that cannot be right for any model).
+ */
+export function layout<
+  Ctor extends readonly unknown[],
+  Args extends readonly unknown[],
+  Ret,
+  Parts extends readonly Module[],
+>(
+  options: LayoutOptions<Ctor, Args, Ret, Parts>,
+): LayoutDecorator<Ctor> {
+  return (given, context) => {
+    const cls = given as unknown as LayoutDefinition["cls"];
+    const name = String(context.name);
+    const site = options.site as Site;
+    const where = { kernel: name };
+    if (!(cls.prototype instanceof Layout)) {
+      raise(
+        "KW-SIGNATURE-LAYOUT",
+        `${name} does not extend Layout`,
+        `Write class ${name} extends Layout.`,
+        where,
+      );
+    }
+    const count = site.parts.length;
+    if (site.kind !== "replaces" && cls.length !== count) {
+      const wanted = site.parts.map((p) => `${p.name}: ${p.cls.name}`).join(", ");
+      raise(
+        "KW-SIGNATURE-ARITY",
+        `The constructor of ${name} takes ${cls.length} parameters; the site has ${count} parts`,
+        `Write constructor(${wanted}), without defaults.`,
+        where,
+      );
+    }
+    checkRules(site, options.conversions ?? [], options.drops ?? [], where);
+    definitions.set(cls.prototype, {
+      name,
+      cls,
+      site,
+      conversions: options.conversions,
+      drops: options.drops ?? [],
+      accepts: options.accepts as Accepts<readonly Module[]> | undefined,
+    });
+  };
+}
+
+/**
+ * What {@linkcode layout} recorded for a class.
+ *
+ * @throws KW-SIGNATURE-LAYOUT when the class was not decorated.
+ */
+export function layoutDefinition(cls: abstract new (...args: never[]) => unknown): LayoutDefinition {
+  return definitions.get(cls.prototype) ??
+    raise(
+      "KW-SIGNATURE-LAYOUT",
+      `${cls.name} is not declared as a layout`,
+      "Decorate it with @layout({ site, conversions }).",
+    );
+}
+
+// ---------------------------------------------------------------------------
+
+const definitions = new WeakMap<object, LayoutDefinition>();
+
+function checkRules(
+  site: Site,
+  rules: readonly ConversionRule[],
+  drops: readonly string[],
+  where: { kernel: string },
+): void {
+  const parts = site.parts.map((p) => p.name);
+  const sources = [...rules.flatMap((r) => r.from), ...drops];
+  for (const source of sources) {
+    const part = source.split(".")[0];
+    if (site.kind !== "replaces" && !parts.includes(part)) {
+      raise(
+        "KW-CONVERT-SOURCE",
+        `The conversion source "${source}" begins with no part of the site (${describeSite(site)})`,
+        didYouMean(part, parts),
+        where,
+      );
+    }
+  }
+  const twice = (names: readonly string[]) => names.find((n, i) => names.indexOf(n) !== i);
+  const target = twice(rules.flatMap((r) => r.to));
+  if (target !== undefined) {
+    raise(
+      "KW-CONVERT-TWICE",
+      `Two conversions produce "${target}"`,
+      "Produce each parameter exactly once.",
+      where,
+    );
+  }
+  const source = twice(sources);
+  if (source !== undefined) {
+    raise(
+      "KW-CONVERT-TWICE",
+      `Two conversions read "${source}"`,
+      "Read each source once; split it with split() or chunk().",
+      where,
+    );
+  }
+}

@@ -1,0 +1,109 @@
+/**
+ * Puts planned sites into the tree, and takes them out again.
+ *
+ * Only instances change: one property of each part's parent, and one own `forward` on the layout (or on the module
+ * itself where there is no layout). Every change brings its own undo, so that a failure half-way leaves nothing.
+ */
+import type { KernelDefinition } from "../authoring/mod.ts";
+import { inContext } from "../errors.ts";
+import { Identity, type Module } from "../nn/mod.ts";
+import { keep, type Tensor } from "../tensor/mod.ts";
+import { SharedResults } from "./parallel.ts";
+import type { PlannedSite } from "./plan.ts";
+import type { KeyedParameter, PlannedRule } from "./site_conversion.ts";
+
+/** A site that is swapped. */
+export interface AppliedSite {
+  /** The plan. */
+  readonly plan: PlannedSite;
+  /** Puts the original modules and their values back. */
+  undo(): void;
+}
+
+/**
+ * Swaps one site. Where the original has values they are converted on their device, one conversion at a time, and
+ * released as soon as they have been read.
+ */
+export function applySite(site: PlannedSite): AppliedSite {
+  const undo: (() => void)[] = [];
+  try {
+    for (const rule of site.conversions.rules) undo.push(convertRule(rule, site.conversions.reversible));
+    undo.push(swapModules(site));
+  } catch (error) {
+    for (const step of undo.reverse()) step();
+    throw error;
+  }
+  return { plan: site, undo: () => undo.splice(0).reverse().forEach((step) => step()) };
+}
+
+/** The forward of a kernel bound to its layout, or to the module; errors inside know their site. */
+export function boundForward(
+  kernel: KernelDefinition,
+  self: Module,
+  path: string,
+): (...args: unknown[]) => unknown {
+  const where = { site: path, kernel: kernel.name };
+  const { forward } = kernel.cls.prototype;
+  return (...args) => inContext(where, () => forward.apply(self, args));
+}
+
+/** Fills a rule's targets from its sources, which stay as they are. */
+export function fillTargets(rule: PlannedRule): void {
+  fill(rule.bound.run(rule.sources.map((s) => s.parameter)), rule.targets);
+}
+
+// ---------------------------------------------------------------------------
+
+function convertRule(rule: PlannedRule, reversible: boolean): () => void {
+  const live = rule.sources.some((s) => s.parameter.materialized);
+  if (live) {
+    fillTargets(rule);
+    if (reversible) unload(rule.sources);
+  }
+  return () => {
+    // Loaded in between, or live from the start: the values are in the layout now.
+    if (rule.targets.some((t) => t.parameter.materialized)) {
+      if (reversible) fill(rule.bound.reverse().run(rule.targets.map((t) => t.parameter)), rule.sources);
+      unload(rule.targets);
+    }
+  };
+}
+
+function fill(values: readonly Tensor[], parameters: readonly KeyedParameter[]): void {
+  values.forEach((value, i) => parameters[i].parameter.assign(keep(value)));
+}
+
+function unload(parameters: readonly KeyedParameter[]): void {
+  for (const { parameter } of parameters) parameter.unload();
+}
+
+function swapModules(site: PlannedSite): () => void {
+  const { nodes, kernel, layout, path } = site;
+  const self = layout ?? nodes[0].module;
+  let forward = boundForward(kernel, self, path);
+  const others: Module[] = [];
+  if (site.match.kind === "fusesParallel") {
+    const shared = new SharedResults(forward);
+    forward = (...args) => shared.run(args);
+    for (let i = 1; i < nodes.length; i++) others.push(shared.output(i));
+  } else for (let i = 1; i < nodes.length; i++) others.push(new Identity());
+
+  const before = Object.getOwnPropertyDescriptor(self, "forward");
+  Object.defineProperty(self, "forward", {
+    value: forward,
+    configurable: true,
+    writable: true,
+    enumerable: false,
+  });
+  const replacements = layout ? [layout, ...others] : [];
+  replacements.forEach((module, i) => setChild(nodes[i], module));
+  return () => {
+    replacements.forEach((_, i) => setChild(nodes[i], nodes[i].module));
+    if (before) Object.defineProperty(self, "forward", before);
+    else delete (self as unknown as Record<string, unknown>).forward;
+  };
+}
+
+function setChild(node: PlannedSite["nodes"][number], module: Module): void {
+  (node.parent!.module as unknown as Record<string, Module>)[node.key] = module;
+}

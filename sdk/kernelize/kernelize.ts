@@ -1,0 +1,191 @@
+import type { KernelClass } from "../authoring/mod.ts";
+import { inContext, raise } from "../errors.ts";
+import { gpuIfOpen } from "../gpu/mod.ts";
+import type { Module } from "../nn/mod.ts";
+import { type AppliedSite, applySite } from "./apply.ts";
+import { type Candidate, textRefs } from "./choice.ts";
+import { type KernelConfig, parseKernelConfig } from "./config.ts";
+import { type RefResolver, resolveLocal } from "./local_ref.ts";
+import type { Mode } from "./mode.ts";
+import { type KernelPlan, planKernels } from "./plan.ts";
+import { type KernelReport, reportOf } from "./report.ts";
+import type { Target } from "./select.ts";
+import { measureDifferences } from "./verify.ts";
+
+/** How swaps are verified. */
+export interface VerifyOptions {
+  /** What the model's forward takes: real values, on the model's device. */
+  readonly inputs: readonly unknown[];
+}
+
+/** What {@linkcode kernelize} may be told. */
+export interface KernelizeOptions {
+  /** What the model is run for; `inference` unless told. */
+  readonly mode?: Mode;
+  /**
+   * Arguments of the model's forward to trace it with, one list for each way in which it is run; only shapes matter.
+   * Unless told, what the model's own `exampleInputs()` returns.
+   */
+  readonly inputs?: readonly (readonly unknown[])[];
+  /** Runs every kernel beside its original before anything is swapped. The model must be loaded. */
+  readonly verify?: VerifyOptions;
+  /** The folder or file that relative references start from. */
+  readonly base?: URL;
+  /** Loads the classes of references; local folders and files unless told. */
+  readonly resolver?: RefResolver;
+}
+
+/** A model that knows what its forward takes. */
+export interface ExampleInputs {
+  /** One list of arguments for each way in which forward is run; tensors on meta. */
+  exampleInputs(): readonly (readonly unknown[])[];
+}
+
+/**
+ * Puts kernels into a model: matches the config, checks everything on meta, compiles the shaders, and swaps. A model
+ * on meta is swapped before its weights are loaded; a loaded one is converted on its device, one site at a time.
+ *
+ * All or nothing: on any error the model is as it was. A model that has kernels already is first put back, and gets
+ * them back if the new config fails.
+ *
+ * @returns What was swapped, where, and why not elsewhere.
+ * @throws KW-CONFIG-…, KW-REF-…, KW-MATCH-…, KW-SELECT-NONE, KW-SIGNATURE-…, KW-CONVERT-…, KW-TRACE-…, KW-SHADER-….
+ */
+export async function kernelize(
+  model: Module,
+  config: KernelConfig,
+  options: KernelizeOptions = {},
+): Promise<KernelReport> {
+  const checked = parseKernelConfig(config);
+  const classes = await loadClasses(checked, options);
+  const before = states.get(model);
+  if (before) undoAll(before.applied);
+  states.delete(model);
+  try {
+    const plan = await prepare(model, checked, classes, options);
+    const report = reportOf(plan);
+    if (options.verify) {
+      const differences = await measureDifferences(model, plan, options.verify.inputs);
+      for (const site of report.sites) site.difference = differences.get(site.path);
+    }
+    states.set(model, { plan, report, applied: applyAll(plan) });
+    return report;
+  } catch (error) {
+    if (before) states.set(model, { ...before, applied: applyAll(before.plan) });
+    throw error;
+  }
+}
+
+/** Plans a config without changing anything, as {@linkcode kernelize} would. */
+export async function planKernelize(
+  model: Module,
+  config: KernelConfig,
+  options: KernelizeOptions = {},
+): Promise<{ plan: KernelPlan; report: KernelReport }> {
+  const checked = parseKernelConfig(config);
+  const plan = await prepare(model, checked, await loadClasses(checked, options), options);
+  return { plan, report: reportOf(plan) };
+}
+
+/** Puts the original modules back, with their values. Does nothing for a model without kernels. */
+export function unkernelize(model: Module): void {
+  const state = states.get(model);
+  if (!state) return;
+  states.delete(model);
+  undoAll(state.applied);
+}
+
+/** The report of a model's kernels, or undefined when it has none. */
+export function kernelReport(model: Module): KernelReport | undefined {
+  return states.get(model)?.report;
+}
+
+/** The plan that a model's kernels came from, or undefined when it has none. */
+export function kernelPlan(model: Module): KernelPlan | undefined {
+  return states.get(model)?.plan;
+}
+
+// ---------------------------------------------------------------------------
+
+interface State {
+  readonly plan: KernelPlan;
+  readonly report: KernelReport;
+  readonly applied: readonly AppliedSite[];
+}
+
+// By model, not by class: what one model runs is nobody else's business.
+const states = new WeakMap<Module, State>();
+
+async function loadClasses(
+  config: KernelConfig,
+  options: KernelizeOptions,
+): Promise<Map<string, KernelClass>> {
+  const classes = new Map<string, KernelClass>();
+  const resolve = options.resolver ?? resolveLocal;
+  for (const [i, entry] of config.kernels.entries()) {
+    if (!("with" in entry)) continue;
+    for (const ref of textRefs(entry.with)) {
+      if (classes.has(ref)) continue;
+      try {
+        classes.set(ref, await resolve(ref, options.base));
+      } catch (error) {
+        inContext({ json: `kernels[${i}]` }, () => rethrow(error, ref));
+      }
+    }
+  }
+  return classes;
+}
+
+function rethrow(error: unknown, ref: string): never {
+  if (error instanceof Error && error.name === "KernelwrightError") throw error;
+  raise(
+    "KW-REF-MISSING",
+    `Cannot load ${JSON.stringify(ref)}: ${String(error)}`,
+    undefined,
+    undefined,
+    error,
+  );
+}
+
+async function prepare(
+  model: Module,
+  config: KernelConfig,
+  classes: ReadonlyMap<string, KernelClass>,
+  options: KernelizeOptions,
+): Promise<KernelPlan> {
+  const gpu = gpuIfOpen();
+  const target: Target = {
+    mode: options.mode ?? "inference",
+    device: gpu &&
+      { features: gpu.features, limits: gpu.limits as unknown as Record<string, number>, info: gpu.info },
+  };
+  const example = (model as Partial<ExampleInputs>).exampleInputs?.bind(model);
+  const inputs = options.inputs ?? example?.() ?? [];
+  const plan = planKernels(model, config, { target, inputs, resolve: (c) => classOf(c, classes) });
+  if (gpu) { for (const { request, where } of plan.pipelines) await gpu.pipelines.prepare([request], where); }
+  return plan;
+}
+
+function classOf(c: Candidate, classes: ReadonlyMap<string, KernelClass>): KernelClass {
+  return typeof c.kernel === "string" ? classes.get(c.kernel)! : c.kernel;
+}
+
+function applyAll(plan: KernelPlan): AppliedSite[] {
+  const applied: AppliedSite[] = [];
+  try {
+    for (const site of plan.sites) {
+      applied.push(inContext({ site: site.path, kernel: site.kernel.name }, () => applySite(site)));
+      // What the original held is free now: given back before the next site asks for more.
+      gpuIfOpen()?.trim();
+    }
+    return applied;
+  } catch (error) {
+    undoAll(applied);
+    throw error;
+  }
+}
+
+function undoAll(applied: readonly AppliedSite[]): void {
+  for (const site of [...applied].reverse()) site.undo();
+  gpuIfOpen()?.trim();
+}

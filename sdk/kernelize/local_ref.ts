@@ -1,0 +1,83 @@
+import { isKernel, type KernelClass } from "../authoring/mod.ts";
+import { didYouMean, raise } from "../errors.ts";
+
+/** Loads the class that a reference names. `base` is the folder that relative references start from. */
+export type RefResolver = (ref: string, base: URL | undefined) => Promise<KernelClass>;
+
+/** The two sides of a reference: where, and which export. */
+export function splitRef(ref: string): { where: string; name: string } {
+  const at = ref.lastIndexOf(":");
+  const [where, name] = [ref.slice(0, at), ref.slice(at + 1)];
+  if (at <= 0 || !/^[A-Za-z_$][\w$]*$/.test(name)) {
+    raise(
+      "KW-REF-SYNTAX",
+      `Cannot read the kernel reference ${JSON.stringify(ref)}`,
+      "Write a folder or file, a colon, and the exported class: ./examples/rmsnorm-mlp:RMSNormMLP.",
+    );
+  }
+  return { where, name };
+}
+
+/**
+ * Loads a kernel from a folder (its `mod.ts` or `mod.js`) or a file of this machine.
+ *
+ * A relative reference is looked for beside the config file first, and then in the working folder.
+ *
+ * @throws KW-REF-SYNTAX, KW-REF-MISSING, KW-REF-EXPORT.
+ */
+export const resolveLocal: RefResolver = async (ref, base) => {
+  const { where, name } = splitRef(ref);
+  if (/^[a-z][a-z0-9+.-]+:/i.test(where) && !where.startsWith("file:")) {
+    raise(
+      "KW-REF-SYNTAX",
+      `Cannot load ${JSON.stringify(ref)}: only local folders and files are resolved here`,
+      "Give a resolver that knows this kind of reference.",
+    );
+  }
+  const bases = [base, workingFolder()].filter((b) => b !== undefined);
+  const tried: string[] = [];
+  for (const b of bases) {
+    const url = await entryFile(new URL(where, b), tried);
+    if (url) return exported(await import(url.href), name, ref);
+  }
+  raise(
+    "KW-REF-MISSING",
+    `Cannot load ${JSON.stringify(ref)}: there is no such folder or file`,
+    `Looked for: ${[...new Set(tried)].join(", ")}.`,
+  );
+};
+
+// ---------------------------------------------------------------------------
+
+function workingFolder(): URL | undefined {
+  const deno = (globalThis as { Deno?: { cwd(): string } }).Deno;
+  return deno ? new URL(`file://${deno.cwd()}/`) : undefined;
+}
+
+async function entryFile(url: URL, tried: string[]): Promise<URL | undefined> {
+  const fs = await import("node:fs/promises");
+  const isFile = (u: URL) => fs.stat(u).then((s) => s.isFile(), () => false);
+  const folder = new URL(url.href.endsWith("/") ? url.href : `${url.href}/`);
+  const candidates = /\.[mc]?[jt]s$/.test(url.pathname)
+    ? [url]
+    : [new URL("mod.ts", folder), new URL("mod.js", folder)];
+  for (const c of candidates) {
+    tried.push(decodeURIComponent(c.pathname));
+    if (await isFile(c)) return c;
+  }
+  return undefined;
+}
+
+/** The kernel that a module exports under a name. @throws KW-REF-EXPORT */
+export function exported(module: Record<string, unknown>, name: string, ref: string): KernelClass {
+  const value = Object.hasOwn(module, name) ? module[name] : undefined;
+  if (isKernel(value)) return value;
+  const kernels = Object.keys(module).filter((k) => isKernel(module[k]));
+  raise(
+    "KW-REF-EXPORT",
+    value === undefined
+      ? `${JSON.stringify(ref)} exports no "${name}"`
+      : `"${name}" of ${JSON.stringify(ref)} is not a kernel`,
+    kernels.length > 0 ? didYouMean(name, kernels) : "It exports no class decorated with @kernel.",
+  );
+}

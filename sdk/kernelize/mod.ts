@@ -1,0 +1,40 @@
+export {
+  type ChoiceOptions,
+  Device,
+  type DeviceMatch,
+  disable,
+  type DisableEntry,
+  fuse,
+  type FuseEntry,
+  fuseParallel,
+  type FuseParallelEntry,
+  type FusePart,
+  type KernelCandidate,
+  type KernelChoice,
+  type KernelConfig,
+  type KernelEntry,
+  type KernelRef,
+  type ModeTable,
+  parseKernelConfig,
+  replace,
+  type ReplaceEntry,
+} from "./config.ts";
+export {
+  type ExampleInputs,
+  kernelize,
+  type KernelizeOptions,
+  kernelPlan,
+  kernelReport,
+  planKernelize,
+  unkernelize,
+  type VerifyOptions,
+} from "./kernelize.ts";
+export { exported, type RefResolver, resolveLocal, splitRef } from "./local_ref.ts";
+export type { MatchedSite, MatchKind, ShadowedSite } from "./match.ts";
+export { type KernelMode, Mode } from "./mode.ts";
+export type { PathPattern } from "./pattern.ts";
+export type { KeptSite, KernelPlan, NeededPipeline, PlannedSite } from "./plan.ts";
+export { type Difference, drawTable, formatNumber, KernelReport, type SiteReport } from "./report.ts";
+export type { Considered, Selection, Target } from "./select.ts";
+export type { KeyedParameter, PlannedRule, SitePlanConversions } from "./site_conversion.ts";
+export type { Node, TreeIndex } from "./tree.ts";

@@ -1,0 +1,232 @@
+/**
+ * Everything that will be swapped, proven on the meta device before a byte of weights is read or moved.
+ *
+ *   match ─► select ─► check instances ─► build layout ─► conversions ─► trace the wiring ─► run forward on meta
+ *
+ * Nothing is changed here: a plan that fails leaves the model as it was.
+ */
+import type { KernelClass, KernelDefinition, Layout } from "../authoring/mod.ts";
+import { inContext, KernelwrightError, raise, type Where } from "../errors.ts";
+import { collectPipelines, type PipelineRequest } from "../gpu/mod.ts";
+import type { Module } from "../nn/mod.ts";
+import { formatSpec, sameShape, Tensor } from "../tensor/mod.ts";
+import { type Candidate, candidatesOf } from "./choice.ts";
+import type { KernelConfig } from "./config.ts";
+import { describeEntry, matchConfig, type MatchedSite, type ShadowedSite } from "./match.ts";
+import { type Considered, selectKernel, type Target } from "./select.ts";
+import { buildLayout, checkInstances } from "./signature.ts";
+import { planConversions, type SitePlanConversions } from "./site_conversion.ts";
+import { runOnMeta, type Trace, traceModel } from "./trace.ts";
+import { indexTree, type Node, type TreeIndex } from "./tree.ts";
+import { checkChain, checkParallel } from "./wiring.ts";
+
+/** A site that will be swapped. */
+export interface PlannedSite {
+  /** The path of the first module. */
+  readonly path: string;
+  /** The match. */
+  readonly match: MatchedSite;
+  /** The modules. */
+  readonly nodes: readonly Node[];
+  /** The kernel. */
+  readonly kernel: KernelDefinition;
+  /** What became of each candidate. */
+  readonly considered: readonly Considered[];
+  /** The layout, on meta; undefined where only forward is swapped. */
+  readonly layout: Layout | undefined;
+  /** How its parameters come about. */
+  readonly conversions: SitePlanConversions;
+  /** Whether forward was run on meta and compared with the original's result. */
+  readonly forwardChecked: boolean;
+}
+
+/** A site that keeps its original. */
+export interface KeptSite {
+  /** The path of the first module. */
+  readonly path: string;
+  /** The modules. */
+  readonly nodes: readonly Node[];
+  /** Why nothing was swapped. */
+  readonly why: string;
+  /** What became of each candidate. */
+  readonly considered: readonly Considered[];
+}
+
+/** A pipeline that a site will need. */
+export interface NeededPipeline {
+  /** The pipeline. */
+  readonly request: PipelineRequest;
+  /** The site and kernel. */
+  readonly where: Where;
+}
+
+/** What kernelize will do. */
+export interface KernelPlan {
+  /** The tree, as it was matched. */
+  readonly tree: TreeIndex;
+  /** Sites that will be swapped, in tree order. */
+  readonly sites: readonly PlannedSite[];
+  /** Sites that keep their originals. */
+  readonly kept: readonly KeptSite[];
+  /** Sites that lost to others. */
+  readonly shadowed: readonly ShadowedSite[];
+  /** Every pipeline that the kernels will need. */
+  readonly pipelines: readonly NeededPipeline[];
+}
+
+/** What a plan is made from. */
+export interface PlanOptions {
+  /** What kernels are chosen for. */
+  readonly target: Target;
+  /** The class of a candidate. */
+  readonly resolve: (c: Candidate) => KernelClass;
+  /** One list of arguments of the root's forward for each run to trace. Without any, only replacements are possible. */
+  readonly inputs: readonly (readonly unknown[])[];
+}
+
+/**
+ * Plans a config for a model.
+ *
+ * @throws every mistake of the config, the kernels and the layouts; see the codes of each step.
+ */
+export function planKernels(root: Module, config: KernelConfig, options: PlanOptions): KernelPlan {
+  const tree = indexTree(root);
+  const { sites: matches, shadowed } = matchConfig(tree, config);
+  const kept: KeptSite[] = [];
+  const chosen: { match: MatchedSite; kernel: KernelDefinition; considered: readonly Considered[] }[] = [];
+  for (const match of matches) {
+    const { entry, nodes } = match;
+    const path = nodes[0].path;
+    if ("disable" in entry) {
+      kept.push({ path, nodes, why: `${describeEntry(entry, match.index)}`, considered: [] });
+      continue;
+    }
+    const modules = nodes.map((n) => n.module);
+    const { kernel, considered } = inContext(
+      { site: path },
+      () => selectKernel(candidatesOf(entry.with), modules, options.target, options.resolve),
+    );
+    if (kernel) chosen.push({ match, kernel, considered });
+    else if (entry.fallback === false) raiseNoFit(path, considered);
+    else {kept.push({
+        path,
+        nodes,
+        why: considered.map((c) => `${c.kernel}: ${c.why}`).join("; "),
+        considered,
+      });}
+  }
+  const traces = chosen.length > 0 ? options.inputs.map((inputs) => traceModel(root, tree, inputs)) : [];
+  const pipelines: NeededPipeline[] = [];
+  const sites = chosen.map(({ match, kernel, considered }) => {
+    const path = match.nodes[0].path;
+    return inContext(
+      { site: path, kernel: kernel.name },
+      () => planSite(match, kernel, considered, traces, tree, pipelines),
+    );
+  });
+  return { tree, sites, kept, shadowed, pipelines };
+}
+
+// ---------------------------------------------------------------------------
+
+function planSite(
+  match: MatchedSite,
+  kernel: KernelDefinition,
+  considered: readonly Considered[],
+  traces: readonly Trace[],
+  tree: TreeIndex,
+  pipelines: NeededPipeline[],
+): PlannedSite {
+  const { nodes } = match;
+  checkInstances(match, kernel);
+  if (kernel.layout && !nodes[0].parent) {
+    raise(
+      "KW-MATCH-ROOT",
+      "The model itself cannot be replaced by a layout: nothing holds it",
+      "Replace a module inside it, or wrap it in a module.",
+    );
+  }
+  if (match.kind !== "replaces") {
+    if (traces.length === 0) {
+      raise(
+        "KW-TRACE-INPUTS",
+        "A fusion is proven by running the model once on meta, and its inputs are not known",
+        "Pass { inputs: [[…]] } to kernelize, or give the model an exampleInputs() method.",
+      );
+    }
+    for (const trace of traces) (match.kind === "fuses" ? checkChain : checkParallel)(nodes, trace, tree);
+  }
+  const layout = buildLayout(match, kernel);
+  const conversions = layout
+    ? planConversions(kernel.layout!, layout, nodes)
+    : { rules: [], dropped: [], reversible: true };
+  const self = layout ?? nodes[0].module;
+  let forwardChecked = false;
+  for (const trace of traces) {
+    const call = trace.callsOf.get(nodes[0].module)?.[0];
+    if (!call) continue;
+    const results = nodes.map((n) => trace.callsOf.get(n.module)![0].result);
+    const expected = match.kind === "fusesParallel" ? results : results.at(-1);
+    collectPipelines(
+      (request, where) => pipelines.push({ request, where }),
+      () => checkForward(kernel, self, call.args, expected),
+    );
+    forwardChecked = true;
+  }
+  return { path: nodes[0].path, match, nodes, kernel, considered, layout, conversions, forwardChecked };
+}
+
+function checkForward(
+  kernel: KernelDefinition,
+  self: Module,
+  args: readonly unknown[],
+  expected: unknown,
+): void {
+  let actual: unknown;
+  try {
+    actual = runOnMeta(() => kernel.cls.prototype.forward.apply(self, args));
+  } catch (cause) {
+    if (cause instanceof KernelwrightError) throw cause;
+    // The class is frozen: a forward that keeps something on it is told by the engine.
+    const state = cause instanceof TypeError && /read only|not extensible/.test(cause.message);
+    raise(
+      state ? "KW-KERNEL-STATE" : "KW-KERNEL-FORWARD",
+      `The forward of ${kernel.name} failed on meta: ${String(cause)}`,
+      state ? "A kernel keeps nothing between calls." : "A forward must run on tensors without values.",
+      undefined,
+      cause,
+    );
+  }
+  const [got, wanted] = [describeResult(actual), describeResult(expected)];
+  if (!sameResult(actual, expected)) {
+    raise(
+      "KW-SIGNATURE-FORWARD",
+      `The forward of ${kernel.name} returns ${got}; the modules that it stands for return ${wanted}`,
+    );
+  }
+}
+
+function sameResult(a: unknown, b: unknown): boolean {
+  if (a instanceof Tensor && b instanceof Tensor) return a.dtype === b.dtype && sameShape(a.shape, b.shape);
+  if (Array.isArray(a) && Array.isArray(b)) {
+    return a.length === b.length && a.every((v, i) => sameResult(v, b[i]));
+  }
+  return !(a instanceof Tensor) && !(b instanceof Tensor) && typeof a === typeof b &&
+    Array.isArray(a) === Array.isArray(b);
+}
+
+function describeResult(value: unknown): string {
+  if (value instanceof Tensor) return formatSpec(value);
+  if (Array.isArray(value)) return `[${value.map(describeResult).join(", ")}]`;
+  return value === undefined ? "nothing" : typeof value;
+}
+
+function raiseNoFit(path: string, considered: readonly Considered[]): never {
+  throw new KernelwrightError({
+    code: "KW-SELECT-NONE",
+    what: `No kernel fits "${path}", and the entry says fallback: false`,
+    where: { site: path },
+    notes: considered.map((c) => `${c.kernel}: ${c.why}`),
+    fix: "Add a kernel that fits, or allow the original with fallback: true.",
+  });
+}

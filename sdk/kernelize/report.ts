@@ -1,0 +1,168 @@
+import { describeRule } from "../authoring/mod.ts";
+import { DTYPES } from "../tensor/mod.ts";
+import type { Considered } from "./select.ts";
+import type { KernelPlan, PlannedSite } from "./plan.ts";
+import { describeEntry } from "./match.ts";
+
+/** How far a kernel's result is from the original's, on the activations that it was tried on. */
+export interface Difference {
+  /** The largest |kernel − original|. */
+  readonly absolute: number;
+  /** The largest |kernel − original| / |original|. */
+  readonly relative: number;
+  /** The flat index of the largest absolute difference. */
+  readonly at: number;
+  /** Elements where one is NaN and the other is not. */
+  readonly nan: number;
+}
+
+/** What became of one site. */
+export interface SiteReport {
+  /** The path of the first module. */
+  readonly path: string;
+  /** The paths of all its modules. */
+  readonly paths: readonly string[];
+  /** The classes of the original modules. */
+  readonly original: readonly string[];
+  /** The kernel that runs there; undefined where the original does. */
+  readonly kernel?: string;
+  /** The kernel's version. */
+  readonly version?: string;
+  /** Why this kernel, or why none. */
+  readonly reason: string;
+  /** Every candidate and what became of it. */
+  readonly considered: readonly Considered[];
+  /** The conversions, as `sources → target: ops`. */
+  readonly conversions: readonly string[];
+  /** Whether the kernel's forward was run on meta before anything was changed. */
+  readonly forwardChecked?: boolean;
+  /** Bytes of the site's parameters before and after. */
+  readonly bytes?: { readonly before: number; readonly after: number };
+  /** The measured difference, where the swap was verified. */
+  difference?: Difference;
+}
+
+/** What kernelize did: a value that prints as a table and serialises as JSON. */
+export class KernelReport {
+  /** The sites, in tree order. */
+  readonly sites: readonly SiteReport[];
+  /** Entries or places that lost to others, one sentence each. */
+  readonly notes: readonly string[];
+
+  /** Wraps what was found. */
+  constructor(sites: readonly SiteReport[], notes: readonly string[]) {
+    this.sites = sites;
+    this.notes = notes;
+  }
+
+  /** The sites that run a kernel now. */
+  get swapped(): readonly SiteReport[] {
+    return this.sites.filter((s) => s.kernel !== undefined);
+  }
+
+  /** The report of the site at a path: of its first module or of any other part. */
+  at(path: string): SiteReport | undefined {
+    return this.sites.find((s) => s.paths.includes(path));
+  }
+
+  /** Plain data. */
+  toJSON(): { sites: readonly SiteReport[]; notes: readonly string[] } {
+    return { sites: this.sites, notes: this.notes };
+  }
+
+  /** The table. Sites that differ in nothing but a number in their path share a line. */
+  toString(): string {
+    const rows = [["site", "kernel", "reason", "max abs", "max rel"]];
+    for (const { label, count, sites } of grouped(this.sites)) {
+      const [first] = sites;
+      const differences = sites.map((s) => s.difference).filter((d) => d !== undefined);
+      const worst = (pick: (d: Difference) => number) =>
+        differences.length === 0 ? "–" : formatNumber(Math.max(...differences.map(pick)));
+      rows.push([
+        count > 1 ? `${label}  ${count}×` : label,
+        first.kernel ?? "–",
+        first.kernel ? first.reason : `not swapped: ${first.reason}`,
+        first.kernel ? worst((d) => d.nan > 0 ? NaN : d.absolute) : "–",
+        first.kernel ? worst((d) => d.nan > 0 ? NaN : d.relative) : "–",
+      ]);
+    }
+    return [drawTable(rows), ...this.notes.map((n) => `note: ${n}`)].join("\n");
+  }
+}
+
+/** A report of a plan, before anything was measured. */
+export function reportOf(plan: KernelPlan): KernelReport {
+  const sites: { order: number; report: SiteReport }[] = [];
+  const order = new Map(plan.tree.nodes.map((n, i) => [n.path, i]));
+  for (const s of plan.sites) sites.push({ order: order.get(s.path)!, report: siteReport(s) });
+  for (const k of plan.kept) {
+    const report: SiteReport = {
+      path: k.path,
+      paths: k.nodes.map((n) => n.path),
+      original: k.nodes.map((n) => n.module.constructor.name),
+      reason: k.why,
+      considered: k.considered,
+      conversions: [],
+    };
+    sites.push({ order: order.get(k.path)!, report });
+  }
+  const notes = new Set(plan.shadowed.map(({ site, by }) => {
+    const [loser, winner] = [describeEntry(site.entry, site.index), describeEntry(by.entry, by.index)];
+    return `${loser} gives way to ${winner} at "${site.nodes[0].path}"`;
+  }));
+  return new KernelReport(sites.sort((a, b) => a.order - b.order).map((s) => s.report), [...notes]);
+}
+
+// ---------------------------------------------------------------------------
+
+function siteReport(s: PlannedSite): SiteReport {
+  const bytes = (parameters: readonly { size: number; dtype: keyof typeof DTYPES }[]) =>
+    parameters.reduce((n, p) => n + p.size * DTYPES[p.dtype].bytes, 0);
+  const before = s.nodes.flatMap((n) => [...n.module.namedParameters()].map(([, p]) => p));
+  return {
+    path: s.path,
+    paths: s.nodes.map((n) => n.path),
+    original: s.nodes.map((n) => n.module.constructor.name),
+    kernel: s.kernel.name,
+    version: s.kernel.version,
+    reason: s.considered.find((c) => c.taken)!.why,
+    considered: s.considered,
+    conversions: s.conversions.rules.map((r) => describeRule(r.bound.rule)),
+    forwardChecked: s.forwardChecked,
+    bytes: {
+      before: bytes(before),
+      after: s.layout ? bytes([...s.layout.namedParameters()].map(([, p]) => p)) : bytes(before),
+    },
+  };
+}
+
+function grouped(sites: readonly SiteReport[]): { label: string; count: number; sites: SiteReport[] }[] {
+  const groups = new Map<string, SiteReport[]>();
+  for (const s of sites) {
+    const generic = s.paths.map((p) => p.replace(/\.\d+(?=\.|$)/g, ".*")).join(" + ");
+    const key = [generic, s.kernel, s.reason].join("\n");
+    const list = groups.get(key);
+    if (list) list.push(s);
+    else groups.set(key, [s]);
+  }
+  return [...groups].map(([key, list]) => ({
+    label: list.length > 1 ? key.split("\n")[0] : list[0].paths.join(" + "),
+    count: list.length,
+    sites: list,
+  }));
+}
+
+/** Three significant digits, short. */
+export function formatNumber(x: number): string {
+  if (Number.isNaN(x)) return "NaN";
+  if (x === 0) return "0";
+  return Math.abs(x) >= 0.001 && Math.abs(x) < 10000 ? String(Number(x.toPrecision(3))) : x.toExponential(1);
+}
+
+/** Columns of text, aligned; the first row is the head. */
+export function drawTable(rows: readonly (readonly string[])[]): string {
+  const widths = rows[0].map((_, c) => Math.max(...rows.map((r) => r[c].length)));
+  return rows.map((r) =>
+    r.map((cell, c) => c === r.length - 1 ? cell : cell.padEnd(widths[c])).join("  ").trimEnd()
+  ).join("\n");
+}

@@ -1,0 +1,192 @@
+/**
+ * Proves from a trace that a fusion is possible: each part runs once, feeds the next one and nobody else.
+ *
+ * A value that escapes (two readers, returned, stored) would be missing after the fusion: it is refused by name.
+ */
+import { raise } from "../errors.ts";
+import { type Storage, Tensor, tensorsIn } from "../tensor/mod.ts";
+import { describeReader, happenedIn, type Trace, type TracedCall } from "./trace.ts";
+import type { Node, TreeIndex } from "./tree.ts";
+
+/**
+ * Checks a chain.
+ *
+ * @throws KW-TRACE-NOT-RUN, KW-TRACE-REPEATS, KW-TRACE-CALLER, KW-TRACE-ORDER, KW-TRACE-BROKEN,
+ * KW-TRACE-ARGUMENTS, KW-TRACE-ESCAPES.
+ */
+export function checkChain(parts: readonly Node[], trace: Trace, tree: TreeIndex): void {
+  const calls = parts.map((p) => onlyCall(p, trace, tree));
+  for (let i = 0; i + 1 < parts.length; i++) {
+    const [from, to] = [calls[i], calls[i + 1]];
+    const value = from.result;
+    if (!(value instanceof Tensor)) {
+      raise(
+        "KW-TRACE-BROKEN",
+        `Cannot fuse: "${parts[i].path}" returns something else than one tensor`,
+        hintParent(parts[i]),
+        { site: parts[i].path },
+      );
+    }
+    checkOrder(from, to, parts[i], parts[i + 1]);
+    if (to.args[0] !== value && !(to.args[0] instanceof Tensor && same(to.args[0], value))) {
+      const between = trace.readers.get(value.storage)?.find((op) => op.order < to.order);
+      raise(
+        "KW-TRACE-BROKEN",
+        `Cannot fuse: "${parts[i + 1].path}" is not fed by "${parts[i].path}"` +
+          (between
+            ? `; its result first goes through ${describeReader(between, parts[i].parent!.module, tree)}`
+            : ""),
+        hintParent(parts[i]),
+        { site: parts[i].path },
+      );
+    }
+    if (to.args.slice(1).some((a) => a !== undefined)) {
+      raise(
+        "KW-TRACE-ARGUMENTS",
+        `Cannot fuse: "${parts[i + 1].path}" takes more than the result of "${parts[i].path}"`,
+        hintParent(parts[i]),
+        { site: parts[i].path },
+      );
+    }
+    checkEscape(value, parts[i], parts[i + 1], from, trace, tree);
+  }
+}
+
+/**
+ * Checks siblings that are to be fed once: each runs once, with the very same arguments, the first one first.
+ *
+ * @throws KW-TRACE-NOT-RUN, KW-TRACE-REPEATS, KW-TRACE-CALLER, KW-TRACE-ORDER, KW-TRACE-BROKEN.
+ */
+export function checkParallel(parts: readonly Node[], trace: Trace, tree: TreeIndex): void {
+  const calls = parts.map((p) => onlyCall(p, trace, tree));
+  for (let i = 1; i < parts.length; i++) {
+    checkOrder(calls[0], calls[i], parts[0], parts[i]);
+    const [a, b] = [calls[0].args, calls[i].args];
+    const equal = a.length === b.length &&
+      a.every((v, k) =>
+        v === b[k] || (v instanceof Tensor && b[k] instanceof Tensor && same(v, b[k] as Tensor))
+      );
+    if (!equal) {
+      raise(
+        "KW-TRACE-BROKEN",
+        `Cannot fuse: "${parts[0].path}" and "${parts[i].path}" are fed different inputs`,
+        "fuseParallel takes siblings with the same input; use fuse for a chain.",
+        {
+          site: parts[0].path,
+        },
+      );
+    }
+  }
+  const writes = (storage: Storage) =>
+    trace.readers.get(storage)?.find((op) =>
+      op.order > calls[0].order && op.order < calls.at(-1)!.order &&
+      op.outputs.some((o) => o.storage === storage)
+    );
+  for (const t of tensorsIn(calls[0].args)) {
+    const op = writes(t.storage);
+    if (op) {
+      raise(
+        "KW-TRACE-BROKEN",
+        `Cannot fuse: the input of "${parts[0].path}" is changed by ${op.name} before "${
+          parts.at(-1)!.path
+        }" reads it`,
+        undefined,
+        {
+          site: parts[0].path,
+        },
+      );
+    }
+  }
+}
+
+// ---------------------------------------------------------------------------
+
+function onlyCall(part: Node, trace: Trace, tree: TreeIndex): TracedCall {
+  const calls = trace.callsOf.get(part.module) ?? [];
+  const where = { site: part.path };
+  if (calls.length === 0) {
+    raise(
+      "KW-TRACE-NOT-RUN",
+      `Cannot fuse: "${part.path}" was not run by the forward of ${part.parent!.module.constructor.name}`,
+      "Its parent must run it with call(); narrow the pattern to the layers where it does.",
+      where,
+    );
+  }
+  if (calls.length > 1) {
+    raise(
+      "KW-TRACE-REPEATS",
+      `Cannot fuse: "${part.path}" runs ${calls.length} times`,
+      "A fused part runs once in each forward of its parent.",
+      where,
+    );
+  }
+  const caller = calls[0].caller?.module;
+  if (caller !== part.parent!.module) {
+    const name = caller ? tree.byModule.get(caller)?.path ?? caller.constructor.name : "nobody";
+    raise(
+      "KW-TRACE-CALLER",
+      `Cannot fuse: "${part.path}" is run by "${name}", not by its parent`,
+      undefined,
+      where,
+    );
+  }
+  return calls[0];
+}
+
+function checkOrder(first: TracedCall, second: TracedCall, a: Node, b: Node): void {
+  if (first.order < second.order) return;
+  raise(
+    "KW-TRACE-ORDER",
+    `Cannot fuse: "${b.path}" runs before "${a.path}"`,
+    "Name the parts in the order in which they run.",
+    { site: a.path },
+  );
+}
+
+function checkEscape(
+  value: Tensor,
+  part: Node,
+  next: Node,
+  call: TracedCall,
+  trace: Trace,
+  tree: TreeIndex,
+): void {
+  const parent = part.parent!.module;
+  const escape = (how: string): never =>
+    raise(
+      "KW-TRACE-ESCAPES",
+      `Cannot fuse "${part.path}" with "${next.path}": the value between them is also ${how}`,
+      hintParent(part),
+      { site: part.path },
+    );
+  const reader = trace.readers.get(value.storage)?.find((op) =>
+    op.order > call.order && !happenedIn(op, part.module) && !happenedIn(op, next.module)
+  );
+  if (reader) escape(`read by ${describeReader(reader, parent, tree)}`);
+  // A module may be handed the value without reading it in this run.
+  const handed = trace.calls.find((c) =>
+    c.caller?.module === parent && c.module !== part.module && c.module !== next.module &&
+    holds(c.args, value)
+  );
+  if (handed) escape(`read by "${tree.byModule.get(handed.module)?.path}"`);
+  const returned = trace.callsOf.get(parent)?.some((c) => holds(c.result, value));
+  if (returned) escape(`returned by ${parent.constructor.name}`);
+  const stored = trace.stored.get(value.storage);
+  if (stored) escape(`stored as "${stored}"`);
+}
+
+function holds(container: unknown, value: Tensor): boolean {
+  for (const t of tensorsIn(container)) if (t.storage === value.storage) return true;
+  return false;
+}
+
+function same(a: Tensor, b: Tensor): boolean {
+  return a.storage === b.storage && a.shape.length === b.shape.length &&
+    a.shape.every((d, i) => d === b.shape[i]);
+}
+
+function hintParent(part: Node): string {
+  return `What stands between belongs to the fusion then: replace the parent, ${
+    part.parent?.module.constructor.name ?? "the model"
+  }, with one kernel.`;
+}

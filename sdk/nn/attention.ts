@@ -1,0 +1,98 @@
+import { raise } from "../errors.ts";
+import { attention, cacheWrite, rope } from "../ops/mod.ts";
+import type { Tensor } from "../tensor/mod.ts";
+import type { KVCache } from "./kv_cache.ts";
+import { layer } from "./layer.ts";
+import { Linear } from "./linear.ts";
+import { Module } from "./module.ts";
+import { RMSNorm } from "./norms.ts";
+
+/** What every decoder layer of one run shares. */
+export interface AttentionContext {
+  /** i32 `[1]`: how many tokens came before this run. */
+  readonly position: Tensor;
+  /** i32 `[batch]`: how many padding tokens each row begins with. */
+  readonly starts?: Tensor;
+  /** Keys and values of the tokens before; without it the run is all there is. */
+  readonly cache?: KVCache;
+}
+
+/** The numbers that attention is built from, named as in config.json. */
+export interface AttentionConfig {
+  /** The residual stream's width. */
+  readonly hidden_size: number;
+  /** Query heads. */
+  readonly num_attention_heads: number;
+  /** Key/value heads; divides `num_attention_heads`. */
+  readonly num_key_value_heads: number;
+  /** Elements per head. */
+  readonly head_dim: number;
+  /** The base of the rotary embedding's frequencies. */
+  readonly rope_theta: number;
+  /** Whether the projections have biases. */
+  readonly attention_bias: boolean;
+  /** Whether q, k and v have biases though o has none (Qwen2). */
+  readonly qkv_bias?: boolean;
+  /** The epsilon of `q_norm` and `k_norm`, where the model has them (Qwen3). */
+  readonly qk_norm_eps?: number;
+}
+
+/** Causal self-attention with grouped queries (Ainslie et al. 2023) and rotary positions (Su et al. 2021). */
+@layer("LlamaAttention")
+export class LlamaAttention extends Module {
+  /** `[num_attention_heads · head_dim, hidden_size]`. */
+  q_proj: Linear;
+  /** `[num_key_value_heads · head_dim, hidden_size]`. */
+  k_proj: Linear;
+  /** `[num_key_value_heads · head_dim, hidden_size]`. */
+  v_proj: Linear;
+  /** `[hidden_size, num_attention_heads · head_dim]`. */
+  o_proj: Linear;
+  /** Normalises each head of q before the rotary embedding, where the model has it. */
+  q_norm?: RMSNorm;
+  /** The same for k. */
+  k_norm?: RMSNorm;
+
+  /** @param layer_idx Which of the cache's layers is this one's. */
+  constructor(readonly config: AttentionConfig, readonly layer_idx: number) {
+    super();
+    const { hidden_size, num_attention_heads: heads, num_key_value_heads: kvHeads, head_dim } = config;
+    if (heads % kvHeads !== 0) {
+      raise(
+        "KW-CONFIG-VALUE",
+        `num_attention_heads (${heads}) is no multiple of num_key_value_heads (${kvHeads})`,
+      );
+    }
+    const bias = config.attention_bias || (config.qkv_bias ?? false);
+    this.q_proj = new Linear(hidden_size, heads * head_dim, bias);
+    this.k_proj = new Linear(hidden_size, kvHeads * head_dim, bias);
+    this.v_proj = new Linear(hidden_size, kvHeads * head_dim, bias);
+    this.o_proj = new Linear(heads * head_dim, hidden_size, config.attention_bias);
+    if (config.qk_norm_eps !== undefined) {
+      this.q_norm = new RMSNorm(head_dim, config.qk_norm_eps);
+      this.k_norm = new RMSNorm(head_dim, config.qk_norm_eps);
+    }
+  }
+
+  /** `[batch, tokens, hidden_size]` → the same shape. Writes the cache of its layer, if there is one. */
+  override forward(hidden_states: Tensor, context: AttentionContext): Tensor {
+    const [batch, tokens] = hidden_states.shape;
+    const { num_attention_heads: heads, num_key_value_heads: kvHeads, head_dim, rope_theta: theta } =
+      this.config;
+    let q = this.q_proj.call(hidden_states).reshape([batch, tokens, heads, head_dim]);
+    let k = this.k_proj.call(hidden_states).reshape([batch, tokens, kvHeads, head_dim]);
+    let v = this.v_proj.call(hidden_states).reshape([batch, tokens, kvHeads, head_dim]);
+    if (this.q_norm) q = this.q_norm.call(q);
+    if (this.k_norm) k = this.k_norm.call(k);
+    const { position, starts, cache } = context;
+    q = rope(q, position, { theta, starts });
+    k = rope(k, position, { theta, starts });
+    if (cache) {
+      cacheWrite(cache.keys[this.layer_idx], k, position);
+      cacheWrite(cache.values[this.layer_idx], v, position);
+      [k, v] = [cache.keys[this.layer_idx], cache.values[this.layer_idx]];
+    }
+    const heads_out = attention(q, k, v, { position, causal: true, starts });
+    return this.o_proj.call(heads_out.reshape([batch, tokens, heads * head_dim]));
+  }
+}

@@ -1,0 +1,32 @@
+import { layer } from "./layer.ts";
+import { Module } from "./module.ts";
+
+/** A class of modules whose forward is a function. */
+// deno-lint-ignore no-explicit-any -- the function's own types come back through Parameters and ReturnType
+export type FunctionModuleClass<F extends (...args: any[]) => unknown> = new () => Module & {
+  forward(...args: Parameters<F>): ReturnType<F>;
+};
+
+/**
+ * Makes a function replaceable: a class of modules that compute it. A module that uses the function holds an
+ * instance of its own, and so each use has a path and can be swapped alone.
+ *
+ * ```ts
+ * import { mul, replaceableFunction, silu, type Tensor } from "@kernelwright/sdk";
+ * const SquaredSilu = replaceableFunction("squared_silu", (x: Tensor) => mul(silu(x), silu(x)));
+ * const act = new SquaredSilu(); // this.act = … in a module's constructor
+ * ```
+ */
+// deno-lint-ignore no-explicit-any -- see above
+export function replaceableFunction<F extends (...args: any[]) => unknown>(
+  name: string,
+  fn: F,
+): FunctionModuleClass<F> {
+  class FunctionModule extends Module {
+    override forward(...args: Parameters<F>): ReturnType<F> {
+      return fn(...args) as ReturnType<F>;
+    }
+  }
+  Object.defineProperty(FunctionModule, "name", { value: name });
+  return layer(name)(FunctionModule, undefined as unknown as ClassDecoratorContext<typeof FunctionModule>);
+}

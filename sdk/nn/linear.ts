@@ -1,0 +1,25 @@
+import { linear } from "../ops/mod.ts";
+import { type Parameter, parameter, type Tensor } from "../tensor/mod.ts";
+import { layer } from "./layer.ts";
+import { Module } from "./module.ts";
+
+/** `y = x Wᵀ + b`, with the weight as checkpoints have it: `[out_features, in_features]`. */
+@layer("Linear")
+export class Linear extends Module {
+  /** `[out_features, in_features]`. */
+  weight: Parameter;
+  /** `[out_features]`, if there is one. */
+  bias?: Parameter;
+
+  /** @param bias Whether there is a bias; true unless told, as in PyTorch. */
+  constructor(readonly in_features: number, readonly out_features: number, bias = true) {
+    super();
+    this.weight = parameter([out_features, in_features]);
+    if (bias) this.bias = parameter([out_features]);
+  }
+
+  /** `[..., in_features]` → `[..., out_features]`. */
+  override forward(x: Tensor): Tensor {
+    return linear(x, this.weight, this.bias);
+  }
+}

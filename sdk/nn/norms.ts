@@ -1,0 +1,43 @@
+import { layerNorm, rmsNorm } from "../ops/mod.ts";
+import { type Parameter, parameter, type Tensor } from "../tensor/mod.ts";
+import { layer } from "./layer.ts";
+import { Module } from "./module.ts";
+
+/** `x / sqrt(mean(x²) + eps) · weight` over the last dimension (Zhang and Sennrich 2019). */
+@layer("RMSNorm")
+export class RMSNorm extends Module {
+  /** `[hidden_size]`. */
+  weight: Parameter;
+
+  /** @param eps Added to the mean of squares, inside the root. */
+  constructor(readonly hidden_size: number, readonly eps = 1e-6) {
+    super();
+    this.weight = parameter([hidden_size]);
+  }
+
+  /** `[..., hidden_size]` → the same shape. */
+  override forward(hidden_states: Tensor): Tensor {
+    return rmsNorm(hidden_states, this.weight, this.eps);
+  }
+}
+
+/** `(x − mean) / sqrt(variance + eps) · weight + bias` over the last dimension (Ba et al. 2016). */
+@layer("LayerNorm")
+export class LayerNorm extends Module {
+  /** `[normalized_shape]`. */
+  weight: Parameter;
+  /** `[normalized_shape]`, if there is one. */
+  bias?: Parameter;
+
+  /** @param normalized_shape The width of the last dimension. @param eps Added to the variance. */
+  constructor(readonly normalized_shape: number, readonly eps = 1e-5, bias = true) {
+    super();
+    this.weight = parameter([normalized_shape]);
+    if (bias) this.bias = parameter([normalized_shape]);
+  }
+
+  /** `[..., normalized_shape]` → the same shape. */
+  override forward(x: Tensor): Tensor {
+    return layerNorm(x, this.weight, this.bias, this.eps);
+  }
+}

@@ -1,4 +1,4 @@
-import { cast, stridedCopy } from "./device_ops.ts";
+import { cast, stridedCopy } from "../../ops/mod.ts";
 import { type DeviceName, Tensor } from "../../tensor/mod.ts";
 import type { BoundOp, Move } from "./op.ts";
 import { isRun } from "./region.ts";
@@ -11,7 +11,7 @@ export function runOp(op: BoundOp, inputs: readonly Tensor[]): Tensor[] {
   const device = inputs[0].device;
   const outputs: Tensor[] = [];
   try {
-    for (const [i, spec] of op.outputs.entries()) {
+    for (const i of op.outputs.keys()) {
       const only = onlyMove(op, i);
       if (only) outputs.push(wholeTensor(inputs[only.input], op, i));
       else outputs.push(filled(op, i, device));

@@ -55,10 +55,10 @@ export function tensorsIn(
   return found;
 }
 
-/** Registers a new tensor with the innermost scope. */
-export function adopt(t: Tensor): void {
+/** Registers a tensor with the innermost scope, unless it has no memory that would be `scoped`. */
+export function adopt(t: Tensor, scoped = true): void {
   known.add(t);
-  scopes.at(-1)?.add(t);
+  if (scoped) scopes.at(-1)?.add(t);
 }
 
 /** Removes a tensor from the scopes. */

@@ -41,7 +41,7 @@ export class Tensor implements TensorSpec {
     this.#dtype = spec.dtype;
     this.#storage = storage;
     this.name = name;
-    adopt(this);
+    adopt(this, storage.backend !== metaBackend);
   }
 
   /** The sizes of the dimensions, outermost first. */
@@ -116,9 +116,11 @@ export class Tensor implements TensorSpec {
    */
   reshape(shape: Shape): Tensor {
     const target = resolveReshape(this, shape);
-    const storage = this.storage.retain();
+    const tracer = currentTracer();
+    // A trace outlives the scopes in it, so it must not hold real memory; a meta value keeps its identity.
+    const storage = tracer && this.device !== "meta" ? new MetaStorage() : this.storage.retain();
     const out = new Tensor({ shape: target, dtype: this.#dtype }, storage, this.name);
-    currentTracer()?.op("reshape", [this], [out]);
+    tracer?.op("reshape", [this], [out]);
     return out;
   }
 

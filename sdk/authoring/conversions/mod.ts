@@ -4,7 +4,7 @@ export { interleave } from "./interleave.ts";
 export { type BoundOp, type ConversionOp, describeOp, type Move } from "./op.ts";
 export { pad, type PadOptions } from "./pad.ts";
 export { expandRule, matchPattern, nameTargets, WeightConverter, WeightRenaming } from "./pattern.ts";
-export { permuteForRope, type RopeOptions } from "./permute_for_rope.ts";
+export { permuteForRope, type RopePermutation } from "./permute_for_rope.ts";
 export { isRun, type Layout as RegionLayout, type Region } from "./region.ts";
 export { reshape } from "./reshape.ts";
 export {

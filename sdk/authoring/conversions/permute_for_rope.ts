@@ -2,7 +2,7 @@ import { numel, type TensorSpec } from "../../tensor/mod.ts";
 import { bindMoves, type ConversionOp, type Move, refuse } from "./op.ts";
 
 /** What {@linkcode permuteForRope} must know of the heads. */
-export interface RopeOptions {
+export interface RopePermutation {
   /** The number of rows of a head. */
   readonly headDim: number;
   /** The heads of each tensor, as a check: one number for all, or one for each (q has more than k). */
@@ -19,7 +19,7 @@ export interface RopeOptions {
  *
  * Each head is ordered by itself, and each tensor has as many heads as its rows hold (grouped-query attention).
  */
-export function permuteForRope(options: RopeOptions): ConversionOp {
+export function permuteForRope(options: RopePermutation): ConversionOp {
   const { headDim, heads, from = "halves" } = options;
   const op: ConversionOp = {
     name: "permuteForRope",

@@ -1,0 +1,6 @@
+/**
+ * An RMSNorm of one's own: one workgroup a row, with the weight padded to a multiple of four so that it is read as vec4.
+ *
+ * @module
+ */
+export { CustomRMSNorm, CustomRMSNormLayout } from "./kernel.ts";

@@ -1,0 +1,83 @@
+import { raise } from "../errors.ts";
+import { type AttentionContext, KVCache, Linear, Module } from "../nn/mod.ts";
+import { slice } from "../ops/mod.ts";
+import { type DeviceName, type DType, Tensor } from "../tensor/mod.ts";
+import type { DecoderConfig } from "./config.ts";
+import { type DecoderInputs, DecoderModel, LlamaDecoderLayer } from "./decoder.ts";
+
+/** What {@linkcode CausalLM.forward} takes besides ids. */
+export interface CausalLMInputs extends DecoderInputs {
+  /** How many of the last positions get logits; all unless told. */
+  readonly logits_to_keep?: number;
+}
+
+/** A decoder with a language-model head. */
+export class CausalLM extends Module {
+  /** The decoder. */
+  model: DecoderModel;
+  /** The head. Where the config ties it, its weight is the embedding's. */
+  lm_head: Linear;
+
+  /** @param makeLayer Builds a decoder layer; Llama's unless told. */
+  constructor(
+    readonly config: DecoderConfig,
+    makeLayer: (index: number) => Module & { forward(h: Tensor, c: AttentionContext): Tensor } = (i) =>
+      new LlamaDecoderLayer(config, i),
+  ) {
+    super();
+    this.model = new DecoderModel(config, makeLayer);
+    this.lm_head = new Linear(config.hidden_size, config.vocab_size, false);
+    if (config.tie_word_embeddings) this.lm_head.weight = this.model.embed_tokens.weight;
+  }
+
+  /**
+   * Ids i32 or u32 `[batch, tokens]` → logits `[batch, tokens, vocab_size]`.
+   *
+   * With a cache, the ids follow the tokens that are in it; they are added to it.
+   *
+   * @throws KW-TENSOR-SHAPE for other than two dimensions, KW-CACHE-FULL.
+   */
+  override forward(input_ids: Tensor, inputs: CausalLMInputs = {}): Tensor {
+    if (input_ids.rank !== 2) {
+      raise(
+        "KW-TENSOR-SHAPE",
+        `Cannot run the model on ids of shape [${input_ids.shape.join(", ")}]`,
+        "Give [batch, tokens].",
+      );
+    }
+    const [, tokens] = input_ids.shape;
+    inputs.cache?.reserve(tokens);
+    let hidden = this.model.call(input_ids, inputs);
+    inputs.cache?.advance(tokens);
+    const keep = inputs.logits_to_keep;
+    if (keep !== undefined && keep < tokens) hidden = slice(hidden, 1, tokens - keep, tokens);
+    return this.lm_head.call(hidden);
+  }
+
+  /** A cache for this model. */
+  makeCache(
+    options: { readonly batch?: number; readonly maxLength?: number; readonly device?: DeviceName } = {},
+  ): KVCache {
+    const { num_hidden_layers, num_key_value_heads, head_dim, max_position_embeddings } = this.config;
+    return new KVCache({
+      layers: num_hidden_layers,
+      heads: num_key_value_heads,
+      headDim: head_dim,
+      batch: options.batch,
+      maxLength: options.maxLength ?? max_position_embeddings,
+      dtype: this.dtype,
+      device: options.device,
+    });
+  }
+
+  /** The dtype of the weights, and of the arithmetic's results. */
+  get dtype(): DType {
+    return this.model.embed_tokens.weight.dtype;
+  }
+
+  /** What forward takes, for the trace: a prompt, and one step of a generation. */
+  exampleInputs(): unknown[][] {
+    const ids = (tokens: number) => Tensor.empty([1, tokens], { dtype: "i32", device: "meta" });
+    return [[ids(4)], [ids(1), { cache: this.makeCache({ maxLength: 8, device: "meta" }) }]];
+  }
+}

@@ -1,0 +1,96 @@
+import {
+  type AttentionContext,
+  Embedding,
+  type KVCache,
+  layer,
+  LlamaAttention,
+  LlamaMLP,
+  Module,
+  ModuleList,
+  RMSNorm,
+} from "../nn/mod.ts";
+import { add } from "../ops/mod.ts";
+import { Tensor } from "../tensor/mod.ts";
+import type { DecoderConfig } from "./config.ts";
+
+/** One decoder layer: attention and MLP, each behind a norm and a residual. */
+@layer("LlamaDecoderLayer")
+export class LlamaDecoderLayer extends Module {
+  /** Attention. */
+  self_attn: LlamaAttention;
+  /** The gated MLP. */
+  mlp: LlamaMLP;
+  /** Before attention. */
+  input_layernorm: RMSNorm;
+  /** Before the MLP. */
+  post_attention_layernorm: RMSNorm;
+
+  /** @param layer_idx The layer's place, which is also its place in the cache. */
+  constructor(config: DecoderConfig, layer_idx: number) {
+    super();
+    this.self_attn = new LlamaAttention(attentionConfig(config), layer_idx);
+    this.mlp = new LlamaMLP(config.hidden_size, config.intermediate_size, config.hidden_act, config.mlp_bias);
+    this.input_layernorm = new RMSNorm(config.hidden_size, config.rms_norm_eps);
+    this.post_attention_layernorm = new RMSNorm(config.hidden_size, config.rms_norm_eps);
+  }
+
+  /** `[batch, tokens, hidden_size]` → the same shape. */
+  override forward(hidden_states: Tensor, context: AttentionContext): Tensor {
+    const attended = this.self_attn.call(this.input_layernorm.call(hidden_states), context);
+    const residual = add(hidden_states, attended);
+    return add(residual, this.mlp.call(this.post_attention_layernorm.call(residual)));
+  }
+}
+
+/** What a decoder's forward takes besides ids. */
+export interface DecoderInputs {
+  /** Keys and values of the tokens before; this run's are added to it. */
+  readonly cache?: KVCache;
+  /** i32 `[batch]`: how many padding tokens each row begins with. */
+  readonly starts?: Tensor;
+}
+
+/** The stack of decoder layers between the embedding and the last norm. */
+export class DecoderModel extends Module {
+  /** Token embeddings. */
+  embed_tokens: Embedding;
+  /** The decoder layers. */
+  layers: ModuleList<Module & { forward(hidden_states: Tensor, context: AttentionContext): Tensor }>;
+  /** The last norm. */
+  norm: RMSNorm;
+
+  /** @param makeLayer Builds the layer of an index. */
+  constructor(
+    config: DecoderConfig,
+    makeLayer: (index: number) => Module & { forward(h: Tensor, c: AttentionContext): Tensor },
+  ) {
+    super();
+    this.embed_tokens = new Embedding(config.vocab_size, config.hidden_size);
+    this.layers = new ModuleList(Array.from({ length: config.num_hidden_layers }, (_, i) => makeLayer(i)));
+    this.norm = new RMSNorm(config.hidden_size, config.rms_norm_eps);
+  }
+
+  /** Ids `[batch, tokens]` → hidden states `[batch, tokens, hidden_size]` after the last norm. */
+  override forward(input_ids: Tensor, inputs: DecoderInputs = {}): Tensor {
+    const { cache, starts } = inputs;
+    const position = cache?.position ?? Tensor.zeros([1], { dtype: "i32", device: input_ids.device });
+    const context: AttentionContext = { position, starts, cache };
+    let hidden = this.embed_tokens.call(input_ids);
+    for (const decoder of this.layers) hidden = decoder.call(hidden, context);
+    return this.norm.call(hidden);
+  }
+}
+
+/** The numbers of attention, from a config. */
+export function attentionConfig(c: DecoderConfig): LlamaAttention["config"] {
+  return {
+    hidden_size: c.hidden_size,
+    num_attention_heads: c.num_attention_heads,
+    num_key_value_heads: c.num_key_value_heads,
+    head_dim: c.head_dim,
+    rope_theta: c.rope_theta,
+    attention_bias: c.attention_bias,
+    qkv_bias: c.model_type === "qwen2",
+    qk_norm_eps: c.model_type === "qwen3" ? c.rms_norm_eps : undefined,
+  };
+}

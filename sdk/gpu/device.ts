@@ -23,6 +23,8 @@ export interface AdapterInfo {
   readonly device: string;
   /** A readable name. */
   readonly description: string;
+  /** Whether it computes on the processor (WebGPU's "fallback adapter"). */
+  readonly software?: boolean;
 }
 
 const WANTED_FEATURES = ["shader-f16", "timestamp-query", "subgroups"];
@@ -209,8 +211,14 @@ async function open(options: GpuOptions): Promise<Gpu> {
     requiredFeatures: [...asked] as GPUFeatureName[],
     requiredLimits: Object.fromEntries(WANTED_LIMITS.map((name) => [name, adapter.limits[name]])),
   });
-  const { vendor, architecture, device: name, description } = adapter.info;
-  current = new Gpu(device, { vendor, architecture, device: name, description });
+  const { vendor, architecture, device: name, description, isFallbackAdapter } = adapter.info;
+  current = new Gpu(device, {
+    vendor,
+    architecture,
+    device: name,
+    description,
+    software: isFallbackAdapter ?? false,
+  });
   registerBackend(current.backend);
   return current;
 }

@@ -1,17 +1,10 @@
-import { dispatch, shader } from "../gpu/mod.ts";
+import { dispatch, type GpuStorage, type Shader, shader } from "../gpu/mod.ts";
 import { referenceValues, type Tensor } from "../tensor/mod.ts";
 import { checkExactShape, checkRank, checkSameDType, shapeError } from "./checks.ts";
 import { grid } from "./grid.ts";
+import { linearCode, type LoadWidth } from "./linear_code.ts";
 import { checkDType, FLOATS, operator } from "./operator.ts";
 import { vectorize } from "./vector.ts";
-import blockCode from "./wgsl/linear.wgsl" with { type: "text" };
-import rowCode from "./wgsl/linear_row.wgsl" with { type: "text" };
-
-const blockShader = shader({ name: "linear.wgsl", code: blockCode });
-const rowShader = shader({ name: "linear_row.wgsl", code: rowCode });
-
-/** With at most this many rows, each is a matrix-vector product of its own. */
-const FEW_ROWS = 2;
 
 /**
  * `x · weightᵀ + bias`.
@@ -49,25 +42,22 @@ const run = operator<[x: Tensor, weight: Tensor, bias: Tensor | undefined]>({
     const [columns, depth] = weight.shape;
     const rows = out.size / columns;
     const { width, types } = vectorize(x.dtype, depth);
-    const tensors = { x, weight, bias: bias ?? (width === 1 ? weight : x), out };
-    const hasBias = bias ? 1 : 0;
-    if (rows <= FEW_ROWS) {
-      const columnBlocks = Math.ceil(columns / 16);
-      const params = { rows, columns, steps: depth / width, column_blocks: columnBlocks, share: width / 4 };
-      dispatch(rowShader, { ...tensors, params }, {
-        workgroups: grid(rows * columnBlocks, 8),
-        constants: { HAS_BIAS: hasBias },
-        types,
-      });
-    } else {
-      const [rowBlocks, columnBlocks] = [Math.ceil(rows / 8), Math.ceil(columns / 8)];
-      const params = { rows, columns, depth, row_blocks: rowBlocks, column_blocks: columnBlocks };
-      dispatch(blockShader, { ...tensors, params }, {
-        workgroups: grid(rowBlocks * columnBlocks, 8),
-        constants: { HAS_BIAS: hasBias, WIDTH: width },
-        types,
-      });
-    }
+    const block = chooseBlock(rows, columns, (out.storage as GpuStorage).backend.gpu.info.software ?? false);
+    const [rowBlocks, columnBlocks] = [Math.ceil(rows / block.rows), Math.ceil(columns / block.columns)];
+    dispatch(blockShader(block.rows, block.columns, width), {
+      x,
+      weight,
+      bias: bias ?? weight,
+      out,
+      params: {
+        rows,
+        columns,
+        stride: depth / width,
+        row_blocks: rowBlocks,
+        column_blocks: columnBlocks,
+        has_bias: bias ? 1 : 0,
+      },
+    }, { workgroups: grid(rowBlocks * columnBlocks, 8), types: { T: types.T, V: types.V } });
   },
   reference: (out, x, weight, bias) => {
     const [columns, depth] = weight.shape;
@@ -81,3 +71,28 @@ const run = operator<[x: Tensor, weight: Tensor, bias: Tensor | undefined]>({
     }
   },
 });
+
+/** Invocations that a small product is cut into at least, if its columns allow: two software workgroups. */
+const ENOUGH = 16;
+
+/**
+ * How many outputs an invocation makes. Rows that are few are all in one block, so that a weight is loaded once.
+ * Sums are registers: a software device spills 16 by 16 of them to its cache and gains, a GPU would lose.
+ */
+function chooseBlock(rows: number, columns: number, software: boolean): { rows: number; columns: number } {
+  const most = software ? 16 : 8;
+  const even = Math.ceil(rows / Math.ceil(rows / most)); // 18 rows are two blocks of 9, not of 16 and 2
+  const block = { rows: even <= 2 ? even : Math.ceil(even / 4) * 4, columns: software ? 16 : 8 };
+  const blocks = () => Math.ceil(rows / block.rows) * Math.ceil(columns / block.columns);
+  while (block.columns > 4 && blocks() < ENOUGH) block.columns /= 2;
+  return block;
+}
+
+const shaders = new Map<string, Shader>();
+
+function blockShader(rows: number, columns: number, width: LoadWidth): Shader {
+  const name = `linear ${rows}x${columns}${width === 4 ? "" : " (scalar loads)"}`;
+  let made = shaders.get(name);
+  if (!made) shaders.set(name, made = shader({ name, code: linearCode(rows, columns, width) }));
+  return made;
+}

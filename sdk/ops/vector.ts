@@ -2,8 +2,8 @@ import type { DType } from "../tensor/mod.ts";
 
 /** How a shader walks rows: by vectors of four, or by single elements where rows are no multiple of four. */
 export interface Vectorization {
-  /** Elements loaded at once: 4 or 1. */
-  readonly width: number;
+  /** Elements loaded at once. */
+  readonly width: 4 | 1;
   /** Aliases for the shader: `V` what is loaded at once, `A` the same in f32, `T` the element. */
   readonly types: Readonly<Record<"T" | "V" | "A", string>>;
 }

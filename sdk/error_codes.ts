@@ -108,6 +108,15 @@ export const ERROR_CODES = {
   "KW-REF-SYNTAX": "A kernel reference is malformed.",
   "KW-REF-MISSING": "A kernel reference leads to no file.",
   "KW-REF-EXPORT": "A kernel reference names something that its module does not export.",
+  // models
+  "KW-TOKENIZER": "A tokenizer.json cannot be used.",
+  "KW-GENERATE-PROMPT": "A prompt is empty, too long, or has ids that the model does not know.",
+  "KW-MODEL-TYPE": "A folder holds no model, or one of an architecture that is not known.",
+  "KW-CLI-ARGUMENT": "A command was given an argument that it cannot use.",
+  // the harness, the bench
+  "KW-TEST-CLOSE": "Two tensors differ by more than is allowed.",
+  "KW-TEST-CHECK": "A kernel failed one of the checks of its test.",
+  "KW-TEST-OPTION": "A kernel's test or bench was not told enough, or something that cannot be.",
 } as const;
 
 /** One of the codes in {@linkcode ERROR_CODES}. */

@@ -36,5 +36,6 @@ export type { PathPattern } from "./pattern.ts";
 export type { KeptSite, KernelPlan, NeededPipeline, PlannedSite } from "./plan.ts";
 export { type Difference, drawTable, formatNumber, KernelReport, type SiteReport } from "./report.ts";
 export type { Considered, Selection, Target } from "./select.ts";
-export type { KeyedParameter, PlannedRule, SitePlanConversions } from "./site_conversion.ts";
+export type { PlannedRule, SitePlanConversions } from "./site_conversion.ts";
+export { siteConversions } from "./site_conversions.ts";
 export type { Node, TreeIndex } from "./tree.ts";

@@ -1,0 +1,30 @@
+import { z } from "zod";
+import { raise } from "../errors.ts";
+
+/** A whole number from the command line. @throws KW-CLI-ARGUMENT */
+export function wholeNumber(option: string, text: string, least = 0): number {
+  const parsed = z.coerce.number().int().min(least).max(2 ** 31 - 1).safeParse(
+    text.trim() === "" ? NaN : text,
+  );
+  if (parsed.success) return parsed.data;
+  raise(
+    "KW-CLI-ARGUMENT",
+    `${option} got ${JSON.stringify(text)}`,
+    `Give a whole number of at least ${least}.`,
+  );
+}
+
+/** Token ids separated by commas. @throws KW-CLI-ARGUMENT */
+export function tokenIds(option: string, text: string): number[] {
+  return text.split(",").map((part) => wholeNumber(option, part));
+}
+
+/** One of a few words. @throws KW-CLI-ARGUMENT */
+export function oneOf<const T extends readonly string[]>(
+  option: string,
+  text: string,
+  allowed: T,
+): T[number] {
+  if (allowed.includes(text)) return text;
+  raise("KW-CLI-ARGUMENT", `${option} got ${JSON.stringify(text)}`, `Give ${allowed.join(" or ")}.`);
+}

@@ -1,0 +1,163 @@
+import type { Command } from "commander";
+import { memory, openGpu } from "../gpu/mod.ts";
+import {
+  drawTable,
+  formatNumber,
+  type KernelConfig,
+  kernelize,
+  type KernelReport,
+} from "../kernelize/mod.ts";
+import {
+  type CausalLM,
+  generate,
+  type Generation,
+  loadCausalLM,
+  loadTokenizer,
+  readKernelConfig,
+} from "../models/mod.ts";
+import { keep, scope, Tensor } from "../tensor/mod.ts";
+import { wholeNumber } from "./arguments.ts";
+import { demoModel } from "./demo_model.ts";
+import { formatBytes, median, progress } from "./show.ts";
+
+interface DemoFlags {
+  model?: string;
+  kernels?: string;
+  maxNewTokens: string;
+}
+
+/** Adds `demo`: a model plain and with kernels, side by side. */
+export function registerDemo(program: Command): void {
+  program.command("demo")
+    .description("run a model plain, put kernels into it, run it again, and show that the two agree")
+    .option("--model <dir>", "a folder in Hugging Face format; a small random Llama unless told")
+    .option("--kernels <file>", "a kernels.json; the examples unless told")
+    .option("--max-new-tokens <n>", "how many tokens to generate", "48")
+    .action(demo);
+}
+
+// ---------------------------------------------------------------------------
+
+async function demo(flags: DemoFlags): Promise<void> {
+  const maxNewTokens = wholeNumber("--max-new-tokens", flags.maxNewTokens, 2);
+  const dir = flags.model ?? await demoModel();
+  const kernels = flags.kernels
+    ? await readKernelConfig(flags.kernels)
+    : { config: EXAMPLES, base: new URL("../../", import.meta.url) };
+  const gpu = await openGpu();
+  console.log(`adapter  ${gpu.info.description || gpu.info.vendor}`);
+  using model = await loadCausalLM(dir, { onProgress: progress("loading") });
+  const tokenizer = await loadTokenizer(dir);
+  const prompt = tokenizer ? tokenizer.encode("") : [];
+  if (prompt.length === 0) prompt.push(model.config.bos_token_id ?? 1);
+  console.log(
+    `model    ${dir}: ${model.config.model_type}, ${model.config.num_hidden_layers} layers, ${
+      formatBytes(memory().bytes)
+    } on the GPU\n`,
+  );
+
+  const plain = await measure(model, prompt, maxNewTokens);
+  const ids = Tensor.from(Int32Array.from(prompt.concat(plain.run.ids[0]).slice(0, 32)), {
+    shape: [1, Math.min(32, prompt.length + plain.run.ids[0].length)],
+  });
+  const before = await logitsOf(model, ids);
+  const report = await kernelize(model, kernels.config, { base: kernels.base, verify: { inputs: [ids] } });
+  const after = await logitsOf(model, ids);
+  ids.dispose();
+  const fused = await measure(model, prompt, maxNewTokens);
+
+  console.log(`${report}\n`);
+  console.log(`${summary(plain, fused)}\n`);
+  console.log(
+    `logits   largest difference ${formatNumber(largestDifference(before, after))}; ${
+      sameTokens(plain.run, fused.run)
+    }`,
+  );
+  const text = tokenizer?.decode(fused.run.ids[0]);
+  console.log(text === undefined ? `tokens   ${fused.run.ids[0].join(" ")}` : `text     ${text}`);
+  if (!agrees(report, plain.run, fused.run)) Deno.exitCode = 1;
+}
+
+const EXAMPLES: KernelConfig = {
+  kernels: [
+    {
+      replace: "RMSNorm",
+      at: ["model.layers.*.input_layernorm", "model.norm"],
+      with: "./examples/custom-rmsnorm:CustomRMSNorm",
+    },
+    {
+      fuse: [["RMSNorm", "model.layers.*.post_attention_layernorm"], ["LlamaMLP", "model.layers.*.mlp"]],
+      with: "./examples/rmsnorm-mlp:RMSNormMLP",
+    },
+  ],
+};
+
+interface Measured {
+  readonly run: Generation;
+  readonly dispatches: number;
+  readonly bytes: number;
+  readonly peak: number;
+}
+
+async function measure(model: CausalLM, prompt: readonly number[], maxNewTokens: number): Promise<Measured> {
+  const gpu = await openGpu();
+  const options = { maxNewTokens, eosTokenIds: [] };
+  await generate(model, [prompt], { ...options, maxNewTokens: 2 }); // compiles the shaders
+  gpu.trim();
+  gpu.pool.resetPeak();
+  const [dispatches, bytes] = [gpu.stream.dispatches, memory().bytes];
+  const run = await generate(model, [prompt], options);
+  return {
+    run,
+    dispatches: (gpu.stream.dispatches - dispatches) / maxNewTokens,
+    bytes,
+    peak: memory().peakBytes,
+  };
+}
+
+async function logitsOf(model: CausalLM, ids: Tensor): Promise<ArrayLike<number>> {
+  const logits = keep(scope(() => model.call(ids)));
+  try {
+    return await logits.data();
+  } finally {
+    logits.dispose();
+  }
+}
+
+function summary(plain: Measured, fused: Measured): string {
+  const row = (name: string, m: Measured) => {
+    const token = median(m.run.tokenMs);
+    return [
+      name,
+      `${token.toFixed(1)} ms`,
+      `${(token / median(plain.run.tokenMs)).toFixed(2)}×`,
+      m.dispatches.toFixed(0),
+      formatBytes(m.bytes),
+      formatBytes(m.peak),
+    ];
+  };
+  return drawTable([
+    ["", "per token", "", "dispatches", "weights", "GPU peak"],
+    row("plain", plain),
+    row("with kernels", fused),
+  ]);
+}
+
+function largestDifference(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  let most = 0;
+  for (let i = 0; i < a.length; i++) most = Math.max(most, Math.abs(a[i] - b[i]));
+  return most;
+}
+
+function sameTokens(a: Generation, b: Generation): string {
+  const at = a.ids[0].findIndex((id, i) => id !== b.ids[0][i]);
+  return at < 0
+    ? `the same ${a.ids[0].length} tokens`
+    : `tokens part ways at ${at}: ${a.ids[0][at]} and ${b.ids[0][at]}`;
+}
+
+/** Whether the demo may call the two equal. */
+function agrees(report: KernelReport, a: Generation, b: Generation): boolean {
+  return report.sites.every((s) => !s.difference || s.difference.nan === 0) &&
+    a.ids[0].every((id, i) => id === b.ids[0][i]);
+}

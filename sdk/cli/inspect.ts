@@ -1,0 +1,167 @@
+import type { Command } from "commander";
+import { type Checkpoint, openCheckpoint, planLoad } from "../checkpoint/mod.ts";
+import { raise } from "../errors.ts";
+import { type KernelPlan, type KernelReport, planKernelize } from "../kernelize/mod.ts";
+import { joinPath, type Module, ModuleList } from "../nn/mod.ts";
+import { buildCausalLM, readConfig, readKernelConfig } from "../models/mod.ts";
+import { formatBytes } from "./show.ts";
+
+interface InspectFlags {
+  kernels?: string;
+  explain?: string;
+  all?: boolean;
+  json?: boolean;
+}
+
+/** Adds `inspect`: a model's tree, and what kernels would do to it, from headers alone. */
+export function registerInspect(program: Command): void {
+  program.command("inspect")
+    .description("show a model's tree, and what kernels would swap and convert, without reading weights")
+    .argument("<dir>", "a folder in Hugging Face format")
+    .option("--kernels <file>", "a kernels.json")
+    .option("--explain <path>", "why each candidate kernel was taken or not at one site")
+    .option("--all", "show every layer, also those that are alike")
+    .option("--json", "print one JSON object on stdout")
+    .action(inspect);
+}
+
+// ---------------------------------------------------------------------------
+
+async function inspect(dir: string, flags: InspectFlags): Promise<void> {
+  const config = await readConfig(dir);
+  const model = buildCausalLM(config);
+  const checkpoint = await openCheckpoint(dir);
+  try {
+    const plan = planLoad(model, checkpoint.tensors.values());
+    const kernels = flags.kernels === undefined ? undefined : await readKernelConfig(flags.kernels);
+    const planned = kernels && await planKernelize(model, kernels.config, { base: kernels.base });
+    if (flags.explain !== undefined) return explain(flags, planned?.report);
+    if (flags.json) {
+      console.log(JSON.stringify(
+        {
+          model_type: config.model_type,
+          tensors: [...checkpoint.tensors.values()].map(({ key, dtype, shape, bytes }) => ({
+            key,
+            dtype,
+            shape,
+            bytes,
+          })),
+          missing: plan.missing.map((m) => m.key),
+          unexpected: plan.unexpected.map((v) => v.name),
+          mismatched: plan.mismatched,
+          kernels: planned && { report: planned.report, conversions: conversionsOf(planned.plan) },
+        },
+        null,
+        2,
+      ));
+      return;
+    }
+    console.log(
+      `${dir}  (${config.model_type}, ${checkpoint.files.length} file${
+        checkpoint.files.length > 1 ? "s" : ""
+      })`,
+    );
+    for (const line of drawTree(model, checkpoint, flags.all ?? false)) console.log(line);
+    const bytes = [...checkpoint.tensors.values()].reduce((n, t) => n + t.bytes, 0);
+    console.log(`${checkpoint.tensors.size} tensors, ${formatBytes(bytes)}`);
+    for (const m of plan.missing) console.log(`missing: ${m.key}`);
+    for (const v of plan.unexpected) console.log(`unexpected: ${v.name}`);
+    for (const m of plan.mismatched) {
+      console.log(`does not fit: ${m.key} is ${m.checkpoint}, and the model wants ${m.model}`);
+    }
+    if (planned) {
+      console.log(`\n${planned.report}\n`);
+      for (const c of conversionsOf(planned.plan)) {
+        console.log(
+          `${c.site}: ${c.sources.join(", ")} → ${c.targets.join(", ")}${
+            c.ops.length ? `  (${c.ops.join(", ")})` : ""
+          }`,
+        );
+      }
+    }
+  } finally {
+    await checkpoint.close();
+  }
+}
+
+function explain(flags: InspectFlags, report: KernelReport | undefined): void {
+  const path = flags.explain!;
+  if (!report) {
+    raise(
+      "KW-CLI-ARGUMENT",
+      "--explain needs --kernels",
+      "Give the kernels.json whose choice is to be explained.",
+    );
+  }
+  const site = report.at(path);
+  if (flags.json) return console.log(JSON.stringify(site ?? null, null, 2));
+  if (!site) {
+    const near = report.sites.map((s) => s.path).slice(0, 5).join(", ");
+    raise("KW-CLI-ARGUMENT", `No entry of the config means ${JSON.stringify(path)}`, `Sites: ${near}.`, {
+      site: path,
+    });
+  }
+  console.log(`${site.paths.join(" + ")} (${site.original.join(", ")})`);
+  for (const c of site.considered) {
+    console.log(`  ${c.taken ? "✔" : "✘"} ${c.kernel}${c.version ? ` ${c.version}` : ""}: ${c.why}`);
+  }
+  if (site.considered.length === 0) console.log(`  ${site.reason}`);
+}
+
+function conversionsOf(
+  plan: KernelPlan,
+): { site: string; kernel: string; sources: string[]; targets: string[]; ops: string[] }[] {
+  return plan.sites.flatMap((s) =>
+    s.conversions.rules.map((r) => ({
+      site: s.path,
+      kernel: s.kernel.name,
+      sources: r.sources.map((p) => p.key),
+      targets: r.targets.map((p) => p.key),
+      ops: r.bound.rule.ops.map((o) => o.name),
+    }))
+  );
+}
+
+/** The tree as lines; a list's members that are alike share one branch. */
+function drawTree(root: Module, checkpoint: Checkpoint, all: boolean): string[] {
+  const lines: string[] = [];
+  const visit = (module: Module, label: string, path: string, indent: string) => {
+    lines.push(`${indent}${label}  ${module.constructor.name}`);
+    for (const [name, p] of module.parameters()) {
+      const entry = checkpoint.tensors.get(joinPath(path, name));
+      const what = entry
+        ? `${entry.dtype} [${entry.shape.join(", ")}]  ${formatBytes(entry.bytes)}`
+        : `[${p.shape.join(", ")}]  not in the file (tied, or missing)`;
+      lines.push(`${indent}  ${name}  ${what}`);
+    }
+    const children = [...module.children()];
+    if (module instanceof ModuleList && !all) {
+      for (const run of alike(children)) {
+        const [first] = run;
+        const last = run.at(-1)!;
+        visit(
+          first[1],
+          run.length > 1 ? `${first[0]}…${last[0]} (${run.length}×)` : first[0],
+          joinPath(path, first[0]),
+          `${indent}  `,
+        );
+      }
+    } else for (const [name, child] of children) visit(child, name, joinPath(path, name), `${indent}  `);
+  };
+  visit(root, "model", "", "");
+  return lines;
+}
+
+function alike(children: readonly [string, Module][]): [string, Module][][] {
+  const runs: [string, Module][][] = [];
+  let before = "";
+  for (const child of children) {
+    const shape = [...child[1].namedModules()].map(([p, m]) =>
+      `${p}:${m.constructor.name}:${[...m.parameters()].map(([n, q]) => `${n}[${q.shape}]`)}`
+    ).join();
+    if (shape === before) runs.at(-1)!.push(child);
+    else runs.push([child]);
+    before = shape;
+  }
+  return runs;
+}

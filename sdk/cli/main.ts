@@ -1,0 +1,41 @@
+/**
+ * The command line: `kernelwright run`, `demo`, `inspect`, and the author's tools.
+ *
+ * @module
+ */
+import { Command } from "commander";
+import { KernelwrightError, renderDiagnostic } from "../errors.ts";
+import { registerDemo } from "./demo.ts";
+import { registerInspect } from "./inspect.ts";
+import { registerRun } from "./run.ts";
+
+/** Runs the command line. Returns the exit code: 0, or 1 when an error was printed. */
+export async function main(args: readonly string[]): Promise<number> {
+  const program = new Command("kernelwright").description(
+    "Write GPU kernels as packages, and put them into real models.",
+  );
+  for (const register of [registerRun, registerDemo, registerInspect]) register(program);
+  try {
+    await program.parseAsync([...args], { from: "user" });
+    return 0;
+  } catch (error) {
+    printError(error);
+    return 1;
+  }
+}
+
+function printError(error: unknown): void {
+  if (error instanceof KernelwrightError) {
+    console.error(`✘ ${renderDiagnostic(error.diagnostic, Deno.stderr.isTerminal() && !Deno.noColor)}`);
+  } else console.error(error);
+}
+
+if (import.meta.main) {
+  // ./dev runs tasks in the repository's root; paths that the user gave are relative to where they stood.
+  const from = Deno.env.get("KERNELWRIGHT_CWD");
+  if (from) {
+    Deno.chdir(from);
+    Deno.env.delete("KERNELWRIGHT_CWD");
+  }
+  Deno.exit(await main(Deno.args));
+}

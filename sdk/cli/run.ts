@@ -1,0 +1,121 @@
+import type { Command } from "commander";
+import { writeSafetensors } from "../checkpoint/mod.ts";
+import { raise } from "../errors.ts";
+import { kernelReport } from "../kernelize/mod.ts";
+import { type CausalLM, generate, loadCausalLM, loadTokenizer, type Tokenizer } from "../models/mod.ts";
+import { keep, scope, Tensor } from "../tensor/mod.ts";
+import { oneOf, tokenIds, wholeNumber } from "./arguments.ts";
+import { median, progress } from "./show.ts";
+
+interface RunFlags {
+  model: string;
+  ids?: string;
+  prompt?: string;
+  maxNewTokens: string;
+  kernels?: string;
+  logits?: string;
+  device: string;
+  dtype: string;
+  eos: boolean;
+  json?: boolean;
+}
+
+/** Adds `run`: a model, plain or with kernels, on ids or text. */
+export function registerRun(program: Command): void {
+  program.command("run")
+    .description("run a model on token ids or text, plain or with kernels")
+    .requiredOption("--model <dir>", "a folder in Hugging Face format")
+    .option("--ids <list>", "the prompt as token ids: 1,2,3")
+    .option("--prompt <text>", "the prompt as text, where the model has a tokenizer")
+    .option("--max-new-tokens <n>", "how many tokens to generate", "32")
+    .option("--kernels <file>", "a kernels.json")
+    .option("--logits <file>", "write the prompt's float32 logits, [len, vocab], as safetensors")
+    .option("--device <name>", "webgpu or reference (float64 on the host)", "webgpu")
+    .option("--dtype <name>", "f32 or f16: what the weights become on the device", "f32")
+    .option("--no-eos", "do not stop at the end-of-text id")
+    .option("--json", "print one JSON object on stdout")
+    .action(run);
+}
+
+// ---------------------------------------------------------------------------
+
+async function run(flags: RunFlags): Promise<void> {
+  const device = oneOf("--device", flags.device, ["webgpu", "reference"]);
+  const dtype = oneOf("--dtype", flags.dtype, ["f32", "f16"]);
+  const maxNewTokens = wholeNumber("--max-new-tokens", flags.maxNewTokens);
+  const tokenizer = await loadTokenizer(flags.model);
+  const prompt = promptIds(flags, tokenizer);
+
+  const began = performance.now();
+  using model = await loadCausalLM(flags.model, {
+    kernels: flags.kernels,
+    device,
+    dtype,
+    onProgress: progress("loading"),
+  });
+  const loadMs = performance.now() - began;
+  console.error(`loaded ${flags.model} in ${loadMs.toFixed(0)} ms`);
+  const report = kernelReport(model);
+  if (report) console.error(String(report));
+
+  if (flags.logits !== undefined) {
+    await writeLogits(model, prompt, flags.logits);
+    console.error(`wrote ${flags.logits}`);
+  }
+  const { ids, promptMs, tokenMs } = await generate(model, [prompt], {
+    maxNewTokens,
+    eosTokenIds: flags.eos ? undefined : [],
+  });
+  const text = tokenizer?.decode(ids[0]);
+  const timings = {
+    load_ms: round(loadMs),
+    prompt_ms: round(promptMs),
+    token_ms: round(median(tokenMs)),
+    tokens_per_second: tokenMs.length > 0
+      ? round(1000 * tokenMs.length / tokenMs.reduce((a, b) => a + b))
+      : 0,
+  };
+  if (flags.json) {
+    console.log(
+      JSON.stringify({ prompt_ids: prompt, new_ids: ids[0], text, report: report ?? null, timings }),
+    );
+    return;
+  }
+  console.log(text ?? ids[0].join(","));
+  console.error(`${timings.prompt_ms} ms for the prompt, ${timings.token_ms} ms a token (median)`);
+}
+
+function promptIds(flags: RunFlags, tokenizer: Tokenizer | undefined): number[] {
+  if ((flags.ids === undefined) === (flags.prompt === undefined)) {
+    raise("KW-CLI-ARGUMENT", "run takes --ids or --prompt, one of the two", "For example --ids 1,2,3.");
+  }
+  if (flags.ids !== undefined) return tokenIds("--ids", flags.ids);
+  if (!tokenizer) {
+    raise("KW-CLI-ARGUMENT", `${flags.model} has no tokenizer.json`, "Give the prompt as --ids 1,2,3.");
+  }
+  return tokenizer.encode(flags.prompt!);
+}
+
+async function writeLogits(model: CausalLM, prompt: readonly number[], file: string): Promise<void> {
+  const { device } = model.model.embed_tokens.weight;
+  const logits = keep(
+    scope(() => model.call(Tensor.from(Int32Array.from(prompt), { shape: [1, prompt.length], device }))),
+  );
+  try {
+    const data = Float32Array.from(await logits.data());
+    const bytes = writeSafetensors({
+      logits: {
+        dtype: "F32",
+        shape: [prompt.length, model.config.vocab_size],
+        data: new Uint8Array(data.buffer),
+      },
+    });
+    await Deno.writeFile(file, bytes);
+  } finally {
+    logits.dispose();
+  }
+}
+
+function round(x: number): number {
+  return Number(x.toFixed(3));
+}

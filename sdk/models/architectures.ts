@@ -1,0 +1,29 @@
+import type { CausalLM } from "./causal_lm.ts";
+import { loadCausalLM, type PretrainedOptions } from "./from_pretrained.ts";
+
+/** Loads models of one family. */
+export interface Pretrained {
+  /**
+   * Loads a folder in Hugging Face format.
+   *
+   * @throws KW-MODEL-TYPE when the folder's config is of another family, and what {@linkcode loadCausalLM} throws.
+   */
+  fromPretrained(dir: string, options?: PretrainedOptions): Promise<CausalLM>;
+}
+
+/** Llama (and Mistral, which is the same without its window). */
+export const LlamaForCausalLM: Pretrained = family("llama", "mistral");
+/** Qwen2: Llama with biases on q, k and v. */
+export const Qwen2ForCausalLM: Pretrained = family("qwen2");
+/** Qwen3: q and k are normalised head by head, and heads have a size of their own. */
+export const Qwen3ForCausalLM: Pretrained = family("qwen3");
+/** Mixtral: a mixture of experts in place of the MLP. */
+export const MixtralForCausalLM: Pretrained = family("mixtral");
+/** Whatever the folder's config says. */
+export const AutoModelForCausalLM: Pretrained = {
+  fromPretrained: (dir, options) => loadCausalLM(dir, options),
+};
+
+function family(...types: string[]): Pretrained {
+  return { fromPretrained: (dir, options) => loadCausalLM(dir, options, types) };
+}

@@ -1,0 +1,171 @@
+import { loadCheckpoint, type LoadOptions, type LoadReport, openCheckpoint } from "../checkpoint/mod.ts";
+import { closest, raise } from "../errors.ts";
+import { openGpu } from "../gpu/mod.ts";
+import {
+  type KernelConfig,
+  kernelize,
+  type KernelizeOptions,
+  parseKernelConfig,
+  unkernelize,
+} from "../kernelize/mod.ts";
+import { siteConversions } from "../kernelize/mod.ts";
+import type { DeviceName } from "../tensor/mod.ts";
+import { CausalLM } from "./causal_lm.ts";
+import { type DecoderConfig, parseDecoderConfig } from "./config.ts";
+import { MixtralDecoderLayer } from "./mixtral.ts";
+
+/** What `fromPretrained` may be told. */
+export interface PretrainedOptions
+  extends Pick<LoadOptions, "strict" | "budget" | "onProgress" | "nonFinite"> {
+  /**
+   * Kernels to put in: a config, or the path of a kernels.json. They are checked before a byte of weights is read,
+   * and the weights are converted while they load.
+   */
+  readonly kernels?: KernelConfig | string;
+  /** How kernels are chosen and checked. With `verify`, the model is loaded plain first and converted afterwards. */
+  readonly kernelize?: KernelizeOptions;
+  /** What floating-point weights become on the device; `f32` unless told. `f16` needs an adapter that has it. */
+  readonly dtype?: "f32" | "f16";
+  /** Where the model runs; `webgpu` unless told. `reference` computes in float64 on the host, slowly. */
+  readonly device?: Exclude<DeviceName, "meta">;
+  /** Told of what was loaded, converted and missing. */
+  readonly onReport?: (report: LoadReport) => void;
+}
+
+/** Builds the modules of a config on the meta device: a tree with shapes and no bytes. */
+export function buildCausalLM(config: DecoderConfig): CausalLM {
+  return config.model_type === "mixtral"
+    ? new CausalLM(config, (i) => new MixtralDecoderLayer(config, i))
+    : new CausalLM(config);
+}
+
+/**
+ * Loads a causal language model from a folder in Hugging Face format.
+ *
+ * @param types The model types that are allowed; any known one unless told.
+ * @throws KW-MODEL-TYPE, KW-CONFIG-VALUE, KW-CHECKPOINT-…, and what kernelize throws. Nothing half-loaded remains.
+ */
+export async function loadCausalLM(
+  dir: string,
+  options: PretrainedOptions = {},
+  types?: readonly string[],
+): Promise<CausalLM> {
+  const config = await readConfig(dir, types);
+  const model = buildCausalLM(config);
+  if (options.dtype) model.to(options.dtype);
+  const device = options.device ?? "webgpu";
+  if (device === "webgpu") await openGpu();
+  else if (options.kernels !== undefined) {
+    raise(
+      "KW-TENSOR-DEVICE",
+      "Cannot put kernels into a model on the reference device: they are shaders",
+      'Load it with device: "webgpu".',
+    );
+  }
+  const kernels = await readKernels(options);
+  const late = options.kernelize?.verify !== undefined;
+  if (kernels && !late) await kernelize(model, kernels.config, { base: kernels.base, ...options.kernelize });
+  try {
+    const checkpoint = await openCheckpoint(dir);
+    try {
+      const report = await loadCheckpoint(model, checkpoint, {
+        device,
+        dtype: options.dtype,
+        conversions: siteConversions(model),
+        strict: options.strict,
+        budget: options.budget,
+        onProgress: options.onProgress,
+        nonFinite: options.nonFinite,
+      });
+      options.onReport?.(report);
+    } finally {
+      await checkpoint.close();
+    }
+    if (kernels && late) await kernelize(model, kernels.config, { base: kernels.base, ...options.kernelize });
+    return model.eval();
+  } catch (error) {
+    unkernelize(model);
+    model.dispose();
+    throw error;
+  }
+}
+
+/** Reads and checks a folder's config.json. */
+export async function readConfig(
+  dir: string,
+  types: readonly string[] = MODEL_TYPES,
+): Promise<DecoderConfig> {
+  const { readFile } = await import("node:fs/promises");
+  const file = `${dir}/config.json`;
+  const text = await readFile(file, "utf8").catch((cause) =>
+    raise(
+      "KW-MODEL-TYPE",
+      `Cannot read ${JSON.stringify(file)}`,
+      "Give a folder in Hugging Face format, with config.json and the weights.",
+      { file },
+      cause,
+    )
+  );
+  const json = parseJson(text, file);
+  const type = typeof json === "object" && json !== null
+    ? (json as { model_type?: unknown }).model_type
+    : undefined;
+  if (typeof type !== "string" || !types.includes(type)) {
+    const near = typeof type === "string" ? closest(type, types) : undefined;
+    raise(
+      "KW-MODEL-TYPE",
+      `Cannot load a model of type ${JSON.stringify(type)}`,
+      `Known here: ${types.join(", ")}.${near ? ` Did you mean "${near}"?` : ""}`,
+      {
+        file,
+        json: "model_type",
+      },
+    );
+  }
+  return parseDecoderConfig(json, file);
+}
+
+/** Reads a kernels.json. */
+export async function readKernelConfig(path: string): Promise<{ config: KernelConfig; base: URL }> {
+  const [{ readFile }, { pathToFileURL }] = await Promise.all([
+    import("node:fs/promises"),
+    import("node:url"),
+  ]);
+  const text = await readFile(path, "utf8").catch((cause) =>
+    raise(
+      "KW-CONFIG-KERNELS",
+      `Cannot read the kernel config ${JSON.stringify(path)}`,
+      "Give the path of a kernels.json.",
+      { file: path },
+      cause,
+    )
+  );
+  return { config: parseKernelConfig(parseJson(text, path), path), base: pathToFileURL(path) };
+}
+
+// ---------------------------------------------------------------------------
+
+const MODEL_TYPES = ["llama", "mistral", "qwen2", "qwen3", "mixtral"];
+
+async function readKernels(
+  options: PretrainedOptions,
+): Promise<{ config: KernelConfig; base?: URL } | undefined> {
+  if (options.kernels === undefined) return undefined;
+  return typeof options.kernels === "string"
+    ? await readKernelConfig(options.kernels)
+    : { config: options.kernels };
+}
+
+function parseJson(text: string, file: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    raise(
+      "KW-CONFIG-VALUE",
+      `Cannot read ${JSON.stringify(file)} as JSON: ${(cause as Error).message}`,
+      undefined,
+      { file },
+      cause,
+    );
+  }
+}

@@ -1,0 +1,109 @@
+import { raise } from "../errors.ts";
+import { argmax } from "../ops/mod.ts";
+import { keep, scope, Tensor } from "../tensor/mod.ts";
+import type { CausalLM } from "./causal_lm.ts";
+
+/** How much is generated, and where it stops. */
+export interface GenerateOptions {
+  /** The most new tokens of each row. */
+  readonly maxNewTokens: number;
+  /** Ids that end a row, themselves included in the result; the config's unless told. */
+  readonly eosTokenIds?: readonly number[];
+  /** Told of each step: the new id of each row, or undefined for a row that has ended. */
+  readonly onToken?: (ids: readonly (number | undefined)[]) => void;
+}
+
+/** What was generated. */
+export interface Generation {
+  /** The new ids of each row. */
+  readonly ids: number[][];
+  /** Milliseconds until the first token: the whole prompt. */
+  readonly promptMs: number;
+  /** Milliseconds of each further token. */
+  readonly tokenMs: readonly number[];
+}
+
+/**
+ * Greedy generation: each step takes the id with the largest logit (the first of equals).
+ *
+ * Rows of different length are padded on the left; padding is never attended to.
+ *
+ * @param prompts Token ids of each row; at least one each.
+ * @throws KW-GENERATE-PROMPT, KW-CACHE-FULL before anything runs.
+ */
+export async function generate(
+  model: CausalLM,
+  prompts: readonly (readonly number[])[],
+  options: GenerateOptions,
+): Promise<Generation> {
+  checkPrompts(model, prompts);
+  const { maxNewTokens } = options;
+  const eos = new Set(options.eosTokenIds ?? model.config.eos_token_ids);
+  const ids: number[][] = prompts.map(() => []);
+  if (prompts.length === 0 || maxNewTokens <= 0) return { ids, promptMs: 0, tokenMs: [] };
+
+  const device = model.model.embed_tokens.weight.device;
+  const width = Math.max(...prompts.map((p) => p.length));
+  // The last new token is never fed back.
+  using cache = model.makeCache({ batch: prompts.length, maxLength: width + maxNewTokens - 1, device });
+  const padded = Int32Array.from(
+    prompts.flatMap((p) => [...new Array<number>(width - p.length).fill(0), ...p]),
+  );
+  const starts = prompts.every((p) => p.length === width)
+    ? undefined
+    : Tensor.from(Int32Array.from(prompts.map((p) => width - p.length)), { device });
+  let step = Tensor.from(padded, { shape: [prompts.length, width], device });
+  const done = prompts.map(() => false);
+  const times: number[] = [];
+  try {
+    while (times.length < maxNewTokens && done.includes(false)) {
+      const began = performance.now();
+      const next = keep(scope(() => argmax(model.call(step, { cache, starts, logits_to_keep: 1 }))));
+      step.dispose();
+      step = next; // [batch, 1]: fed back without leaving the device
+      const chosen = await next.data();
+      times.push(performance.now() - began);
+      const told = [...chosen].map((id, row) => done[row] ? undefined : id);
+      told.forEach((id, row) => {
+        if (id === undefined) return;
+        ids[row].push(id);
+        done[row] = eos.has(id);
+      });
+      options.onToken?.(told);
+    }
+  } finally {
+    step.dispose();
+    starts?.dispose();
+  }
+  return { ids, promptMs: times[0] ?? 0, tokenMs: times.slice(1) };
+}
+
+// ---------------------------------------------------------------------------
+
+function checkPrompts(model: CausalLM, prompts: readonly (readonly number[])[]): void {
+  const { vocab_size, max_position_embeddings } = model.config;
+  prompts.forEach((prompt, row) => {
+    const bad = prompt.findIndex((id) => !Number.isInteger(id) || id < 0 || id >= vocab_size);
+    if (prompt.length === 0) {
+      raise(
+        "KW-GENERATE-PROMPT",
+        `Cannot generate from an empty prompt (row ${row})`,
+        "Begin with the bos token.",
+      );
+    }
+    if (bad >= 0) {
+      raise(
+        "KW-GENERATE-PROMPT",
+        `Cannot generate: id ${prompt[bad]} at position ${bad} of row ${row}`,
+        `Ids of this model are 0 to ${vocab_size - 1}.`,
+      );
+    }
+    if (prompt.length > max_position_embeddings) {
+      raise(
+        "KW-GENERATE-PROMPT",
+        `Cannot generate: row ${row} has ${prompt.length} tokens`,
+        `This model takes ${max_position_embeddings}.`,
+      );
+    }
+  });
+}

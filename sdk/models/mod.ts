@@ -1,0 +1,13 @@
+/**
+ * Models that load checkpoints in Hugging Face format, and generation.
+ *
+ * @module
+ */
+export * from "./architectures.ts";
+export * from "./causal_lm.ts";
+export * from "./config.ts";
+export * from "./decoder.ts";
+export * from "./from_pretrained.ts";
+export * from "./generate.ts";
+export * from "./mixtral.ts";
+export * from "./tokenizer.ts";

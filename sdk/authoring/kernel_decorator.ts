@@ -3,6 +3,7 @@ import type { Module } from "../nn/mod.ts";
 import type { Layout } from "./layout.ts";
 import { type Accepts, type LayoutDefinition, layoutDefinition } from "./layout_decorator.ts";
 import type { Requirements } from "./requirements.ts";
+import type { SignatureMismatch } from "./signature_mismatch.ts";
 import { describeSite, type First, sameSite, type Site } from "./site.ts";
 import { checkStateless } from "./stateless.ts";
 
@@ -17,8 +18,8 @@ export interface KernelOptions<
   /** Where the kernel goes. */
   readonly site: Site<Ctor, Args, Ret, Parts>;
   /** The layout whose parameters it reads. Left out: the module's own; then the site is a `replaces`. */
-  // deno-lint-ignore no-explicit-any -- @layout proves the constructor
-  readonly layout?: abstract new (...args: any[]) => T;
+  // A layout of another site does not fit; that it takes exactly these parameters is proven by @layout.
+  readonly layout?: abstract new (...args: [...NoInfer<Ctor>]) => T;
   /** What it needs of the device and of the model. */
   readonly requires?: Requirements;
   /** A condition on the modules at the site, on top of the layout's. */
@@ -34,13 +35,32 @@ export interface Forward<This, Args extends readonly unknown[], Ret> {
   forward: (this: This, ...args: [...Args]) => Ret;
 }
 
+/** What {@linkcode kernel} must also be given where several modules are fused. */
+export interface FusionNeedsLayout {
+  /** The layout that holds the parameters of all of them. */
+  readonly layout: unknown;
+}
+
+/** {@linkcode FusionNeedsLayout} for a site of several parts, `unknown` for one (or for a number not known). */
+export type LayoutWhereFused<Parts extends readonly unknown[]> = number extends Parts["length"] ? unknown
+  : Parts extends readonly [unknown] ? unknown
+  : FusionNeedsLayout;
+
+/** `unknown` where the constructor of `K` takes nothing, else a {@linkcode SignatureMismatch}. */
+// deno-lint-ignore no-explicit-any -- a constraint, not a type that flows
+export type Stateless<K extends new (...args: any[]) => unknown> =
+  // Any number: the class did not fit, and stands for its constraint. Then that is the error to show.
+  number extends ConstructorParameters<K>["length"] ? unknown
+    : ConstructorParameters<K> extends [] ? unknown
+    : SignatureMismatch<"a kernel's constructor takes nothing: what a kernel needs is in its layout", []>;
+
 /** The decorator that {@linkcode kernel} returns. */
-export type KernelDecorator<This, Args extends readonly unknown[], Ret> = <
-  K extends new () => Forward<This, Args, Ret>,
->(
-  cls: K,
-  context: ClassDecoratorContext<K>,
-) => void;
+export type KernelDecorator<This, Args extends readonly unknown[], Ret> =
+  // deno-lint-ignore no-explicit-any -- Stateless says it better than a constraint
+  <K extends new (...args: any[]) => Forward<This, Args, Ret>>(
+    cls: K & Stateless<K>,
+    context: ClassDecoratorContext<K>,
+  ) => void;
 
 /** A class decorated with {@linkcode kernel}. */
 // deno-lint-ignore no-explicit-any -- any kernel
@@ -77,7 +97,7 @@ export function kernel<
   Parts extends readonly Module[],
   T extends Layout = never,
 >(
-  options: KernelOptions<Ctor, Args, Ret, Parts, T>,
+  options: KernelOptions<Ctor, Args, Ret, Parts, T> & LayoutWhereFused<Parts>,
 ): KernelDecorator<[T] extends [never] ? First<Parts> : T, Args, Ret> {
   return (given, context) => {
     const cls = given as unknown as KernelClass;

@@ -2,6 +2,7 @@ import { didYouMean, raise } from "../errors.ts";
 import type { Module } from "../nn/mod.ts";
 import type { ConversionRule } from "./conversions/mod.ts";
 import { Layout } from "./layout.ts";
+import type { SignatureMismatch } from "./signature_mismatch.ts";
 import { describeSite, type Site } from "./site.ts";
 
 /** A condition on the modules at a site: true, or false, or the reason why not. */
@@ -43,19 +44,13 @@ export interface LayoutDefinition {
   readonly accepts?: Accepts<readonly Module[]>;
 }
 
-/** What a wrong constructor's type becomes, so that the compiler's message spells the expected one. */
-export interface SignatureMismatch<Message extends string, Expected> {
-  /** What is wrong. */
-  readonly "signature mismatch": Message;
-  /** The parameters that were expected. */
-  readonly expected: Expected;
-}
-
 /** `unknown` where the constructor of `L` takes exactly `C`, else a {@linkcode SignatureMismatch}. */
 // deno-lint-ignore no-explicit-any -- a constraint, not a type that flows
 export type Exact<L extends abstract new (...args: any[]) => unknown, C extends readonly unknown[]> =
-  ConstructorParameters<L> extends C ? C extends ConstructorParameters<L> ? unknown
-    : SignatureMismatch<"the layout's constructor must take exactly these parameters", C>
+  // No layout: the class stands for its constraint, and that is the error to show.
+  [number, Layout] extends [ConstructorParameters<L>["length"], InstanceType<L>] ? unknown
+    : ConstructorParameters<L> extends C ? C extends ConstructorParameters<L> ? unknown
+      : SignatureMismatch<"the layout's constructor must take exactly these parameters", C>
     : SignatureMismatch<"the layout's constructor must take exactly these parameters", C>;
 
 /** The decorator that {@linkcode layout} returns. */

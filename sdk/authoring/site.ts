@@ -1,5 +1,6 @@
 import { raise } from "../errors.ts";
 import type { Module, ModuleClass } from "../nn/mod.ts";
+import type { SignatureMismatch } from "./signature_mismatch.ts";
 
 /** How a kernel relates to the modules at its site. */
 export type SiteKind = "replaces" | "fuses" | "fusesParallel";
@@ -41,6 +42,15 @@ export interface Site<
 
 /** A part as `fuses` takes it: one name and a class, `{ norm: RMSNorm }`. */
 export type Part = Readonly<Record<string, ModuleClass>>;
+
+/** Each part as it is where it has one name, else a {@linkcode SignatureMismatch}. */
+export type OneNameEach<T extends readonly Part[]> = {
+  [K in keyof T]: [keyof T[K]] extends [OnlyOne<keyof T[K]>] ? T[K]
+    : SignatureMismatch<"a part is one name and its class", { readonly name: ModuleClass }>;
+};
+
+/** `K` where it is one key, `never` where it is several. */
+export type OnlyOne<K, Each = K> = K extends unknown ? [Each] extends [K] ? K : never : never;
 
 /** The class in a {@linkcode Part}. */
 export type PartClass<P> = P[keyof P] extends ModuleClass ? P[keyof P] : never;
@@ -104,7 +114,9 @@ export function replaces<M extends ModuleClass>(cls: M): ReplaceSite<M> {
  *
  * @throws KW-SIGNATURE-SITE
  */
-export function fuses<const T extends readonly [Part, Part, ...Part[]]>(...parts: T): FuseSite<T> {
+export function fuses<const T extends readonly [Part, Part, ...Part[]]>(
+  ...parts: T & OneNameEach<T>
+): FuseSite<T> {
   return make("fuses", parts);
 }
 
@@ -115,7 +127,7 @@ export function fuses<const T extends readonly [Part, Part, ...Part[]]>(...parts
  * @throws KW-SIGNATURE-SITE
  */
 export function fusesParallel<const T extends readonly [Part, Part, ...Part[]]>(
-  ...parts: T
+  ...parts: T & OneNameEach<T>
 ): ParallelSite<T> {
   return make("fusesParallel", parts);
 }

@@ -1,0 +1,37 @@
+/**
+ * Checkpoints: safetensors in and out, loading through conversions, and saving that reverses them.
+ *
+ * @module
+ */
+export { type Checkpoint, type CheckpointFile } from "./checkpoint.ts";
+export { FILE_DTYPES, type FileDType, type FileDTypeInfo } from "./file_dtype.ts";
+export { loadCheckpoint, type LoadOptions, type LoadProgress } from "./load.ts";
+export {
+  type ConvertedReport,
+  formatLoadReport,
+  type LoadReport,
+  type MismatchReport,
+  type NonFiniteReport,
+} from "./load_report.ts";
+export { openCheckpoint, type OpenOptions } from "./open.ts";
+export { type Origin, type OriginFile, originOf } from "./origin.ts";
+export {
+  type CatalogEntry,
+  describeStep,
+  type KeyedParameter,
+  type LoadPlan,
+  type Mismatch,
+  planLoad,
+  type PlanOptions,
+  type Sink,
+  type SiteConversion,
+  type SiteRule,
+  type Step,
+  type Value,
+} from "./plan.ts";
+export { readHeader, type SafetensorsHeader, type TensorEntry } from "./safetensors.ts";
+export { saveCheckpoint, type SaveOptions, type SaveReport } from "./save.ts";
+export { blobSource, bytesSource, fileSource, type Source } from "./source.ts";
+export { stderrProgress } from "./progress.ts";
+export { tensorBytes } from "./tensor_bytes.ts";
+export { type WriteOptions, writeSafetensors } from "./write_safetensors.ts";

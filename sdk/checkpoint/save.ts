@@ -1,0 +1,184 @@
+import { raise } from "../errors.ts";
+import { gpuIfOpen } from "../gpu/mod.ts";
+import type { Module } from "../nn/mod.ts";
+import { keep, type Tensor } from "../tensor/mod.ts";
+import { replaceFiles, type WriteAt } from "./atomic.ts";
+import { fs, isMissing, joinFile } from "./files.ts";
+import type { Group } from "./groups.ts";
+import { fileBytes, type PlannedTensor } from "./header_writer.ts";
+import { type Origin, originOf } from "./origin.ts";
+import type { SiteConversion, Value } from "./plan.ts";
+import { planSave, type SavePlan } from "./save_plan.ts";
+import { INDEX_NAME, readShardIndex } from "./shard_index.ts";
+import { namesOf, parseSize, planFiles, type PlannedFiles } from "./shards.ts";
+import { fileSource } from "./source.ts";
+import { tensorBytes } from "./tensor_bytes.ts";
+
+/** How a model is saved. */
+export interface SaveOptions {
+  /** What the swapped sites do: it is reversed. */
+  readonly conversions?: readonly SiteConversion[];
+  /** The largest file, in bytes or as `"5GB"`. Unless told: the files that the model was loaded from, or one. */
+  readonly maxShardSize?: number | string;
+  /** What the model was loaded from; unless told, what the loader remembers. False: save it as it is. */
+  readonly origin?: Origin | false;
+}
+
+/** What saving did. */
+export interface SaveReport {
+  /** The files' names. */
+  readonly files: readonly string[];
+  /** How many tensors they have. */
+  readonly tensors: number;
+  /** The bytes of the tensors. */
+  readonly bytes: number;
+  /** Keys that the model was loaded from and does not have: they are not in the new files. */
+  readonly leftOut: readonly string[];
+  /** Keys that were loaded as a narrower dtype, so that their bits may differ from the original's. */
+  readonly rounded: readonly string[];
+  /** How long it took, in milliseconds. */
+  readonly ms: number;
+}
+
+/**
+ * Saves a model as the checkpoint that it was loaded from: conversions are reversed, and keys, dtypes, tied weights,
+ * metadata and order are the original's. What was not changed comes out byte by byte the same.
+ *
+ * The files are written beside those that are there and take their place at the end; on any error the folder is as it
+ * was.
+ *
+ * @throws KW-CONVERT-NO-REVERSE, KW-CHECKPOINT-WRITE, KW-CHECKPOINT-OPTION
+ */
+export async function saveCheckpoint(
+  model: Module,
+  folder: string,
+  options: SaveOptions = {},
+): Promise<SaveReport> {
+  const start = performance.now();
+  const origin = options.origin === false ? undefined : options.origin ?? originOf(model);
+  const plan = planSave(model, options.conversions ?? [], origin);
+  const most = options.maxShardSize === undefined ? undefined : parseSize(options.maxShardSize);
+  let files = planFiles(plan.tensors, origin, most);
+  // A shard that is there must stay until the new index names the new ones.
+  if (files.index && await anyExists(folder, files.files.map((f) => f.name))) {
+    files = planFiles(plan.tensors, origin, most, crypto.randomUUID().slice(0, 8));
+  }
+  const names = namesOf(files);
+  await replaceFiles(folder, {
+    names,
+    write: (writeAt) => new Saving(plan, files, writeAt).run(),
+    remove: (await oldFiles(folder)).filter((name) => !names.includes(name)),
+  });
+  return {
+    files: names,
+    tensors: plan.tensors.length,
+    bytes: plan.tensors.reduce((n, t) => n + fileBytes(t), 0),
+    leftOut: plan.leftOut,
+    rounded: plan.rounded,
+    ms: Math.round(performance.now() - start),
+  };
+}
+
+// ---------------------------------------------------------------------------
+
+class Saving {
+  readonly #plan: SavePlan;
+  readonly #files: PlannedFiles;
+  readonly #writeAt: WriteAt;
+  readonly #places = new Map<string, { file: string; at: number; tensor: PlannedTensor }>();
+
+  constructor(plan: SavePlan, files: PlannedFiles, writeAt: WriteAt) {
+    [this.#plan, this.#files, this.#writeAt] = [plan, files, writeAt];
+    for (const { name, tensors, header } of files.files) {
+      let at = header.length;
+      for (const tensor of tensors) {
+        this.#places.set(tensor.key, { file: name, at, tensor });
+        at += fileBytes(tensor);
+      }
+    }
+  }
+
+  async run(): Promise<void> {
+    for (const { name, header } of this.#files.files) await this.#writeAt(name, header, 0);
+    if (this.#files.index) await this.#writeAt(INDEX_NAME, this.#files.index, 0);
+    // In the order of the files, so that the disk is written from front to back.
+    for (const key of this.#places.keys()) {
+      const parameter = this.#plan.direct.get(key);
+      if (parameter) await this.#put(key, parameter);
+    }
+    for (const group of this.#plan.groups) await this.#reverse(group);
+  }
+
+  async #put(key: string, t: Tensor): Promise<void> {
+    const { file, at, tensor } = this.#places.get(key)!;
+    await this.#writeAt(file, await tensorBytes(t, tensor.dtype), at);
+  }
+
+  /** Makes the originals of one group, writes them, and frees them. */
+  async #reverse(group: Group): Promise<void> {
+    const have = new Map<Value, Tensor>();
+    try {
+      for (const { value, parameter } of group.sinks) {
+        if (!have.has(value)) have.set(value, keep(parameter.reshape(parameter.shape)));
+      }
+      for (const step of [...group.steps].reverse()) {
+        const inputs = step.outputs.map((v) => have.get(v) ?? lost(v));
+        const made = step.bound.reverse().run(inputs).map((t) => keep(t));
+        step.inputs.forEach((v, i) => {
+          have.get(v)?.dispose();
+          have.set(v, made[i]);
+        });
+        for (const v of step.outputs) this.#drop(have, v);
+        await this.#write(step.inputs, have);
+      }
+    } finally {
+      for (const t of have.values()) t.dispose();
+    }
+    const gpu = gpuIfOpen();
+    if (gpu && gpu.pool.stats().pooledBytes > 64 * 1024 * 1024) gpu.trim();
+  }
+
+  async #write(values: readonly Value[], have: Map<Value, Tensor>): Promise<void> {
+    for (const v of values) {
+      if (!v.entry) continue;
+      if (this.#places.has(v.entry.key) && !this.#plan.direct.has(v.entry.key)) {
+        await this.#put(v.entry.key, have.get(v)!);
+      }
+      this.#drop(have, v);
+    }
+  }
+
+  #drop(have: Map<Value, Tensor>, v: Value): void {
+    have.get(v)?.dispose();
+    have.delete(v);
+  }
+}
+
+function lost(value: Value): never {
+  raise(
+    "KW-CONVERT-NO-REVERSE",
+    "Cannot save the model: no parameter has what this conversion made",
+    undefined,
+    { key: value.name },
+  );
+}
+
+async function anyExists(folder: string, names: readonly string[]): Promise<boolean> {
+  const { stat } = await fs();
+  const found = await Promise.all(names.map((n) => stat(joinFile(folder, n)).then(() => true, () => false)));
+  return found.includes(true);
+}
+
+/** The files of the checkpoint that is in the folder now. */
+async function oldFiles(folder: string): Promise<string[]> {
+  const names = ["model.safetensors", INDEX_NAME];
+  try {
+    const source = await fileSource(joinFile(folder, INDEX_NAME));
+    const index = await readShardIndex(source).finally(() => source.close?.());
+    names.push(...new Set(index.weightMap.values()));
+  } catch (error) {
+    // An index that cannot be read names nothing that is ours to remove.
+    if (!isMissing((error as { cause?: unknown }).cause)) return names;
+  }
+  return names;
+}

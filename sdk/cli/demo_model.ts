@@ -1,5 +1,6 @@
 import { writeSafetensors } from "../checkpoint/mod.ts";
 import { buildCausalLM, type DecoderConfig, parseDecoderConfig } from "../models/mod.ts";
+import { Tensor } from "../tensor/mod.ts";
 
 const CONFIG = {
   architectures: ["LlamaForCausalLM"],
@@ -28,7 +29,7 @@ export async function demoModel(): Promise<string> {
   console.error(`writing a small Llama with random weights to ${dir}`);
   await Deno.mkdir(dir, { recursive: true });
   await Deno.writeTextFile(`${dir}/config.json`, JSON.stringify(CONFIG, null, 2));
-  const bytes = randomCheckpoint(parseDecoderConfig(CONFIG), 2026);
+  const bytes = await randomCheckpoint(parseDecoderConfig(CONFIG), 2026);
   // Renamed into place, so that a half-written file is never taken for the model.
   await Deno.writeFile(`${dir}/model.safetensors.part`, bytes);
   await Deno.rename(`${dir}/model.safetensors.part`, `${dir}/model.safetensors`);
@@ -37,18 +38,18 @@ export async function demoModel(): Promise<string> {
 
 // ---------------------------------------------------------------------------
 
-function randomCheckpoint(config: DecoderConfig, seed: number): Uint8Array {
+async function randomCheckpoint(config: DecoderConfig, seed: number): Promise<Uint8Array<ArrayBuffer>> {
   const normal = normalNumbers(seed);
   const parameters = new Map(buildCausalLM(config).stateDict());
   if (config.tie_word_embeddings) parameters.delete("lm_head.weight");
-  const tensors = [...parameters].map(([key, p]) => {
+  const tensors = [...parameters].map(([key, p]): [string, Tensor] => {
     const norm = p.rank === 1;
     // Norms near one, matrices so that activations keep their size.
     const deviation = norm ? 0.1 : 1 / Math.sqrt(p.shape[1]);
-    const data = Float32Array.from({ length: p.size }, () => (norm ? 1 : 0) + deviation * normal());
-    return [key, { dtype: "F32" as const, shape: p.shape, data: new Uint8Array(data.buffer) }] as const;
+    const values = Float32Array.from({ length: p.size }, () => (norm ? 1 : 0) + deviation * normal());
+    return [key, Tensor.from(values, { shape: p.shape, device: "reference" })];
   });
-  return writeSafetensors(Object.fromEntries(tensors), { format: "pt" });
+  return await writeSafetensors(new Map(tensors), { metadata: { format: "pt" } });
 }
 
 /** Normally distributed numbers: mulberry32 for the bits, Box and Muller (1958) for the bell. */

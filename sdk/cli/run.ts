@@ -3,6 +3,7 @@ import { writeSafetensors } from "../checkpoint/mod.ts";
 import { raise } from "../errors.ts";
 import { kernelReport } from "../kernelize/mod.ts";
 import { type CausalLM, generate, loadCausalLM, loadTokenizer, type Tokenizer } from "../models/mod.ts";
+import { cast } from "../ops/mod.ts";
 import { keep, scope, Tensor } from "../tensor/mod.ts";
 import { oneOf, tokenIds, wholeNumber } from "./arguments.ts";
 import { median, progress } from "./show.ts";
@@ -98,19 +99,12 @@ function promptIds(flags: RunFlags, tokenizer: Tokenizer | undefined): number[] 
 
 async function writeLogits(model: CausalLM, prompt: readonly number[], file: string): Promise<void> {
   const { device } = model.model.embed_tokens.weight;
-  const logits = keep(
-    scope(() => model.call(Tensor.from(Int32Array.from(prompt), { shape: [1, prompt.length], device }))),
-  );
+  const logits = keep(scope(() => {
+    const ids = Tensor.from(Int32Array.from(prompt), { shape: [1, prompt.length], device });
+    return cast(model.call(ids).reshape([prompt.length, model.config.vocab_size]), "f32");
+  }));
   try {
-    const data = Float32Array.from(await logits.data());
-    const bytes = writeSafetensors({
-      logits: {
-        dtype: "F32",
-        shape: [prompt.length, model.config.vocab_size],
-        data: new Uint8Array(data.buffer),
-      },
-    });
-    await Deno.writeFile(file, bytes);
+    await Deno.writeFile(file, await writeSafetensors({ logits }));
   } finally {
     logits.dispose();
   }

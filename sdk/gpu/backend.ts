@@ -10,6 +10,7 @@ import {
 } from "../tensor/mod.ts";
 import type { Gpu } from "./device.ts";
 import { GpuStorage } from "./gpu_storage.ts";
+import type { MemoryGuard } from "./guard.ts";
 import { readBuffer } from "./readback.ts";
 
 /** Tensors on a WebGPU device. */
@@ -22,6 +23,8 @@ export class GpuBackend implements Backend {
   readonly live: Set<GpuStorage> = new Set();
   /** Whether each allocation remembers the line that made it. */
   traceAllocations = false;
+  /** Puts guard zones behind new tensors, while a test has one. */
+  guard?: MemoryGuard;
 
   /** @param gpu The device. */
   constructor(gpu: Gpu) {
@@ -42,8 +45,10 @@ export class GpuBackend implements Backend {
         { tensor: label },
       );
     }
-    const storage = new GpuStorage(this, this.gpu.pool.acquire(bytes), label, this.#callSite());
+    const buffer = this.gpu.pool.acquire(bytes + (this.guard?.zone ?? 0));
+    const storage = new GpuStorage(this, buffer, label, this.#callSite());
     this.live.add(storage);
+    this.guard?.adopt(storage, bytes);
     return storage;
   }
 
@@ -52,6 +57,7 @@ export class GpuBackend implements Backend {
     const storage = this.allocate(spec, label);
     const bytes = new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
     this.gpu.stream.write(storage.buffer, bytes);
+    this.guard?.hostWrites(storage);
     return storage;
   }
 
@@ -66,7 +72,8 @@ export class GpuBackend implements Backend {
 
   /** Takes a storage's buffer back into the pool. */
   forget(storage: GpuStorage): void {
-    if (this.live.delete(storage)) this.gpu.pool.release(storage.buffer);
+    if (!this.live.delete(storage) || this.guard?.retire(storage)) return;
+    this.gpu.pool.release(storage.buffer);
   }
 
   #checkStorable(spec: TensorSpec, label?: string): void {

@@ -62,11 +62,14 @@ export function dispatch(shader: Shader, bindings: DispatchBindings, options: Di
   const compiled = gpu.pipelines.get(request);
   const buffers: GpuBuffer[] = [];
   const sizes: number[] = [];
-  for (const t of tensors) {
+  tensors.forEach((t, i) => {
     const { buffer } = t.storage as GpuStorage;
+    const exact = Math.min(buffer.size, Math.max(16, Math.ceil(t.size * DTYPES[t.dtype].bytes / 4) * 4));
     buffers.push(buffer);
-    sizes.push(Math.min(buffer.size, Math.max(16, Math.ceil(t.size * DTYPES[t.dtype].bytes / 4) * 4)));
-  }
+    sizes.push(
+      backend.guard?.boundSize(t.storage as GpuStorage, exact, variant, storage[i].name) ?? exact,
+    );
+  });
   gpu.stream.dispatch({
     pipeline: compiled.pipeline,
     groups: gpu.pipelines.bindGroups(compiled, variant, buffers, sizes),

@@ -3,4 +3,7 @@
  *
  * @module
  */
-export {};
+export { assertClose, type Tolerance } from "./assert_close.ts";
+export type { Dims, ExtraCase, InputSpec, SizeRange, TestKernelOptions } from "./options.ts";
+export { type Fill, FILLS, randomSource } from "./random.ts";
+export { checkKernel, testKernel } from "./test_kernel.ts";

@@ -1,0 +1,4 @@
+import { testKernel } from "@kernelwright/sdk/testing";
+import { RMSNormMLP } from "./mod.ts";
+
+testKernel(RMSNormMLP);

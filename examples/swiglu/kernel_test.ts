@@ -1,0 +1,4 @@
+import { testKernel } from "@kernelwright/sdk/testing";
+import { SwiGLU } from "./mod.ts";
+
+testKernel(SwiGLU);

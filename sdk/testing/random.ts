@@ -1,0 +1,30 @@
+/** Numbers from a seed, so that a failure can be had again. */
+
+/** A source of numbers in [0, 1): Mulberry32 (Tommy Ettinger 2017), whose whole state is its seed. */
+export function randomSource(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = state;
+    t = Math.imul(t ^ (t >>> 15), t | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+  };
+}
+
+/** The value of an element, from its flat index and a source of numbers in [0, 1). */
+export type Fill = (index: number, random: () => number) => number;
+
+/** How inputs are filled in the checks. */
+export const FILLS = {
+  /** Between -2 and 2. */
+  usual: (_i, random) => random() * 4 - 2,
+  /** Up to 1e15: squares stay in f32's range. For f16, 6e4. */
+  large: (_i, random) => (random() * 2 - 1) * 1e15,
+  /** Around 1e-4: an epsilon of 1e-6 inside a root weighs a hundred times more than the squares. */
+  tiny: (_i, random) => (random() * 2 - 1) * 1e-4,
+  /** Usual values, and ±800 here and there: f16 sums of squares overflow, and leave no NaN behind. */
+  outliers: (i, random) => i % 7 === 3 ? (random() < 0.5 ? 800 : -800) : random() * 4 - 2,
+  /** All zero. */
+  zeros: () => 0,
+} as const satisfies Record<string, Fill>;

@@ -11,7 +11,6 @@ import {
 import type { Gpu } from "./device.ts";
 import { GpuStorage } from "./gpu_storage.ts";
 import type { MemoryGuard } from "./guard.ts";
-import { readBuffer } from "./readback.ts";
 
 /** Tensors on a WebGPU device. */
 export class GpuBackend implements Backend {
@@ -65,7 +64,7 @@ export class GpuBackend implements Backend {
   async read(storage: Storage, spec: TensorSpec): Promise<TensorData> {
     const { buffer } = storage as GpuStorage;
     const bytes = await this.gpu.checked(() =>
-      readBuffer(this.gpu.device, this.gpu.stream, buffer, byteLength(spec))
+      this.gpu.readback.read(buffer, byteLength(spec))
     );
     return DTYPES[spec.dtype].array(bytes);
   }

@@ -3,6 +3,7 @@ import { registerBackend, unregisterBackend } from "../tensor/mod.ts";
 import { GpuBackend } from "./backend.ts";
 import { BufferPool } from "./pool.ts";
 import { PipelineCache } from "./pipeline.ts";
+import { Readback } from "./readback.ts";
 import { Stream } from "./stream.ts";
 
 /** What {@linkcode openGpu} may be told. */
@@ -51,6 +52,8 @@ export class Gpu {
   readonly pool: BufferPool;
   /** Recorded work. */
   readonly stream: Stream;
+  /** Reads buffers back. */
+  readonly readback: Readback;
   /** Pipelines and bind groups. */
   readonly pipelines: PipelineCache;
   /** Tensors on this device. */
@@ -66,6 +69,7 @@ export class Gpu {
     this.pipelines = new PipelineCache(this);
     this.pool = new BufferPool(device, (b) => this.pipelines.forgetBuffer(b));
     this.stream = new Stream(device, (submit) => this.pool.trim(submit));
+    this.readback = new Readback(device, this.stream);
     this.backend = new GpuBackend(this);
     device.addEventListener("uncapturederror", (event) => {
       event.preventDefault();
@@ -149,6 +153,7 @@ export class Gpu {
     if (current === this) current = undefined;
     this.backend.live.clear();
     this.pool.destroy();
+    this.readback.destroy();
     this.device.destroy();
   }
 

@@ -12,7 +12,6 @@
  */
 import { currentGpu, type Gpu } from "./device.ts";
 import type { GpuStorage } from "./gpu_storage.ts";
-import { readBuffer } from "./readback.ts";
 import type { ShaderVariant } from "./shader.ts";
 
 /** Bytes behind each tensor. A multiple of every element's size, so that bindings stay whole. */
@@ -130,7 +129,7 @@ export class MemoryGuard {
       gpu.stream.copy(z.storage.buffer, z.start, all, at, z.size);
       at += z.size;
     }
-    const bytes = new Uint8Array(await gpu.checked(() => readBuffer(gpu.device, gpu.stream, all, total)));
+    const bytes = new Uint8Array(await gpu.checked(() => gpu.readback.read(all, total)));
     gpu.pool.release(all);
     at = 0;
     return zones.map((z) => ({ ...z, bytes: bytes.subarray(at, at += z.size) }));

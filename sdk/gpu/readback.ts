@@ -1,29 +1,89 @@
+/**
+ * The one place that maps buffers: a driver's workaround goes here and nowhere else.
+ *
+ * In Deno 2.9.6 an awaited `mapAsync` blocks until the queue is idle and then sleeps 10 ms, so that each readback
+ * costs about 11 ms; one for each token would cap decoding at 85 tokens a second. But the call itself has blocked:
+ * the buffer is mapped when it returns, and `getMappedRange` without awaiting gives the bytes in 0.1 ms. Wherever
+ * that does not hold `getMappedRange` throws, and the promise is awaited. May go when a mapped buffer's promise
+ * resolves at once in Deno.
+ */
 import type { GpuBuffer } from "./pool.ts";
 import type { Stream } from "./stream.ts";
 
 const MAP_READ = 0x01 | 0x08; // MAP_READ | COPY_DST
+const IN_DENO: boolean = Object.hasOwn(globalThis, "Deno");
+/** Staging buffers up to this size are kept: tokens and reductions, not logits of a whole prompt. */
+const KEPT_BYTES = 256 * 1024;
 
-/**
- * Copies a buffer to the host after everything recorded so far has run.
- *
- * The one place that maps buffers: a driver's workaround goes here and nowhere else.
- */
-export async function readBuffer(
-  device: GPUDevice,
-  stream: Stream,
-  source: GpuBuffer,
-  bytes: number,
-): Promise<ArrayBuffer> {
-  const size = Math.max(4, Math.ceil(bytes / 4) * 4);
-  const staging = device.createBuffer({ size, usage: MAP_READ });
-  try {
-    stream.copyTo(source, 0, staging, 0, size);
-    stream.submit();
-    await staging.mapAsync(GPUMapMode.READ);
-    const result = staging.getMappedRange().slice(0, bytes);
-    staging.unmap();
-    return result;
-  } finally {
-    staging.destroy();
+/** Reads buffers of one device back, with staging buffers that are used again. */
+export class Readback {
+  /** Whether to try without awaiting. Only where the runtime is known to stand it. */
+  eager: boolean;
+  readonly #device: GPUDevice;
+  readonly #stream: Stream;
+  readonly #free = new Map<number, GPUBuffer[]>();
+
+  /** @param eager Whether to try without awaiting; in Deno unless told. */
+  constructor(device: GPUDevice, stream: Stream, eager = IN_DENO) {
+    [this.#device, this.#stream, this.eager] = [device, stream, eager];
   }
+
+  /** Copies `bytes` to the host after everything recorded so far has run. */
+  async read(source: GpuBuffer, bytes: number): Promise<ArrayBuffer> {
+    const size = stagingSize(bytes);
+    const staging = this.#free.get(size)?.pop() ?? this.#make(size);
+    let good = false;
+    try {
+      this.#stream.copyTo(source, 0, staging, 0, Math.max(4, Math.ceil(bytes / 4) * 4));
+      this.#stream.submit();
+      const result = (await this.#map(staging)).slice(0, bytes);
+      staging.unmap();
+      good = true;
+      return result;
+    } finally {
+      if (good && size <= KEPT_BYTES) this.#keep(staging, size);
+      else staging.destroy();
+    }
+  }
+
+  /** Destroys the staging buffers. */
+  destroy(): void {
+    for (const list of this.#free.values()) for (const b of list) b.destroy();
+    this.#free.clear();
+  }
+
+  async #map(staging: GPUBuffer): Promise<ArrayBuffer> {
+    const mapped = staging.mapAsync(GPUMapMode.READ);
+    if (this.eager) {
+      mapped.catch(() => {}); // told by getMappedRange, or by awaiting below
+      try {
+        return staging.getMappedRange();
+      } catch {
+        // not mapped yet
+      }
+    }
+    await mapped;
+    return staging.getMappedRange();
+  }
+
+  #make(size: number): GPUBuffer {
+    // Mapped once at creation: on a buffer that never was, Deno's getMappedRange ends the process.
+    const b = this.#device.createBuffer({ size, usage: MAP_READ, mappedAtCreation: true });
+    b.unmap();
+    return b;
+  }
+
+  #keep(staging: GPUBuffer, size: number): void {
+    const list = this.#free.get(size);
+    if (list) list.push(staging);
+    else this.#free.set(size, [staging]);
+  }
+}
+
+// ---------------------------------------------------------------------------
+
+/** Small reads share sizes, so that few staging buffers serve all of them. */
+function stagingSize(bytes: number): number {
+  if (bytes > KEPT_BYTES) return Math.ceil(bytes / 4) * 4;
+  return 2 ** Math.max(6, Math.ceil(Math.log2(Math.max(1, bytes))));
 }

@@ -16,8 +16,11 @@ import type { ShaderVariant } from "./shader.ts";
 
 /** Bytes behind each tensor. A multiple of every element's size, so that bindings stay whole. */
 const ZONE = 4096;
-/** NaN as f32 and as two f16. */
-const CANARY = 0x7fc07fc0;
+
+/** A word that is NaN as f32 and as two f16. Each tensor has its own: arithmetic hands a NaN's bits on. */
+function canaryOf(n: number): number {
+  return ((0x7fc0 | (n & 0x3f)) << 16 | 0x7e00 | ((n >> 6) & 0x1ff)) >>> 0;
+}
 
 /** A write that was found behind a tensor. */
 export interface Overrun {
@@ -35,6 +38,8 @@ export interface Overrun {
 export class MemoryGuard {
   readonly #gpu: Gpu;
   readonly #from = new Map<GpuStorage, number>();
+  readonly #canaries = new Map<GpuStorage, number>();
+  #made = 0;
   readonly #retired = new Set<GpuStorage>();
   readonly #asksLength = new Map<string, boolean>();
 
@@ -50,7 +55,9 @@ export class MemoryGuard {
 
   /** Fills a new storage with canaries and watches what lies behind `bytes`. */
   adopt(storage: GpuStorage, bytes: number): void {
-    const words = new Uint32Array(storage.buffer.size / 4).fill(CANARY);
+    const canary = canaryOf(this.#made++);
+    this.#canaries.set(storage, canary);
+    const words = new Uint32Array(storage.buffer.size / 4).fill(canary);
     this.#gpu.stream.write(storage.buffer, new Uint8Array(words.buffer));
     this.#from.set(storage, bytes);
   }
@@ -88,8 +95,8 @@ export class MemoryGuard {
   /** Reads every zone back, and lets go of the buffers of tensors that are gone. */
   async check(): Promise<Overrun[]> {
     const found: Overrun[] = [];
-    const canary = new Uint8Array(new Uint32Array([CANARY]).buffer);
     for (const { storage, from, bytes } of await this.#readZones()) {
+      const canary = new Uint8Array(new Uint32Array([this.#canaries.get(storage)!]).buffer);
       const first = from % 4; // the zone may begin inside a word
       const at = bytes.findIndex((b, i) => i >= first && b !== canary[i % 4]);
       if (at >= 0) {

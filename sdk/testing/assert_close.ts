@@ -108,7 +108,7 @@ export function describeMismatches(
           number(m.allowed)
         }`
       ),
-      `first  ${place(first.index, shape)}`,
+      `first ${place(first.index, shape)}`,
     ],
   };
 }

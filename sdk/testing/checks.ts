@@ -12,7 +12,7 @@ import {
 import { randomSizesCheck } from "./check_sizes.ts";
 import { type Fill, FILLS } from "./random.ts";
 import type { Dims } from "./options.ts";
-import { Subject } from "./subject.ts";
+import type { Subject } from "./subject.ts";
 import { compareKernel } from "./trial.ts";
 
 /** One check of a kernel. */
@@ -73,10 +73,10 @@ export function seedOf(subject: Subject): number {
 
 // ---------------------------------------------------------------------------
 
-/** Usual values, and one that is not a usual number: the row that it is in is known, and the others must not see it. */
+/** Usual values, and one in the first input that is no usual number: its row must show it, and no other. */
 function oneOf(value: number): Fill {
-  return (i, random) => {
+  return (i, random, input) => {
     const usual = FILLS.usual(i, random);
-    return i === 5 ? value : usual;
+    return i === 5 && input === 0 ? value : usual;
   };
 }

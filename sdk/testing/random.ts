@@ -12,11 +12,19 @@ export function randomSource(seed: number): () => number {
   };
 }
 
-/** The value of an element, from its flat index and a source of numbers in [0, 1). */
-export type Fill = (index: number, random: () => number) => number;
+/**
+ * The value of an element.
+ *
+ * @param index Its flat index. @param random A source of numbers in [0, 1). @param input Which input of forward it
+ * belongs to; undefined for a parameter.
+ */
+export type Fill = (index: number, random: () => number, input?: number) => number;
+
+/** The names of {@linkcode FILLS}. */
+export type FillName = "usual" | "large" | "tiny" | "outliers" | "zeros";
 
 /** How inputs are filled in the checks. */
-export const FILLS = {
+export const FILLS: Readonly<Record<FillName, Fill>> = {
   /** Between -2 and 2. */
   usual: (_i, random) => random() * 4 - 2,
   /** Up to 1e15: squares stay in f32's range. For f16, 6e4. */
@@ -27,4 +35,4 @@ export const FILLS = {
   outliers: (i, random) => i % 7 === 3 ? (random() < 0.5 ? 800 : -800) : random() * 4 - 2,
   /** All zero. */
   zeros: () => 0,
-} as const satisfies Record<string, Fill>;
+};

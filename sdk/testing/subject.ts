@@ -109,7 +109,7 @@ export class Subject {
     return this.inputSpecs(dims).map((spec, n) => {
       const values = spec.values ?? fill;
       const type = spec.dtype ?? dtype;
-      return filledTensor(spec.shape, type, device, (i) => values(i, random), `input ${n}`);
+      return filledTensor(spec.shape, type, device, (i) => values(i, random, n), `input ${n}`);
     });
   }
 

@@ -116,7 +116,7 @@ export function fail(subject: Subject, setup: Setup, what: string, notes: readon
     code: "KW-TEST-CHECK",
     what,
     where: { kernel: subject.kernel.name },
-    notes: [...notes, `with   ${describeDims(setup.dims)}, ${setup.dtype}, seed ${setup.seed}`],
+    notes: [...notes, `with ${describeDims(setup.dims)}, ${setup.dtype}, seed ${setup.seed}`],
   });
 }
 

@@ -21,6 +21,9 @@ export const ERROR_CODES = {
   "KW-GPU-LIMIT": "Something is larger than a limit of the adapter.",
   "KW-GPU-FEATURE": "The adapter lacks a feature that was asked for.",
   "KW-GPU-VALIDATION": "The GPU refused a command.",
+  "KW-CAPTURE-ASYNC": "A function that waits for the GPU was to be captured.",
+  "KW-CAPTURE-NESTED": "A capture was begun inside another.",
+  "KW-CAPTURE-STALE": "A captured plan uses memory that has been released.",
   // shaders
   "KW-SHADER-COMPILE": "A WGSL shader does not compile.",
   "KW-SHADER-ENTRY": "A shader has no compute entry point of that name.",
@@ -92,6 +95,9 @@ export const ERROR_CODES = {
   "KW-MATCH-ROOT": "The model itself was to be replaced.",
   "KW-SELECT-NONE": "No kernel fits a site, and the original is not allowed.",
   "KW-KERNEL-FORWARD": "A kernel's forward failed on meta.",
+  "KW-KERNEL-ACCEPTS": "The accepts of a kernel or layout failed.",
+  "KW-MAPPING-NONE": "kernelize was given no config, and no kernel mapping is in scope.",
+  "KW-EXPLAIN-PATH": "explain was asked about a path that the model does not have.",
   "KW-LAYOUT-SHARES": "A layout uses a parameter of the modules that it stands for.",
   "KW-PARALLEL-ORDER": "An output of a parallel fusion was asked for out of order.",
   // tracing

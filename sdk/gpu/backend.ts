@@ -63,9 +63,7 @@ export class GpuBackend implements Backend {
   /** The values, after everything recorded so far. */
   async read(storage: Storage, spec: TensorSpec): Promise<TensorData> {
     const { buffer } = storage as GpuStorage;
-    const bytes = await this.gpu.checked(() =>
-      this.gpu.readback.read(buffer, byteLength(spec))
-    );
+    const bytes = await this.gpu.checked(() => this.gpu.readback.read(buffer, byteLength(spec)));
     return DTYPES[spec.dtype].array(bytes);
   }
 

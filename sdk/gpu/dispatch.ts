@@ -71,11 +71,13 @@ export function dispatch(shader: Shader, bindings: DispatchBindings, options: Di
     );
   });
   gpu.stream.dispatch({
-    pipeline: compiled.pipeline,
+    compiled,
+    variant,
     groups: gpu.pipelines.bindGroups(compiled, variant, buffers, sizes),
     uniforms: compiled.layouts.map((_, g) => packed.filter((_, i) => uniforms[i].group === g)),
     workgroups,
     buffers,
+    sizes,
   });
 }
 

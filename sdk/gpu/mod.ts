@@ -1,4 +1,5 @@
 export { type AdapterInfo, currentGpu, type Gpu, gpuIfOpen, type GpuOptions, openGpu } from "./device.ts";
+export { CapturedPlan, onReplay, record } from "./capture.ts";
 export { collectPipelines, dispatch, type DispatchBindings, type DispatchOptions } from "./dispatch.ts";
 export { GpuStorage } from "./gpu_storage.ts";
 export { guardMemory, type MemoryGuard, type Overrun } from "./guard.ts";

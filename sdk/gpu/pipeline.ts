@@ -90,22 +90,7 @@ export class PipelineCache {
     for (let i = 0; i < buffers.length; i++) key += `${buffers[i].id}:${sizes[i]},`;
     const known = compiled.bindGroups.get(key);
     if (known) return known;
-    const made = compiled.layouts.map((layout, g) => {
-      const entries: GPUBindGroupEntry[] = [];
-      variant.reflection.storage.forEach((s, i) => {
-        if (s.group === g) {
-          entries.push({ binding: s.binding, resource: { buffer: buffers[i].buffer, size: sizes[i] } });
-        }
-      });
-      for (const u of variant.reflection.uniforms) {
-        if (u.group !== g) continue;
-        entries.push({
-          binding: u.binding,
-          resource: { buffer: this.#gpu.stream.uniforms.buffer, size: u.bytes },
-        });
-      }
-      return this.#gpu.device.createBindGroup({ layout, entries });
-    });
+    const made = this.makeBindGroups(compiled, variant, buffers, sizes, this.#gpu.stream.uniforms.buffer);
     compiled.bindGroups.set(key, made);
     for (const b of buffers) {
       const uses = this.#usedBy.get(b.id);
@@ -114,6 +99,29 @@ export class PipelineCache {
       else this.#usedBy.set(b.id, [use]);
     }
     return made;
+  }
+
+  /** New bind groups for buffers, with the uniforms in `uniforms` at dynamic offsets. */
+  makeBindGroups(
+    compiled: CompiledPipeline,
+    variant: ShaderVariant,
+    buffers: readonly GpuBuffer[],
+    sizes: readonly number[],
+    uniforms: GPUBuffer,
+  ): readonly GPUBindGroup[] {
+    return compiled.layouts.map((layout, g) => {
+      const entries: GPUBindGroupEntry[] = [];
+      variant.reflection.storage.forEach((s, i) => {
+        if (s.group !== g) return;
+        entries.push({ binding: s.binding, resource: { buffer: buffers[i].buffer, size: sizes[i] } });
+      });
+      for (const u of variant.reflection.uniforms) {
+        if (u.group === g) {
+          entries.push({ binding: u.binding, resource: { buffer: uniforms, size: u.bytes } });
+        }
+      }
+      return this.#gpu.device.createBindGroup({ layout, entries });
+    });
   }
 
   /** Forgets the bind groups that hold a buffer, before it is destroyed. */

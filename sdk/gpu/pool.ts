@@ -1,3 +1,5 @@
+import type { Arena } from "./arena.ts";
+
 /**
  * GPU buffers, reused by exact size.
  *
@@ -19,6 +21,10 @@ export interface GpuBuffer {
   readonly id: number;
   /** The submit that last used it; equal to the stream's current one while that is still being recorded. */
   lastUse: number;
+  /** How often it has been handed out: a plan that was captured with it knows by this that it is another's now. */
+  owner: number;
+  /** The captured plan that it belongs to. */
+  arena?: Arena;
 }
 
 /** What a pool holds. */
@@ -51,6 +57,8 @@ export class BufferPool {
   #pooledBytes = 0;
   #pooled = 0;
   #nextId = 1;
+  /** While a plan is captured, buffers come from its arena and go back there. */
+  arena: Arena | undefined;
 
   /** @param onDestroy Told of every buffer that is about to be destroyed, so that caches forget it. */
   constructor(device: GPUDevice, onDestroy: (b: GpuBuffer) => void) {
@@ -61,20 +69,18 @@ export class BufferPool {
   /** A buffer of at least `bytes`, with unspecified content. */
   acquire(bytes: number): GpuBuffer {
     const size = Math.max(16, Math.ceil(bytes / 4) * 4);
-    const list = this.#free.get(size);
-    let b = list?.pop();
-    if (b) {
-      if (list!.length === 0) this.#free.delete(size);
-      this.#pooled--;
-      this.#pooledBytes -= size;
-    } else {
-      b = {
+    const own = this.arena?.take(size);
+    if (own) return own; // still counted as live
+    const b = this.#reuse(size) ??
+      {
         buffer: this.#device.createBuffer({ size, usage: USAGE }),
         size,
         id: this.#nextId++,
         lastUse: -1,
+        owner: 0,
       };
-    }
+    b.owner++;
+    this.arena?.add(b);
     this.#live.add(b);
     this.#bytes += size;
     this.#peak = Math.max(this.#peak, this.#bytes);
@@ -83,6 +89,7 @@ export class BufferPool {
 
   /** Puts a buffer back. */
   release(b: GpuBuffer): void {
+    if (b.arena) return b.arena.release(b);
     if (!this.#live.delete(b)) return;
     this.#bytes -= b.size;
     const list = this.#free.get(b.size);
@@ -90,6 +97,14 @@ export class BufferPool {
     else this.#free.set(b.size, [b]);
     this.#pooled++;
     this.#pooledBytes += b.size;
+  }
+
+  /** Puts back every buffer of an arena, whose plan is gone. */
+  releaseArena(arena: Arena): void {
+    for (const b of arena.buffers) {
+      b.arena = undefined;
+      this.release(b);
+    }
   }
 
   /** Destroys free buffers that were last used before submit `now - KEEP_SUBMITS`, or all of them. */
@@ -128,6 +143,16 @@ export class BufferPool {
     for (const b of this.#live) b.buffer.destroy();
     this.#live.clear();
     this.#bytes = 0;
+  }
+
+  #reuse(size: number): GpuBuffer | undefined {
+    const list = this.#free.get(size);
+    const b = list?.pop();
+    if (!b) return undefined;
+    if (list!.length === 0) this.#free.delete(size);
+    this.#pooled--;
+    this.#pooledBytes -= size;
+    return b;
   }
 
   #destroy(b: GpuBuffer): void {

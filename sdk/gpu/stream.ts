@@ -1,18 +1,50 @@
+import type { CompiledPipeline } from "./pipeline.ts";
 import type { GpuBuffer } from "./pool.ts";
+import type { ShaderVariant } from "./shader.ts";
 import { UniformRing } from "./uniform_ring.ts";
 
 /** One dispatch, ready to record. */
 export interface RecordedDispatch {
   /** The pipeline. */
-  readonly pipeline: GPUComputePipeline;
+  readonly compiled: CompiledPipeline;
+  /** The shader that it was made from. */
+  readonly variant: ShaderVariant;
   /** Bind groups by index. */
   readonly groups: readonly GPUBindGroup[];
   /** For each group, the packed uniforms of its uniform bindings in binding order. */
   readonly uniforms: readonly (readonly Uint8Array[])[];
   /** Workgroup counts. */
   readonly workgroups: readonly [number, number, number];
-  /** Every storage buffer that it touches. */
+  /** Every storage buffer that it touches, in the order of the shader's bindings. */
   readonly buffers: readonly GpuBuffer[];
+  /** How many bytes of each are bound. */
+  readonly sizes: readonly number[];
+}
+
+/** One dispatch of a captured plan: its uniforms lie in a buffer of the plan's. */
+export interface PreparedDispatch {
+  /** The pipeline. */
+  readonly pipeline: GPUComputePipeline;
+  /** Bind groups by index. */
+  readonly groups: readonly GPUBindGroup[];
+  /** For each group, the dynamic offsets. */
+  readonly offsets: readonly number[][];
+  /** Workgroups along x. */
+  readonly x: number;
+  /** Workgroups along y. */
+  readonly y: number;
+  /** Workgroups along z. */
+  readonly z: number;
+}
+
+/** Told of everything that is recorded; a plan is captured so. */
+export interface StreamRecorder {
+  /** A dispatch was recorded. */
+  dispatch(d: RecordedDispatch): void;
+  /** A copy between two pooled buffers was recorded. */
+  copy(source: GpuBuffer, sourceOffset: number, target: GpuBuffer, targetOffset: number, bytes: number): void;
+  /** The host wrote into a buffer. */
+  write(target: GpuBuffer, data: Uint8Array<ArrayBuffer>, offset: number): void;
 }
 
 /** How many dispatches are recorded before a submit, so that the GPU begins while the host goes on. */
@@ -25,6 +57,8 @@ const DISPATCHES_PER_SUBMIT = 256;
 export class Stream {
   /** Uniforms of the recorded dispatches. */
   readonly uniforms: UniformRing;
+  /** Told of everything that is recorded, if there is one. */
+  recorder: StreamRecorder | undefined;
   readonly #device: GPUDevice;
   readonly #afterSubmit: (submit: number) => void;
   #encoder: GPUCommandEncoder | undefined;
@@ -53,10 +87,12 @@ export class Stream {
 
   /** Records a dispatch. */
   dispatch(d: RecordedDispatch): void {
+    this.recorder?.dispatch(d);
     const bytes = d.uniforms.flat().reduce((n, u) => n + u.length + 256, 0);
     if (!this.uniforms.fits(bytes) || this.#inPass >= DISPATCHES_PER_SUBMIT) this.submit();
     const pass = this.#pass ??= this.#commands().beginComputePass();
-    if (this.#pipeline !== d.pipeline) pass.setPipeline(this.#pipeline = d.pipeline);
+    const { pipeline } = d.compiled;
+    if (this.#pipeline !== pipeline) pass.setPipeline(this.#pipeline = pipeline);
     for (let g = 0; g < d.groups.length; g++) {
       pass.setBindGroup(g, d.groups[g], d.uniforms[g].map((u) => this.uniforms.push(u)));
     }
@@ -75,6 +111,7 @@ export class Stream {
     bytes: number,
   ): void {
     if (bytes === 0) return;
+    this.recorder?.copy(source, sourceOffset, target, targetOffset, bytes);
     this.copyTo(source, sourceOffset, target.buffer, targetOffset, bytes);
     target.lastUse = this.#submits;
   }
@@ -96,6 +133,7 @@ export class Stream {
 
   /** Writes from the host, ordered after everything recorded so far. */
   write(target: GpuBuffer, data: Uint8Array<ArrayBuffer>, offset = 0): void {
+    this.recorder?.write(target, data, offset);
     // writeBuffer happens before the commands still being recorded: those that use the buffer must go first.
     if (target.lastUse === this.#submits) this.submit();
     const whole = data.length & ~3;
@@ -109,6 +147,21 @@ export class Stream {
     if ((this.#written += data.length) > 32 * 1024 * 1024) this.submit(true);
   }
   #written = 0;
+
+  /** Records a run of dispatches that were prepared before, in the current pass. */
+  replay(steps: readonly PreparedDispatch[], touched: readonly GpuBuffer[]): void {
+    if (steps.length === 0) return;
+    const pass = this.#pass ??= this.#commands().beginComputePass();
+    for (const s of steps) {
+      pass.setPipeline(s.pipeline);
+      for (let g = 0; g < s.groups.length; g++) pass.setBindGroup(g, s.groups[g], s.offsets[g]);
+      pass.dispatchWorkgroups(s.x, s.y, s.z);
+    }
+    this.#pipeline = undefined;
+    for (const b of touched) b.lastUse = this.#submits;
+    this.#inPass += steps.length;
+    this.#dispatches += steps.length;
+  }
 
   /** Submits what was recorded. With `force`, submits even nothing, which frees the queue's staging memory. */
   submit(force = false): void {

@@ -1,5 +1,6 @@
 import { raise } from "../errors.ts";
-import { argmax } from "../ops/mod.ts";
+import { type CapturedPlan, record } from "../gpu/mod.ts";
+import { argmax, stridedCopy } from "../ops/mod.ts";
 import { keep, scope, Tensor } from "../tensor/mod.ts";
 import type { CausalLM } from "./causal_lm.ts";
 
@@ -9,6 +10,8 @@ export interface GenerateOptions {
   readonly maxNewTokens: number;
   /** Ids that end a row, themselves included in the result; the config's unless told. */
   readonly eosTokenIds?: readonly number[];
+  /** Whether the steps after the prompt are captured once and replayed: faster, the same numbers. */
+  readonly capture?: boolean;
   /** Told of each step: the new id of each row, or undefined for a row that has ended. */
   readonly onToken?: (ids: readonly (number | undefined)[]) => void;
 }
@@ -53,14 +56,24 @@ export async function generate(
     ? undefined
     : Tensor.from(Int32Array.from(prompts.map((p) => width - p.length)), { device });
   let step = Tensor.from(padded, { shape: [prompts.length, width], device });
+  let plan: CapturedPlan<Tensor> | undefined;
+  const forward = (ids: Tensor) => argmax(model.call(ids, { cache, starts, logits_to_keep: 1 }));
   const done = prompts.map(() => false);
   const times: number[] = [];
   try {
     while (times.length < maxNewTokens && done.includes(false)) {
       const began = performance.now();
-      const next = keep(scope(() => argmax(model.call(step, { cache, starts, logits_to_keep: 1 }))));
-      step.dispose();
-      step = next; // [batch, 1]: fed back without leaving the device
+      let next: Tensor;
+      if (plan) next = plan.replay();
+      else if (options.capture && times.length > 0 && device === "webgpu") {
+        const ids = step; // [batch, 1]: each replay leaves the next ids here
+        plan = record(() => feedBack(ids, forward(ids)));
+        next = plan.result;
+      } else {
+        next = keep(scope(() => forward(step)));
+        step.dispose();
+        step = next; // fed back without leaving the device
+      }
       const chosen = await next.data();
       times.push(performance.now() - began);
       const told = [...chosen].map((id, row) => done[row] ? undefined : id);
@@ -72,6 +85,7 @@ export async function generate(
       options.onToken?.(told);
     }
   } finally {
+    plan?.dispose();
     step.dispose();
     starts?.dispose();
   }
@@ -79,6 +93,12 @@ export async function generate(
 }
 
 // ---------------------------------------------------------------------------
+
+function feedBack(ids: Tensor, next: Tensor): Tensor {
+  const whole = { offset: 0, strides: [1] };
+  stridedCopy(ids, next, { shape: [ids.size], source: whole, target: whole });
+  return next;
+}
 
 function checkPrompts(model: CausalLM, prompts: readonly (readonly number[])[]): void {
   const { vocab_size, max_position_embeddings } = model.config;

@@ -1,6 +1,7 @@
 import { raise } from "../errors.ts";
+import { onReplay } from "../gpu/mod.ts";
 import { advance } from "../ops/mod.ts";
-import { type DeviceName, type DType, keep, Tensor } from "../tensor/mod.ts";
+import { currentTracer, type DeviceName, type DType, keep, Tensor } from "../tensor/mod.ts";
 
 /** The sizes of a {@linkcode KVCache}. */
 export interface KVCacheOptions {
@@ -70,7 +71,7 @@ export class KVCache {
   /** Counts `tokens` as seen, after a forward has written them. */
   advance(tokens: number): void {
     this.reserve(tokens);
-    this.#length += tokens;
+    if (!currentTracer()) this.#length += tokens; // a trace only looks
     advance(this.position, tokens);
   }
 

@@ -1,0 +1,41 @@
+import type { GpuBuffer } from "./pool.ts";
+
+/**
+ * The buffers of one captured plan. While the plan is recorded they are reused inside it, as soon as their tensors
+ * are released; afterwards they belong to the plan alone, so that a replay finds them as the recording left them.
+ */
+export class Arena {
+  readonly #free = new Map<number, GpuBuffer[]>();
+  readonly #all: GpuBuffer[] = [];
+  #sealed = false;
+
+  /** Every buffer of the plan. */
+  get buffers(): readonly GpuBuffer[] {
+    return this.#all;
+  }
+
+  /** A free buffer of exactly this size, if there is one. */
+  take(size: number): GpuBuffer | undefined {
+    return this.#free.get(size)?.pop();
+  }
+
+  /** Counts a new buffer in. */
+  add(b: GpuBuffer): void {
+    b.arena = this;
+    this.#all.push(b);
+  }
+
+  /** Takes a buffer back, to be used again inside the recording. */
+  release(b: GpuBuffer): void {
+    if (this.#sealed) return;
+    const list = this.#free.get(b.size);
+    if (list) list.push(b);
+    else this.#free.set(b.size, [b]);
+  }
+
+  /** The recording is over: nothing is handed out any more. */
+  seal(): void {
+    this.#sealed = true;
+    this.#free.clear();
+  }
+}

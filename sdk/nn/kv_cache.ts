@@ -70,8 +70,12 @@ export class KVCache {
 
   /** Counts `tokens` as seen, after a forward has written them. */
   advance(tokens: number): void {
-    this.reserve(tokens);
-    if (!currentTracer()) this.#length += tokens; // a trace only looks
+    const count = () => {
+      this.reserve(tokens);
+      if (!currentTracer()) this.#length += tokens; // a trace only looks
+    };
+    count();
+    if (this.position.device === "webgpu") onReplay(count);
     advance(this.position, tokens);
   }
 

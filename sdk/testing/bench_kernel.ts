@@ -1,0 +1,125 @@
+import { type KernelClass, kernelDefinition } from "../authoring/mod.ts";
+import { type Gpu, openGpu } from "../gpu/mod.ts";
+import { raise } from "../errors.ts";
+import type { Module } from "../nn/mod.ts";
+import { byteLength, type DType, scope, type Tensor, tensorsIn } from "../tensor/mod.ts";
+import { BenchReport, type BenchRow } from "./bench_report.ts";
+import type { Dims } from "./options.ts";
+import type { TestKernelOptions } from "./options.ts";
+import { measureRoof } from "./roof.ts";
+import { Subject } from "./subject.ts";
+import { type Side, timeSides, type TimingOptions } from "./timing.ts";
+import { compareKernel, swappedModel } from "./trial.ts";
+
+/** What {@linkcode benchKernel} may be told. */
+export interface BenchKernelOptions extends Pick<TestKernelOptions, "modules" | "inputs">, TimingOptions {
+  /** The sizes to time, in the order of the table. */
+  readonly shapes: readonly Dims[];
+  /** The element type; f32 unless told. */
+  readonly dtype?: DType;
+  /** Other kernels for the same site, by name. */
+  readonly against?: Readonly<Record<string, KernelClass>>;
+  /**
+   * What one call costs: bytes that must move (every input, parameter and result once, unless told), and
+   * floating-point operations. `size` is the bytes of an element.
+   */
+  readonly cost?: (dims: Dims, size: number) => { readonly bytes?: number; readonly flops?: number };
+  /** Leaves out the check that the kernel is right; what is wrong is not worth timing. */
+  readonly unchecked?: boolean;
+}
+
+/**
+ * Times a kernel against the modules that it stands for, unfused, and against other kernels.
+ *
+ * ```ts ignore
+ * console.log(String(await benchKernel(RMSNormMLP, {
+ *   shapes: [{ batch: 1, tokens: 32, width: 256, inner: 688 }],
+ *   cost: ({ tokens, width, inner }) => ({ flops: 6 * tokens * width * inner }),
+ * })));
+ * ```
+ *
+ * @throws KW-TEST-CHECK when the kernel is wrong at the first shape, KW-TEST-OPTION without shapes.
+ */
+export async function benchKernel(cls: KernelClass, options: BenchKernelOptions): Promise<BenchReport> {
+  const { name } = kernelDefinition(cls);
+  if (options.shapes.length === 0) raise("KW-TEST-OPTION", "benchKernel got no shapes", "Give one at least.");
+  const gpu = await openGpu();
+  const dtype = options.dtype ?? "f32";
+  const subjects = Object.entries({ [name]: cls, ...options.against })
+    .map(([side, kernel]) => ({
+      side,
+      subject: new Subject(kernel, { ...options, shapes: options.shapes }),
+    }));
+  if (!options.unchecked) {
+    for (const { subject } of subjects) {
+      await compareKernel(subject, { dims: options.shapes[0], dtype, seed: 1 });
+    }
+  }
+  const roof = await measureRoof(gpu, { rounds: 3, train: options.train });
+  const rows: BenchRow[] = [];
+  for (const dims of options.shapes) rows.push(await benchShape(gpu, subjects, { dims, dtype }, options));
+  return new BenchReport(name, gpu.info.description || gpu.info.vendor, roof, rows);
+}
+
+/**
+ * {@linkcode benchKernel} as a program: prints the table, or with `--json` the data, and with `--svg FILE` writes the
+ * plot. The `main` of a `*_bench.ts`.
+ *
+ * @param args The program's arguments; `Deno.args` unless told.
+ */
+export async function benchMain(
+  cls: KernelClass,
+  options: BenchKernelOptions,
+  args: readonly string[] = Deno.args,
+): Promise<void> {
+  const report = await benchKernel(cls, options);
+  console.log(args.includes("--json") ? JSON.stringify(report, null, 2) : String(report));
+  const svg = args.indexOf("--svg");
+  if (svg >= 0) await Deno.writeTextFile(args[svg + 1] ?? `${report.kernel}.svg`, report.toSVG());
+}
+
+// ---------------------------------------------------------------------------
+
+async function benchShape(
+  gpu: Gpu,
+  subjects: readonly { side: string; subject: Subject }[],
+  setup: { dims: Dims; dtype: DType },
+  options: BenchKernelOptions,
+): Promise<BenchRow> {
+  const [{ subject: first }] = subjects;
+  const { dims, dtype } = setup;
+  const inputs = first.inputs(dims, dtype, "webgpu", 1);
+  const original = first.model(dims, dtype);
+  first.fillParameters(original, "webgpu", 1);
+  const models: Module[] = [original];
+  const sides: Side[] = [];
+  for (const { side, subject } of subjects) {
+    const model = await swappedModel(subject, { ...setup, seed: 1 });
+    models.push(model);
+    sides.push(sideOf(side, model, inputs));
+  }
+  sides.splice(1, 0, sideOf("original", original, inputs));
+  const { bytes, flops } = options.cost?.(dims, byteLength({ shape: [], dtype })) ?? {};
+  const timings = await timeSides(gpu, sides, options);
+  const moved = bytes ?? leastBytes(original, inputs);
+  for (const t of inputs) t.dispose();
+  for (const m of models) m.dispose();
+  gpu.trim();
+  return { dims, dtype, bytes: moved, flops, timings };
+}
+
+function sideOf(name: string, model: Module, inputs: readonly Tensor[]): Side {
+  return { name, call: () => disposeAll(scope(() => model.call(...inputs as never[]))) };
+}
+
+function leastBytes(original: Module, inputs: readonly Tensor[]): number {
+  const results = tensorsIn(scope(() => original.call(...inputs as never[])));
+  const all = [...inputs, ...results, ...[...original.namedParameters()].map(([, p]) => p)];
+  const bytes = all.reduce((n, t) => n + byteLength(t), 0);
+  disposeAll([...results]);
+  return bytes;
+}
+
+function disposeAll(value: unknown): void {
+  for (const t of tensorsIn(value)) t.dispose();
+}

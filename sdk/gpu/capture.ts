@@ -161,7 +161,7 @@ type Noted =
   | { readonly target: GpuBuffer; readonly to: number; readonly data: Uint8Array<ArrayBuffer> };
 
 class Recording implements StreamRecorder {
-  readonly arena = new Arena();
+  readonly arena: Arena = new Arena();
   readonly effects: (() => void)[] = [];
   readonly #noted: Noted[] = [];
 

@@ -25,6 +25,12 @@ export function layer(name: string): <C extends ModuleClass>(cls: C, context: Cl
         return made;
       },
     });
+    // So that `instance.constructor` is the class that everybody else knows, and building from it is recorded too.
+    Object.defineProperty(cls.prototype, "constructor", {
+      value: recording,
+      writable: true,
+      configurable: true,
+    });
     names.set(cls.prototype, name);
     return recording;
   };

@@ -19,7 +19,8 @@ export class ModuleList<M extends Module = Module> extends Module implements Ite
 
   /** The modules in order. */
   *[Symbol.iterator](): Iterator<M> {
-    for (let i = 0; i < this.length; i++) yield this[i];
+    const { length } = this; // counted once: each count walks all keys
+    for (let i = 0; i < length; i++) yield this[i];
   }
 
   /** A list is not run: its parent runs its members. */

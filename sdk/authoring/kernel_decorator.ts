@@ -1,10 +1,11 @@
-import { didYouMean, raise } from "../errors.ts";
+import { raise } from "../errors.ts";
 import type { Module } from "../nn/mod.ts";
 import type { Layout } from "./layout.ts";
 import { type Accepts, type LayoutDefinition, layoutDefinition } from "./layout_decorator.ts";
+import { checkOptions } from "./options.ts";
 import type { Requirements } from "./requirements.ts";
 import type { SignatureMismatch } from "./signature_mismatch.ts";
-import { describeSite, type First, sameSite, type Site } from "./site.ts";
+import { checkSite, describeSite, type First, sameSite, type Site } from "./site.ts";
 import { checkStateless } from "./stateless.ts";
 
 /** What {@linkcode kernel} takes. */
@@ -103,7 +104,8 @@ export function kernel<
     const cls = given as unknown as KernelClass;
     const name = String(context.name);
     const where = { kernel: name };
-    checkOptions(options as unknown as Record<string, unknown>, where);
+    checkOptions("@kernel", options, OPTIONS, where);
+    checkOptions("@kernel", options.requires ?? {}, REQUIREMENTS, where, "requirement");
     if (typeof cls.prototype.forward !== "function") {
       raise(
         "KW-SIGNATURE-FORWARD",
@@ -112,7 +114,7 @@ export function kernel<
         where,
       );
     }
-    const site = options.site as Site;
+    const site = checkSite(options.site as Site, where);
     const layout = options.layout && layoutDefinition(options.layout as unknown as LayoutDefinition["cls"]);
     if (layout && !sameSite(layout.site, site)) {
       raise(
@@ -169,16 +171,3 @@ export function isKernel(value: unknown): value is KernelClass {
 const definitions = new WeakMap<object, KernelDefinition>();
 const OPTIONS = ["site", "layout", "requires", "accepts", "version"];
 const REQUIREMENTS = ["features", "limits", "dtypes"];
-
-// Types say this too, but kernels are also written in JavaScript.
-function checkOptions(options: Record<string, unknown>, where: { kernel: string }): void {
-  const check = (given: object, known: string[], what: string) => {
-    for (const key of Object.keys(given)) {
-      if (!known.includes(key)) {
-        raise("KW-KERNEL-OPTION", `@kernel has no ${what} "${key}"`, didYouMean(key, known), where);
-      }
-    }
-  };
-  check(options, OPTIONS, "option");
-  check((options.requires ?? {}) as object, REQUIREMENTS, "requirement");
-}

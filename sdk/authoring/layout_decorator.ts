@@ -2,8 +2,9 @@ import { didYouMean, raise } from "../errors.ts";
 import type { Module } from "../nn/mod.ts";
 import type { ConversionRule } from "./conversions/mod.ts";
 import { Layout } from "./layout.ts";
+import { checkOptions } from "./options.ts";
 import type { SignatureMismatch } from "./signature_mismatch.ts";
-import { describeSite, type Site } from "./site.ts";
+import { checkSite, describeSite, type Site } from "./site.ts";
 
 /** A condition on the modules at a site: true, or false, or the reason why not. */
 export type Accepts<Parts extends readonly Module[]> = (...parts: [...Parts]) => boolean | string;
@@ -64,7 +65,7 @@ export type LayoutDecorator<Ctor extends readonly unknown[]> =
 /**
  * Declares a class as the layout for a site.
  *
- * @throws at decoration: KW-SIGNATURE-LAYOUT (not a layout), KW-SIGNATURE-ARITY (a fusion's constructor does not
+ * @throws at decoration: KW-SIGNATURE-SITE (no site), KW-KERNEL-OPTION, KW-SIGNATURE-LAYOUT (not a layout), KW-SIGNATURE-ARITY (a fusion's constructor does not
  * take each part), KW-CONVERT-SOURCE and KW-CONVERT-TWICE (conversions that cannot be right for any model).
  */
 export function layout<
@@ -78,8 +79,9 @@ export function layout<
   return (given, context) => {
     const cls = given as unknown as LayoutDefinition["cls"];
     const name = String(context.name);
-    const site = options.site as Site;
     const where = { kernel: name };
+    checkOptions("@layout", options, OPTIONS, where);
+    const site = checkSite(options.site as Site, where);
     if (!(cls.prototype instanceof Layout)) {
       raise(
         "KW-SIGNATURE-LAYOUT",
@@ -127,6 +129,7 @@ export function layoutDefinition(cls: abstract new (...args: never[]) => unknown
 // ---------------------------------------------------------------------------
 
 const definitions = new WeakMap<object, LayoutDefinition>();
+const OPTIONS = ["site", "conversions", "drops", "accepts"];
 
 function checkRules(
   site: Site,

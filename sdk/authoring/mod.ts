@@ -4,4 +4,25 @@ export * from "./layout.ts";
 export * from "./layout_decorator.ts";
 export * from "./requirements.ts";
 export * from "./signature_mismatch.ts";
-export * from "./site.ts";
+export {
+  describeSite,
+  type First,
+  type ForwardOf,
+  fuses,
+  type FuseSite,
+  fusesParallel,
+  type Last,
+  type OneNameEach,
+  type OnlyOne,
+  type ParallelSite,
+  type Part,
+  type PartClass,
+  type PartInstances,
+  type PartResults,
+  replaces,
+  type ReplaceSite,
+  sameSite,
+  type Site,
+  type SiteKind,
+  type SitePart,
+} from "./site.ts";

@@ -138,6 +138,21 @@ export function describeSite(site: Site): string {
   return `${site.kind} ${parts.join(site.kind === "fuses" ? " → " : ", ")}`;
 }
 
+/**
+ * Returns the site that a decorator was given.
+ *
+ * @throws KW-SIGNATURE-SITE when it is none.
+ */
+export function checkSite(site: Site | undefined, where: { readonly kernel: string }): Site {
+  if (site !== undefined && sites.has(site)) return site;
+  return raise(
+    "KW-SIGNATURE-SITE",
+    `${where.kernel} names no site`,
+    "Give { site: replaces(…) }, fuses(…) or fusesParallel(…).",
+    where,
+  );
+}
+
 /** Whether two sites are the same: same kind, names and classes. */
 export function sameSite(a: Site, b: Site): boolean {
   return a === b || (a.kind === b.kind && a.parts.length === b.parts.length &&
@@ -145,6 +160,8 @@ export function sameSite(a: Site, b: Site): boolean {
 }
 
 // ---------------------------------------------------------------------------
+
+const sites = new WeakSet<object>();
 
 // deno-lint-ignore no-explicit-any -- the public functions above carry the types
 function make(kind: SiteKind, given: readonly Part[]): Site<any, any, any, any> {
@@ -172,5 +189,7 @@ function make(kind: SiteKind, given: readonly Part[]): Site<any, any, any, any> 
       twice === undefined ? "Use replaces(…) for one module." : "Give each part a name of its own.",
     );
   }
-  return Object.freeze({ kind, parts: Object.freeze(parts) });
+  const site = Object.freeze({ kind, parts: Object.freeze(parts) });
+  sites.add(site);
+  return site;
 }

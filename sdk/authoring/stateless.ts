@@ -43,10 +43,11 @@ export function checkStateless(cls: new () => object, name: string): void {
 }
 
 const BUILT_IN = ["length", "name", "prototype"];
+const CONTAINERS = [Map, Set, WeakMap, WeakSet, ArrayBuffer, Date];
 
 function isMutable(value: unknown): boolean {
   if (typeof value !== "object" || value === null) return false; // a primitive static is frozen with the class
-  return value instanceof Map || value instanceof Set || ArrayBuffer.isView(value) ||
+  return CONTAINERS.some((c) => value instanceof c) || ArrayBuffer.isView(value) ||
     Array.isArray(value) && !Object.isFrozen(value) ||
     Object.getPrototypeOf(value) === Object.prototype && !Object.isFrozen(value);
 }

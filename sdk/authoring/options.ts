@@ -1,0 +1,20 @@
+import { didYouMean, raise } from "../errors.ts";
+
+/**
+ * Refuses options that are not known. Types say this too, but kernels are also written in JavaScript.
+ *
+ * @throws KW-KERNEL-OPTION
+ */
+export function checkOptions(
+  decorator: string,
+  given: object,
+  known: readonly string[],
+  where: { readonly kernel: string },
+  what = "option",
+): void {
+  for (const key of Object.keys(given)) {
+    if (!known.includes(key)) {
+      raise("KW-KERNEL-OPTION", `${decorator} has no ${what} "${key}"`, didYouMean(key, known), where);
+    }
+  }
+}

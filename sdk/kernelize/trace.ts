@@ -11,7 +11,8 @@
  */
 import { inContext, KernelwrightError, raise } from "../errors.ts";
 import { type Module, withObserver } from "../nn/mod.ts";
-import { Parameter, type Storage, type Tensor, tensorsIn, type Tracer, withTracer } from "../tensor/mod.ts";
+import { type Storage, Tensor, tensorsIn, type Tracer, withTracer } from "../tensor/mod.ts";
+import { snapshot } from "./snapshot.ts";
 import type { TreeIndex } from "./tree.ts";
 
 /** A module that was run. */
@@ -24,6 +25,8 @@ export interface TracedCall {
   readonly args: readonly unknown[];
   /** What it returned. */
   result: unknown;
+  /** The storages of all tensors that it returned: the tensors themselves may be released later. */
+  returned: ReadonlySet<Storage>;
   /** Its place among all events. */
   readonly order: number;
 }
@@ -50,7 +53,9 @@ export interface Trace {
   readonly callsOf: ReadonlyMap<Module, readonly TracedCall[]>;
   /** Operators by what they read. */
   readonly readers: ReadonlyMap<Storage, readonly TracedOp[]>;
-  /** Module properties that a forward set to a tensor, as `path.property`, by the tensor's storage. */
+  /** Calls by the values that they were given, in order. */
+  readonly given: ReadonlyMap<Storage, readonly TracedCall[]>;
+  /** Where a forward put tensors that outlive it, as `path.property`, by the tensor's storage. */
   readonly stored: ReadonlyMap<Storage, string>;
 }
 
@@ -64,6 +69,7 @@ export function traceModel(root: Module, tree: TreeIndex, inputs: readonly unkno
   const calls: TracedCall[] = [];
   const callsOf = new Map<Module, TracedCall[]>();
   const readers = new Map<Storage, TracedOp[]>();
+  const given = new Map<Storage, TracedCall[]>();
   let current: TracedCall | undefined;
   let order = 0;
 
@@ -75,12 +81,22 @@ export function traceModel(root: Module, tree: TreeIndex, inputs: readonly unkno
   };
   const observer = {
     call(module: Module, args: readonly unknown[], next: () => unknown): unknown {
-      const call: TracedCall = { module, caller: current, args, result: undefined, order: order++ };
+      const call: TracedCall = {
+        module,
+        caller: current,
+        args,
+        result: undefined,
+        returned: new Set(),
+        order: order++,
+      };
       calls.push(call);
       push(callsOf, module, call);
+      for (const storage of storagesIn(args)) push(given, storage, call);
       current = call;
       try {
-        return call.result = next();
+        call.result = next();
+        call.returned = storagesIn(call.result);
+        return call.result;
       } catch (cause) {
         // The innermost module names itself; the ones around it only pass it on.
         if (cause instanceof KernelwrightError) throw cause;
@@ -98,12 +114,19 @@ export function traceModel(root: Module, tree: TreeIndex, inputs: readonly unkno
     },
   };
 
-  const before = tree.nodes.map((n) => ({ ...n.module } as Record<string, unknown>));
+  const before = snapshot(tree.nodes.map((n) => [n.path, n.module]));
+  // What the caller gave is put back too: a forward may count in it.
+  const arguments_ = snapshot(inputs.filter(isObject).map((v) => ["an argument of the model", v]));
   try {
     withTracer(tracer, () => withObserver(observer, () => root.call(...inputs)));
-    return { calls, callsOf, readers, stored: storedValues(tree, before) };
+    const stored = new Map<Storage, string>();
+    for (const [place, t] of [...arguments_.added(), ...before.added()]) {
+      if (!t.released) stored.set(t.storage, place);
+    }
+    return { calls, callsOf, readers, given, stored };
   } finally {
-    tree.nodes.forEach((n, i) => restore(n.module, before[i]));
+    before.restore();
+    arguments_.restore();
   }
 }
 
@@ -115,9 +138,11 @@ export function runOnMeta<T>(fn: () => T): T {
 /** `layers.0.self_attn`, or what the parent itself does, as messages name a reader. */
 export function describeReader(op: TracedOp, parent: Module, tree: TreeIndex): string {
   let call = op.caller;
-  while (call && call.caller && call.caller.module !== parent) call = call.caller;
-  if (!call || call.module === parent) return `${op.name} in the forward of ${parent.constructor.name}`;
-  return `"${tree.byModule.get(call.module)?.path ?? call.module.constructor.name}"`;
+  while (call && call.module !== parent && call.caller?.module !== parent) call = call.caller;
+  if (call?.module === parent) return `${op.name} in the forward of ${parent.constructor.name}`;
+  const { module } = call ?? op.caller ?? { module: parent }; // outside of the parent: the module itself
+  const path = tree.byModule.get(module)?.path;
+  return path ? `"${path}"` : `${op.name} in the forward of ${module.constructor.name}`;
 }
 
 /** Whether an operator ran inside a call of `module`. */
@@ -139,27 +164,10 @@ function push<K, V>(map: Map<K, V[]>, key: K, value: V): void {
   else map.set(key, [value]);
 }
 
-function storedValues(tree: TreeIndex, before: readonly Record<string, unknown>[]): Map<Storage, string> {
-  const stored = new Map<Storage, string>();
-  tree.nodes.forEach((n, i) => {
-    for (const [key, value] of Object.entries(n.module)) {
-      if (value === before[i][key] && !isContainer(value)) continue;
-      if (value instanceof Parameter) continue;
-      for (const t of tensorsIn(value)) {
-        if (t.device === "meta") stored.set(t.storage, `${n.path ? `${n.path}.` : ""}${key}`);
-      }
-    }
-  });
-  return stored;
+function storagesIn(value: unknown): Set<Storage> {
+  return new Set([...tensorsIn(value)].filter((t) => !t.released).map((t) => t.storage));
 }
 
-// What a forward pushes into an array or map is stored too, though the property is the same.
-function isContainer(value: unknown): boolean {
-  return Array.isArray(value) || value instanceof Map || value instanceof Set;
-}
-
-function restore(module: Module, before: Record<string, unknown>): void {
-  const now = module as unknown as Record<string, unknown>;
-  for (const key of Object.keys(now)) if (!Object.hasOwn(before, key)) delete now[key];
-  for (const [key, value] of Object.entries(before)) if (now[key] !== value) now[key] = value;
+function isObject(value: unknown): value is object {
+  return typeof value === "object" && value !== null && !(value instanceof Tensor);
 }

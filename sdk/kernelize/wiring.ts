@@ -4,6 +4,7 @@
  * A value that escapes (two readers, returned, stored) would be missing after the fusion: it is refused by name.
  */
 import { raise } from "../errors.ts";
+import type { Module } from "../nn/mod.ts";
 import { type Storage, Tensor, tensorsIn } from "../tensor/mod.ts";
 import { describeReader, happenedIn, type Trace, type TracedCall } from "./trace.ts";
 import type { Node, TreeIndex } from "./tree.ts";
@@ -29,7 +30,7 @@ export function checkChain(parts: readonly Node[], trace: Trace, tree: TreeIndex
     }
     checkOrder(from, to, parts[i], parts[i + 1]);
     if (to.args[0] !== value && !(to.args[0] instanceof Tensor && same(to.args[0], value))) {
-      const between = trace.readers.get(value.storage)?.find((op) => op.order < to.order);
+      const between = valueOf(from, trace.readers)?.find((op) => op.order < to.order);
       raise(
         "KW-TRACE-BROKEN",
         `Cannot fuse: "${parts[i + 1].path}" is not fed by "${parts[i].path}"` +
@@ -48,7 +49,7 @@ export function checkChain(parts: readonly Node[], trace: Trace, tree: TreeIndex
         { site: parts[i].path },
       );
     }
-    checkEscape(value, parts[i], parts[i + 1], from, trace, tree);
+    checkEscape(parts[i], parts[i + 1], from, trace, tree);
   }
 }
 
@@ -83,7 +84,7 @@ export function checkParallel(parts: readonly Node[], trace: Trace, tree: TreeIn
       op.outputs.some((o) => o.storage === storage)
     );
   for (const t of tensorsIn(calls[0].args)) {
-    const op = writes(t.storage);
+    const op = t.released ? undefined : writes(t.storage);
     if (op) {
       raise(
         "KW-TRACE-BROKEN",
@@ -143,14 +144,8 @@ function checkOrder(first: TracedCall, second: TracedCall, a: Node, b: Node): vo
   );
 }
 
-function checkEscape(
-  value: Tensor,
-  part: Node,
-  next: Node,
-  call: TracedCall,
-  trace: Trace,
-  tree: TreeIndex,
-): void {
+/** What one call returned must go to the next part and nowhere else. */
+function checkEscape(part: Node, next: Node, call: TracedCall, trace: Trace, tree: TreeIndex): void {
   const parent = part.parent!.module;
   const escape = (how: string): never =>
     raise(
@@ -159,29 +154,38 @@ function checkEscape(
       hintParent(part),
       { site: part.path },
     );
-  const reader = trace.readers.get(value.storage)?.find((op) =>
+  const inside = (c: TracedCall) => within(c, part.module) || within(c, next.module);
+  const reader = valueOf(call, trace.readers)?.find((op) =>
     op.order > call.order && !happenedIn(op, part.module) && !happenedIn(op, next.module)
   );
   if (reader) escape(`read by ${describeReader(reader, parent, tree)}`);
   // A module may be handed the value without reading it in this run.
-  const handed = trace.calls.find((c) =>
-    c.caller?.module === parent && c.module !== part.module && c.module !== next.module &&
-    holds(c.args, value)
-  );
-  if (handed) escape(`read by "${tree.byModule.get(handed.module)?.path}"`);
-  const returned = trace.callsOf.get(parent)?.some((c) => holds(c.result, value));
-  if (returned) escape(`returned by ${parent.constructor.name}`);
-  const stored = trace.stored.get(value.storage);
+  const handed = valueOf(call, trace.given)?.find((c) => c.order > call.order && !inside(c));
+  if (handed) {
+    escape(`handed to "${tree.byModule.get(handed.module)?.path ?? handed.module.constructor.name}"`);
+  }
+  const [value] = call.returned;
+  if (trace.callsOf.get(parent)?.some((c) => c.returned.has(value))) {
+    escape(`returned by ${parent.constructor.name}`);
+  }
+  const stored = valueOf(call, trace.stored);
   if (stored) escape(`stored as "${stored}"`);
 }
 
-function holds(container: unknown, value: Tensor): boolean {
-  for (const t of tensorsIn(container)) if (t.storage === value.storage) return true;
+/** What a map knows of the tensor that a call returned. */
+function valueOf<T>(call: TracedCall, map: ReadonlyMap<Storage, T>): T | undefined {
+  const [value] = call.returned;
+  return map.get(value);
+}
+
+/** Whether a call is one of `module`, or was made inside one. */
+function within(call: TracedCall, module: Module): boolean {
+  for (let at: TracedCall | undefined = call; at; at = at.caller) if (at.module === module) return true;
   return false;
 }
 
 function same(a: Tensor, b: Tensor): boolean {
-  return a.storage === b.storage && a.shape.length === b.shape.length &&
+  return !a.released && !b.released && a.storage === b.storage && a.shape.length === b.shape.length &&
     a.shape.every((d, i) => d === b.shape[i]);
 }
 

@@ -118,11 +118,11 @@ function matchFusion(
     return (tree.byName.get(partName(part)) ?? []).filter((n) => n.parent && match(n.path));
   });
   if (found.some((nodes) => nodes.length === 0)) return [];
+  const byParent = found.map((nodes) => Map.groupBy(nodes, (n) => n.parent!));
   // A part that stands under other parents than the rest is a mistake of the pattern, a part that is missing under
   // one of them a mistake about the model.
-  const parents = found.map((nodes) => new Set(nodes.map((n) => n.parent!)));
   for (let i = 1; i < parts.length; i++) {
-    if ([...parents[0]].some((p) => parents[i].has(p))) continue;
+    if (byParent[0].keys().some((p) => byParent[i].has(p))) continue;
     const [a, b] = [found[0][0], found[i][0]];
     raise(
       "KW-MATCH-PARENTS",
@@ -136,11 +136,11 @@ function matchFusion(
   const byPath = parts.some((p) => partPattern(p) !== undefined);
   // Names alone mean wherever all of them stand together; a path means each place that it matches.
   const together = byPath
-    ? [...new Set(parents.flatMap((set, i) => partPattern(parts[i]) === undefined ? [] : [...set]))]
-    : [...parents[0]].filter((p) => parents.every((set) => set.has(p)));
+    ? [...new Set(byParent.flatMap((map, i) => partPattern(parts[i]) === undefined ? [] : [...map.keys()]))]
+    : [...byParent[0].keys()].filter((p) => byParent.every((map) => map.has(p)));
   return together.map((parent) => ({
     kind,
-    nodes: parts.map((part, i) => onePart(found[i].filter((n) => n.parent === parent), part, parent, index)),
+    nodes: parts.map((part, i) => onePart(byParent[i].get(parent) ?? [], part, parent, index)),
     entry,
     index,
     byPath,

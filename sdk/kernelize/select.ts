@@ -11,6 +11,7 @@ import {
   kernelDefinition,
   unmetRequirements,
 } from "../authoring/mod.ts";
+import { raise } from "../errors.ts";
 import type { Module } from "../nn/mod.ts";
 import type { AdapterInfo } from "../gpu/mod.ts";
 import type { DType } from "../tensor/mod.ts";
@@ -55,17 +56,14 @@ export function selectKernel(
 ): Selection {
   const order = MODE_FALLBACK[target.mode];
   const ranked = candidates
-    .map((candidate, index) => ({
-      candidate,
-      index,
-      width: narrowness(candidate.device),
-      rank: order.indexOf(candidate.mode),
-    }))
-    // Later entries go before earlier ones of equal rank, as everywhere in a config.
-    .sort((a, b) => b.width - a.width || rankOf(a.rank) - rankOf(b.rank) || b.index - a.index);
+    .map((candidate, index) => ({ candidate, index, rank: order.indexOf(candidate.mode) }))
+    // Later candidates go before earlier ones of equal rank, as everywhere in a config.
+    .sort((a, b) => compareDevices(a, b) || compareModes(a, b) || b.index - a.index);
   const considered: Considered[] = [];
   let kernel: KernelDefinition | undefined;
-  for (const { candidate, rank } of ranked) {
+  let best: Ranked | undefined;
+  for (const one of ranked) {
+    const { candidate, rank } = one;
     const definition = kernelDefinition(resolve(candidate));
     const reasons = [
       ...deviceMismatch(candidate.device, target),
@@ -75,9 +73,9 @@ export function selectKernel(
     const { name, version } = definition;
     if (reasons.length > 0) considered.push({ kernel: name, version, taken: false, why: reasons.join("; ") });
     else if (kernel) {
-      considered.push({ kernel: name, version, taken: false, why: `${kernel.name} fits more narrowly` });
+      considered.push({ kernel: name, version, taken: false, why: whyNot(kernel.name, best!, one) });
     } else {
-      kernel = definition;
+      [kernel, best] = [definition, one];
       considered.push({ kernel: name, version, taken: true, why: whyTaken(candidate, target) });
     }
   }
@@ -86,14 +84,40 @@ export function selectKernel(
 
 // ---------------------------------------------------------------------------
 
-function rankOf(rank: number): number {
-  return rank < 0 ? Infinity : rank;
+interface Ranked {
+  readonly candidate: Candidate;
+  /** Its place in the config. */
+  readonly index: number;
+  /** Its place in the mode's fallback order; negative when it cannot serve the mode. */
+  readonly rank: number;
 }
 
-function narrowness(m: DeviceMatch | undefined): number {
-  if (!m) return 0;
+/** The narrower first: the one with more conditions; of equally many, the one whose limits are higher. */
+function compareDevices(a: Ranked, b: Ranked): number {
+  const [x, y] = [a.candidate.device ?? {}, b.candidate.device ?? {}];
+  return narrowness(y) - narrowness(x) || (atLeast(y, x) ? 1 : 0) - (atLeast(x, y) ? 1 : 0);
+}
+
+function narrowness(m: DeviceMatch): number {
   return (m.vendor ? 1 : 0) + (m.architecture ? 1 : 0) + (m.features?.length ?? 0) +
     Object.keys(m.limits ?? {}).length;
+}
+
+/** Whether each limit of `low` is asked for by `high` too, and as high at least. */
+function atLeast(high: DeviceMatch, low: DeviceMatch): boolean {
+  return Object.entries(low.limits ?? {}).every(([name, least]) => (high.limits?.[name] ?? -1) >= least);
+}
+
+function compareModes(a: Ranked, b: Ranked): number {
+  const place = (rank: number) => rank < 0 ? MODE_FALLBACK.inference.length : rank;
+  return place(a.rank) - place(b.rank);
+}
+
+function whyNot(winner: string, best: Ranked, one: Ranked): string {
+  if (compareDevices(best, one) !== 0) return `${winner} is meant more narrowly for this device`;
+  return compareModes(best, one) !== 0
+    ? `${winner} is for ${best.candidate.mode}, which goes before ${one.candidate.mode}`
+    : `${winner} fits equally well and is given later`;
 }
 
 function deviceMismatch(m: DeviceMatch | undefined, target: Target): string[] {
@@ -117,11 +141,25 @@ function refusals(definition: KernelDefinition, parts: readonly Module[], target
   const device = target.device ?? { features: ALL, limits: UNLIMITED };
   const out = unmetRequirements(definition.requires, device, dtypes);
   for (const accepts of [definition.layout?.accepts, definition.accepts]) {
-    const said = accepts?.(...parts);
+    const said = accepts && asked(definition, () => accepts(...parts));
     if (said === false) out.push(`${definition.name} does not accept this instance`);
     else if (typeof said === "string") out.push(said);
   }
   return out;
+}
+
+function asked<T>(definition: KernelDefinition, fn: () => T): T {
+  try {
+    return fn();
+  } catch (cause) {
+    raise(
+      "KW-KERNEL-ACCEPTS",
+      `accepts of ${definition.name} failed: ${String(cause)}`,
+      "Return true, false, or the reason why not.",
+      { kernel: definition.name },
+      cause,
+    );
+  }
 }
 
 const ALL = { has: () => true } as unknown as ReadonlySet<string>;

@@ -7,10 +7,10 @@
 import type { KernelDefinition } from "../authoring/mod.ts";
 import { inContext } from "../errors.ts";
 import { Identity, type Module } from "../nn/mod.ts";
-import { keep, type Tensor } from "../tensor/mod.ts";
+import { keep } from "../tensor/mod.ts";
 import { SharedResults } from "./parallel.ts";
 import type { PlannedSite } from "./plan.ts";
-import type { KeyedParameter, PlannedRule } from "./site_conversion.ts";
+import type { KeyedParameter, PlannedRule, SitePlanConversions } from "./site_conversion.ts";
 
 /** A site that is swapped. */
 export interface AppliedSite {
@@ -27,7 +27,7 @@ export interface AppliedSite {
 export function applySite(site: PlannedSite): AppliedSite {
   const undo: (() => void)[] = [];
   try {
-    for (const rule of site.conversions.rules) undo.push(convertRule(rule, site.conversions.reversible));
+    for (const rule of site.conversions.rules) undo.push(convertRule(rule, site.conversions));
     undo.push(swapModules(site));
   } catch (error) {
     for (const step of undo.reverse()) step();
@@ -49,28 +49,33 @@ export function boundForward(
 
 /** Fills a rule's targets from its sources, which stay as they are. */
 export function fillTargets(rule: PlannedRule): void {
-  fill(rule.bound.run(rule.sources.map((s) => s.parameter)), rule.targets);
+  const values = rule.bound.run(rule.sources.map((s) => s.parameter));
+  values.forEach((value, i) => rule.targets[i].parameter.assign(keep(value)));
 }
 
 // ---------------------------------------------------------------------------
 
-function convertRule(rule: PlannedRule, reversible: boolean): () => void {
+function convertRule(rule: PlannedRule, { reversible, tied }: SitePlanConversions): () => void {
+  // What cannot be had back, or is somebody else's too, stays where it is.
+  const own = reversible ? rule.sources.filter((s) => !tied.has(s.parameter)) : [];
   const live = rule.sources.some((s) => s.parameter.materialized);
   if (live) {
     fillTargets(rule);
-    if (reversible) unload(rule.sources);
+    unload(own);
   }
   return () => {
     // Loaded in between, or live from the start: the values are in the layout now.
-    if (rule.targets.some((t) => t.parameter.materialized)) {
-      if (reversible) fill(rule.bound.reverse().run(rule.targets.map((t) => t.parameter)), rule.sources);
-      unload(rule.targets);
+    if (!rule.targets.some((t) => t.parameter.materialized)) return;
+    if (own.length > 0) {
+      const values = rule.bound.reverse().run(rule.targets.map((t) => t.parameter));
+      values.forEach((value, i) => {
+        const { parameter } = rule.sources[i];
+        if (parameter.materialized) value.dispose();
+        else parameter.assign(keep(value));
+      });
     }
+    unload(rule.targets);
   };
-}
-
-function fill(values: readonly Tensor[], parameters: readonly KeyedParameter[]): void {
-  values.forEach((value, i) => parameters[i].parameter.assign(keep(value)));
 }
 
 function unload(parameters: readonly KeyedParameter[]): void {
@@ -82,10 +87,11 @@ function swapModules(site: PlannedSite): () => void {
   const self = layout ?? nodes[0].module;
   let forward = boundForward(kernel, self, path);
   const others: Module[] = [];
+  let shared: SharedResults | undefined;
   if (site.match.kind === "fusesParallel") {
-    const shared = new SharedResults(forward);
-    forward = (...args) => shared.run(args);
-    for (let i = 1; i < nodes.length; i++) others.push(shared.output(i));
+    const results = shared = new SharedResults(forward);
+    forward = (...args) => results.run(args);
+    for (let i = 1; i < nodes.length; i++) others.push(results.output(i));
   } else for (let i = 1; i < nodes.length; i++) others.push(new Identity());
 
   const before = Object.getOwnPropertyDescriptor(self, "forward");
@@ -98,6 +104,7 @@ function swapModules(site: PlannedSite): () => void {
   const replacements = layout ? [layout, ...others] : [];
   replacements.forEach((module, i) => setChild(nodes[i], module));
   return () => {
+    shared?.dispose();
     replacements.forEach((_, i) => setChild(nodes[i], nodes[i].module));
     if (before) Object.defineProperty(self, "forward", before);
     else delete (self as unknown as Record<string, unknown>).forward;

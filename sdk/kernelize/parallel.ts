@@ -17,7 +17,7 @@ export class SharedResults {
 
   /** Runs the kernel; returns the first result. */
   run(args: readonly unknown[]): unknown {
-    for (const left of this.#waiting) if (left instanceof Tensor) left.dispose();
+    this.dispose();
     const results = this.#forward(...args) as unknown[];
     // The scope around this call must not release what the siblings will take.
     this.#waiting = results.map((r, i) => i > 0 && r instanceof Tensor ? keep(r) : r);
@@ -27,6 +27,11 @@ export class SharedResults {
   /** The module that takes the place of sibling `index`. */
   output(index: number): Module {
     return new ParallelOutput(() => this.#take(index));
+  }
+
+  /** Releases what nobody took. */
+  dispose(): void {
+    for (const left of this.#waiting.splice(0)) if (left instanceof Tensor) left.dispose();
   }
 
   #take(index: number): unknown {

@@ -9,7 +9,7 @@ import type { KernelClass, KernelDefinition, Layout } from "../authoring/mod.ts"
 import { inContext, KernelwrightError, raise, type Where } from "../errors.ts";
 import { collectPipelines, type PipelineRequest } from "../gpu/mod.ts";
 import type { Module } from "../nn/mod.ts";
-import { formatSpec, sameShape, Tensor } from "../tensor/mod.ts";
+import { formatSpec, type Parameter, sameShape, Tensor } from "../tensor/mod.ts";
 import { type Candidate, candidatesOf } from "./choice.ts";
 import type { KernelConfig } from "./config.ts";
 import { describeEntry, matchConfig, type MatchedSite, type ShadowedSite } from "./match.ts";
@@ -158,8 +158,8 @@ function planSite(
   }
   const layout = buildLayout(match, kernel);
   const conversions = layout
-    ? planConversions(kernel.layout!, layout, nodes)
-    : { rules: [], dropped: [], reversible: true };
+    ? planConversions(kernel.layout!, layout, nodes, tree)
+    : { rules: [], dropped: [], reversible: true, tied: new Set<Parameter>() };
   const self = layout ?? nodes[0].module;
   let forwardChecked = false;
   for (const trace of traces) {
@@ -184,15 +184,25 @@ function checkForward(
 ): void {
   let actual: unknown;
   try {
-    actual = runOnMeta(() => kernel.cls.prototype.forward.apply(self, args));
+    actual = runOnMeta(() => kernel.cls.prototype.forward.apply(self, args.map(alive)));
   } catch (cause) {
     if (cause instanceof KernelwrightError) throw cause;
-    // The class is frozen: a forward that keeps something on it is told by the engine.
-    const state = cause instanceof TypeError && /read only|not extensible/.test(cause.message);
+    // The class is frozen: a forward that keeps something on it is told by the engine, which quotes the whole class.
+    const changed = cause instanceof TypeError &&
+      /(?:read only property|add property) '?(\w+)'?/.exec(cause.message)?.[1];
+    if (changed) {
+      raise(
+        "KW-KERNEL-STATE",
+        `The forward of ${kernel.name} sets "${changed}"`,
+        "A kernel keeps nothing between calls.",
+        undefined,
+        cause,
+      );
+    }
     raise(
-      state ? "KW-KERNEL-STATE" : "KW-KERNEL-FORWARD",
+      "KW-KERNEL-FORWARD",
       `The forward of ${kernel.name} failed on meta: ${String(cause)}`,
-      state ? "A kernel keeps nothing between calls." : "A forward must run on tensors without values.",
+      "A forward must run on tensors without values.",
       undefined,
       cause,
     );
@@ -204,6 +214,12 @@ function checkForward(
       `The forward of ${kernel.name} returns ${got}; the modules that it stands for return ${wanted}`,
     );
   }
+}
+
+/** The model's forward may have released what it gave the original. */
+function alive(value: unknown): unknown {
+  if (!(value instanceof Tensor) || !value.released) return value;
+  return Tensor.empty(value.shape, { dtype: value.dtype, device: "meta" });
 }
 
 function sameResult(a: unknown, b: unknown): boolean {

@@ -16,7 +16,7 @@ import {
 import { didYouMean, raise } from "../errors.ts";
 import { joinPath } from "../nn/mod.ts";
 import { formatSpec, type Parameter, sameShape } from "../tensor/mod.ts";
-import type { Node } from "./tree.ts";
+import { isBelow, type Node, type TreeIndex } from "./tree.ts";
 
 /** A parameter under its absolute path, which is its key in the checkpoint. */
 export interface KeyedParameter {
@@ -44,6 +44,8 @@ export interface SitePlanConversions {
   readonly dropped: readonly KeyedParameter[];
   /** Whether the originals can be had back from the layout. */
   readonly reversible: boolean;
+  /** Sources that also stand outside of the site (a tied head): they keep their values. */
+  readonly tied: ReadonlySet<Parameter>;
 }
 
 /**
@@ -56,6 +58,7 @@ export function planConversions(
   definition: LayoutDefinition,
   layout: Layout,
   nodes: readonly Node[],
+  tree: TreeIndex,
 ): SitePlanConversions {
   const sources = sourcesOf(definition, nodes);
   const targets = new Map(layout.namedParameters());
@@ -136,7 +139,13 @@ export function planConversions(
         didYouMean(name, sources.keys()),
       )
   );
-  return { rules, dropped, reversible: dropped.length === 0 && rules.every((r) => !r.bound.rule.loadOnly) };
+  const outside = (p: Parameter) => tree.holders.get(p)?.some((holder) => !isBelow(holder, nodes)) ?? false;
+  return {
+    rules,
+    dropped,
+    reversible: dropped.length === 0 && rules.every((r) => !r.bound.rule.loadOnly),
+    tied: new Set([...sources.values()].map((s) => s.parameter).filter(outside)),
+  };
 }
 
 // ---------------------------------------------------------------------------

@@ -1,4 +1,5 @@
 import { joinPath, layerName, type Module } from "../nn/mod.ts";
+import type { Parameter } from "../tensor/mod.ts";
 
 /** A module at its place in the tree. */
 export interface Node {
@@ -24,6 +25,8 @@ export interface TreeIndex {
   readonly byModule: ReadonlyMap<Module, Node>;
   /** Nodes by layer name. */
   readonly byName: ReadonlyMap<string, readonly Node[]>;
+  /** The nodes that hold a parameter: several where it is tied. */
+  readonly holders: ReadonlyMap<Parameter, readonly Node[]>;
 }
 
 /** Walks the tree once. */
@@ -31,6 +34,7 @@ export function indexTree(root: Module): TreeIndex {
   const nodes: Node[] = [];
   const byModule = new Map<Module, Node>();
   const byName = new Map<string, Node[]>();
+  const holders = new Map<Parameter, Node[]>();
   const visit = (module: Module, key: string, parent: Node | undefined) => {
     const path = joinPath(parent?.path ?? "", key);
     const known = byModule.get(module);
@@ -38,13 +42,24 @@ export function indexTree(root: Module): TreeIndex {
     const node: Node = { path, key, module, parent, name: layerName(module), aliases: [] };
     nodes.push(node);
     byModule.set(module, node);
-    if (node.name !== undefined) {
-      const named = byName.get(node.name);
-      if (named) named.push(node);
-      else byName.set(node.name, [node]);
-    }
+    if (node.name !== undefined) push(byName, node.name, node);
+    for (const [, parameter] of module.parameters()) push(holders, parameter, node);
     for (const [name, child] of module.children()) visit(child, name, node);
   };
   visit(root, "", undefined);
-  return { nodes, byModule, byName };
+  return { nodes, byModule, byName, holders };
+}
+
+/** Whether a node is one of `above`, or lies below one. */
+export function isBelow(node: Node, above: readonly Node[]): boolean {
+  for (let at: Node | undefined = node; at; at = at.parent) if (above.includes(at)) return true;
+  return false;
+}
+
+// ---------------------------------------------------------------------------
+
+function push<K, V>(map: Map<K, V[]>, key: K, value: V): void {
+  const list = map.get(key);
+  if (list) list.push(value);
+  else map.set(key, [value]);
 }

@@ -100,6 +100,7 @@ export const ERROR_CODES = {
   "KW-EXPLAIN-PATH": "explain was asked about a path that the model does not have.",
   "KW-LAYOUT-SHARES": "A layout uses a parameter of the modules that it stands for.",
   "KW-PARALLEL-ORDER": "An output of a parallel fusion was asked for out of order.",
+  "KW-VERIFY": "A kernel does not compute what the modules compute that it stands for.",
   // tracing
   "KW-TRACE-INPUTS": "A fusion cannot be proven, since the model's inputs are not known.",
   "KW-TRACE-FORWARD": "A model's forward failed on meta.",

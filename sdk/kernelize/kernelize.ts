@@ -8,15 +8,11 @@ import { type KernelConfig, parseKernelConfig } from "./config.ts";
 import { type RefResolver, resolveLocal } from "./local_ref.ts";
 import type { Mode } from "./mode.ts";
 import { type KernelPlan, planKernels } from "./plan.ts";
+import type { Difference } from "./compare.ts";
 import { type KernelReport, reportOf } from "./report.ts";
 import type { Target } from "./select.ts";
-import { measureDifferences } from "./verify.ts";
-
-/** How swaps are verified. */
-export interface VerifyOptions {
-  /** What the model's forward takes: real values, on the model's device. */
-  readonly inputs: readonly unknown[];
-}
+import { verifyError, type VerifyOptions, verifySites, worstOf } from "./verify.ts";
+import { compareResults, resultOf } from "./end_to_end.ts";
 
 /** What {@linkcode kernelize} may be told. */
 export interface KernelizeOptions {
@@ -62,13 +58,22 @@ export async function kernelize(
   if (before) undoAll(before.applied);
   states.delete(model);
   try {
-    const plan = await prepare(model, checked, classes, options);
-    const report = reportOf(plan);
-    if (options.verify) {
-      const differences = await measureDifferences(model, plan, options.verify.inputs);
-      for (const site of report.sites) site.difference = differences.get(site.path);
+    const planned = await prepare(model, checked, classes, options);
+    if (!options.verify) {
+      const report = reportOf(planned);
+      states.set(model, { plan: planned, report, applied: applyAll(planned) });
+      return report;
     }
-    states.set(model, { plan, report, applied: applyAll(plan) });
+    const { plan, differences } = await verified(model, planned, options.verify);
+    const inputs = options.verify.samples?.[0] ?? options.verify.inputs ?? [];
+    const plain = await resultOf(model, inputs);
+    const applied = applyAll(plan);
+    const swapped = plain && await resultOf(model, inputs).catch((error) => {
+      undoAll(applied);
+      throw error;
+    });
+    const report = reportOf(plan, differences, plain && swapped && compareResults(plain, swapped.data));
+    states.set(model, { plan, report, applied });
     return report;
   } catch (error) {
     if (before) states.set(model, { ...before, applied: applyAll(before.plan) });
@@ -164,6 +169,39 @@ async function prepare(
   const plan = planKernels(model, config, { target, inputs, resolve: (c) => classOf(c, classes) });
   if (gpu) { for (const { request, where } of plan.pipelines) await gpu.pipelines.prepare([request], where); }
   return plan;
+}
+
+/** Verifies a plan, and takes out the sites that fail where they may stay as they were. */
+async function verified(
+  model: Module,
+  plan: KernelPlan,
+  options: VerifyOptions,
+): Promise<{ plan: KernelPlan; differences: Map<string, Difference[]> }> {
+  const differences = await verifySites(model, plan, options);
+  const failed = plan.sites.flatMap((site) => {
+    const worst = differences.has(site.path) ? worstOf(differences.get(site.path)!) : undefined;
+    return worst && !worst.passed ? [{ site, path: site.path, kernel: site.kernel.name, worst }] : [];
+  });
+  const onFail = options.onFail ?? "error";
+  if (failed.length === 0 || onFail === "report") return { plan, differences };
+  if (onFail === "error") {
+    throw verifyError(
+      failed.sort((a, b) => b.worst.absolute / b.worst.allowed - a.worst.absolute / a.worst.allowed),
+    );
+  }
+  const out = new Map(failed.map((f) => [f.site, f]));
+  const kept = failed.map(({ site, kernel, worst }) => ({
+    path: site.path,
+    nodes: site.nodes,
+    why: `${kernel} is off by ${worst.absolute.toPrecision(3)} on ${worst.inputs} inputs, ${
+      worst.allowed.toPrecision(3)
+    } allowed`,
+    considered: site.considered,
+  }));
+  return {
+    plan: { ...plan, sites: plan.sites.filter((s) => !out.has(s)), kept: [...plan.kept, ...kept] },
+    differences,
+  };
 }
 
 function classOf(c: Candidate, classes: ReadonlyMap<string, KernelClass>): KernelClass {

@@ -27,14 +27,15 @@ export {
   kernelReport,
   planKernelize,
   unkernelize,
-  type VerifyOptions,
 } from "./kernelize.ts";
 export { exported, type RefResolver, resolveLocal, splitRef } from "./local_ref.ts";
 export type { MatchedSite, MatchKind, ShadowedSite } from "./match.ts";
 export { type KernelMode, Mode } from "./mode.ts";
 export type { PathPattern } from "./pattern.ts";
 export type { KeptSite, KernelPlan, NeededPipeline, PlannedSite } from "./plan.ts";
-export { type Difference, drawTable, formatNumber, KernelReport, type SiteReport } from "./report.ts";
+export { compareValues, defaultTolerance, type Difference, type Tolerance } from "./compare.ts";
+export { drawTable, type EndToEnd, formatNumber, KernelReport, type SiteReport } from "./report.ts";
+export type { VerifyOptions } from "./verify.ts";
 export type { Considered, Selection, Target } from "./select.ts";
 export type { PlannedRule, SitePlanConversions } from "./site_conversion.ts";
 export { siteConversions } from "./site_conversions.ts";

@@ -1,19 +1,18 @@
 import { describeRule } from "../authoring/mod.ts";
 import { DTYPES } from "../tensor/mod.ts";
+import type { Difference } from "./compare.ts";
 import type { Considered } from "./select.ts";
 import type { KernelPlan, PlannedSite } from "./plan.ts";
 import { describeEntry } from "./match.ts";
 
-/** How far a kernel's result is from the original's, on the activations that it was tried on. */
-export interface Difference {
-  /** The largest |kernel − original|. */
+/** How the whole model's result moved. */
+export interface EndToEnd {
+  /** The largest difference of a logit. */
   readonly absolute: number;
-  /** The largest |kernel − original| / |original|. */
-  readonly relative: number;
-  /** The flat index of the largest absolute difference. */
-  readonly at: number;
-  /** Elements where one is NaN and the other is not. */
-  readonly nan: number;
+  /** Positions whose argmax stayed. */
+  readonly sameArgmax: number;
+  /** Positions. */
+  readonly positions: number;
 }
 
 /** What became of one site. */
@@ -38,8 +37,8 @@ export interface SiteReport {
   readonly forwardChecked?: boolean;
   /** Bytes of the site's parameters before and after. */
   readonly bytes?: { readonly before: number; readonly after: number };
-  /** The measured difference, where the swap was verified. */
-  difference?: Difference;
+  /** The measured differences, where the swap was verified: real activations, outliers, tiny values. */
+  readonly differences?: readonly Difference[];
 }
 
 /** What kernelize did: a value that prints as a table and serialises as JSON. */
@@ -48,11 +47,14 @@ export class KernelReport {
   readonly sites: readonly SiteReport[];
   /** Entries or places that lost to others, one sentence each. */
   readonly notes: readonly string[];
+  /** How the whole model's result moved, where the swap was verified and the result is one tensor. */
+  readonly endToEnd?: EndToEnd;
 
   /** Wraps what was found. */
-  constructor(sites: readonly SiteReport[], notes: readonly string[]) {
+  constructor(sites: readonly SiteReport[], notes: readonly string[], endToEnd?: EndToEnd) {
     this.sites = sites;
     this.notes = notes;
+    this.endToEnd = endToEnd;
   }
 
   /** The sites that run a kernel now. */
@@ -66,35 +68,58 @@ export class KernelReport {
   }
 
   /** Plain data. */
-  toJSON(): { sites: readonly SiteReport[]; notes: readonly string[] } {
-    return { sites: this.sites, notes: this.notes };
+  toJSON(): { sites: readonly SiteReport[]; notes: readonly string[]; endToEnd?: EndToEnd } {
+    return { sites: this.sites, notes: this.notes, endToEnd: this.endToEnd };
   }
 
   /** The table. Sites that differ in nothing but a number in their path share a line. */
   toString(): string {
-    const rows = [["site", "kernel", "reason", "max abs", "max rel"]];
+    const rows = [["site", "kernel", "max abs", "max rel", "ulp", "off float64 (original)", "reason"]];
     for (const { label, count, sites } of grouped(this.sites)) {
       const [first] = sites;
-      const differences = sites.map((s) => s.difference).filter((d) => d !== undefined);
-      const worst = (pick: (d: Difference) => number) =>
-        differences.length === 0 ? "–" : formatNumber(Math.max(...differences.map(pick)));
+      const real = sites.flatMap((s) => s.differences?.filter((d) => d.inputs === "real") ?? []);
+      const worst = (pick: (d: Difference) => number | undefined) => {
+        const values = real.map((d) => d.nan > 0 ? NaN : pick(d)).filter((v) => v !== undefined);
+        return values.length === 0 ? "–" : formatNumber(Math.max(...values));
+      };
+      const errors = [worst((d) => d.kernelError), worst((d) => d.originalError)];
+      const failed = sites.flatMap((s) => s.differences?.filter((d) => !d.passed) ?? []);
       rows.push([
         count > 1 ? `${label}  ${count}×` : label,
         first.kernel ?? "–",
-        first.kernel ? first.reason : `not swapped: ${first.reason}`,
-        first.kernel ? worst((d) => d.nan > 0 ? NaN : d.absolute) : "–",
-        first.kernel ? worst((d) => d.nan > 0 ? NaN : d.relative) : "–",
+        worst((d) => d.absolute),
+        worst((d) => d.relative),
+        worst((d) => d.ulp),
+        errors[0] === "–" ? "–" : `${errors[0]} (${errors[1]})`,
+        (first.kernel ? first.reason : `not swapped: ${first.reason}`) +
+        (first.kernel && failed.length > 0
+          ? `; differs on ${[...new Set(failed.map((d) => d.inputs))].join(", ")} inputs`
+          : ""),
       ]);
     }
-    return [drawTable(rows), ...this.notes.map((n) => `note: ${n}`)].join("\n");
+    const end = this.endToEnd;
+    const last = end
+      ? [
+        `result: off by ${
+          formatNumber(end.absolute)
+        }, argmax equal at ${end.sameArgmax} of ${end.positions} positions`,
+      ]
+      : [];
+    return [drawTable(rows), ...last, ...this.notes.map((n) => `note: ${n}`)].join("\n");
   }
 }
 
 /** A report of a plan, before anything was measured. */
-export function reportOf(plan: KernelPlan): KernelReport {
+export function reportOf(
+  plan: KernelPlan,
+  differences: ReadonlyMap<string, readonly Difference[]> = new Map(),
+  endToEnd?: EndToEnd,
+): KernelReport {
   const sites: { order: number; report: SiteReport }[] = [];
   const order = new Map(plan.tree.nodes.map((n, i) => [n.path, i]));
-  for (const s of plan.sites) sites.push({ order: order.get(s.path)!, report: siteReport(s) });
+  for (const s of plan.sites) {
+    sites.push({ order: order.get(s.path)!, report: siteReport(s, differences.get(s.path)) });
+  }
   for (const k of plan.kept) {
     const report: SiteReport = {
       path: k.path,
@@ -103,6 +128,7 @@ export function reportOf(plan: KernelPlan): KernelReport {
       reason: k.why,
       considered: k.considered,
       conversions: [],
+      differences: differences.get(k.path),
     };
     sites.push({ order: order.get(k.path)!, report });
   }
@@ -110,12 +136,12 @@ export function reportOf(plan: KernelPlan): KernelReport {
     const [loser, winner] = [describeEntry(site.entry, site.index), describeEntry(by.entry, by.index)];
     return `${loser} gives way to ${winner} at "${site.nodes[0].path}"`;
   }));
-  return new KernelReport(sites.sort((a, b) => a.order - b.order).map((s) => s.report), [...notes]);
+  return new KernelReport(sites.sort((a, b) => a.order - b.order).map((s) => s.report), [...notes], endToEnd);
 }
 
 // ---------------------------------------------------------------------------
 
-function siteReport(s: PlannedSite): SiteReport {
+function siteReport(s: PlannedSite, differences?: readonly Difference[]): SiteReport {
   const bytes = (parameters: readonly { size: number; dtype: keyof typeof DTYPES }[]) =>
     parameters.reduce((n, p) => n + p.size * DTYPES[p.dtype].bytes, 0);
   const before = s.nodes.flatMap((n) => [...n.module.namedParameters()].map(([, p]) => p));
@@ -129,6 +155,7 @@ function siteReport(s: PlannedSite): SiteReport {
     considered: s.considered,
     conversions: s.conversions.rules.map((r) => describeRule(r.bound.rule)),
     forwardChecked: s.forwardChecked,
+    differences,
     bytes: {
       before: bytes(before),
       after: s.layout ? bytes([...s.layout.namedParameters()].map(([, p]) => p)) : bytes(before),

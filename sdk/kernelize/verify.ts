@@ -1,86 +1,266 @@
 /**
- * Runs each kernel beside its original, on the activations of one real forward of the unswapped model.
+ * Runs each kernel beside its original, on the activations of real forwards of the unswapped model.
  *
  *   … ─► norm ─► mlp ─► y ─► …          the original goes on as ever
- *         └─► kernel ─► k               |k − y| is reduced on the GPU; k and its weights are released at once
+ *         └─► kernel ─► k               k runs at the same moment, on the same values
  *
- * One site's converted weights exist at a time, and only four numbers per site are read back.
+ * Afterwards each site is also run on outliers and on tiny values, and in float64 on the host, so that a difference
+ * can be judged: the original is not exact either. Only a bounded number of bytes is kept; where the sites need more,
+ * the forward is run again for the rest. One site's converted weights exist at a time.
  */
+import { KernelwrightError } from "../errors.ts";
 import { type Module, withObserver } from "../nn/mod.ts";
-import { maxAbsDifference } from "../ops/mod.ts";
-import { keep, scope, Tensor } from "../tensor/mod.ts";
+import { DTYPES, keep, scope, Tensor } from "../tensor/mod.ts";
 import { boundForward, fillTargets } from "./apply.ts";
+import { compareValues, defaultTolerance, type Difference, type Tolerance } from "./compare.ts";
+import { onReference } from "./on_reference.ts";
 import type { KernelPlan, PlannedSite } from "./plan.ts";
-import type { Difference } from "./report.ts";
+
+/** How swaps are verified. */
+export interface VerifyOptions {
+  /** What the model's forward takes: real values, on the model's device. */
+  readonly inputs?: readonly unknown[];
+  /** Several such lists; each is run. */
+  readonly samples?: readonly (readonly unknown[])[];
+  /** The part of the largest |original| that a result may be off by; see {@linkcode defaultTolerance}. */
+  readonly rtol?: number;
+  /** What it may be off by on top of that. */
+  readonly atol?: number;
+  /** What becomes of a site that fails: an error (unless told), the original stays, or only the report says it. */
+  readonly onFail?: "error" | "fallback" | "report";
+  /** Whether to run the originals in float64 too; true unless told. Skipped by itself where it would take long. */
+  readonly reference?: boolean;
+}
+
+/** Kept activations, in bytes, before the forward is run again for the remaining sites. */
+const KEPT_BYTES = 64 * 1024 * 1024;
 
 /**
  * Compares every planned site with its original.
  *
- * @param inputs What the root's forward takes.
- * @returns The difference by site path; a site that the forward does not reach is missing.
+ * @returns The differences by site path, real activations first; a site that no sample reaches is missing.
  */
-export async function measureDifferences(
+export async function verifySites(
   root: Module,
   plan: KernelPlan,
-  inputs: readonly unknown[],
-): Promise<Map<string, Difference>> {
-  const first = new Map<Module, PlannedSite>();
-  const last = new Map<Module, PlannedSite[]>();
-  for (const site of plan.sites) {
-    first.set(site.nodes[0].module, site);
-    const end = site.nodes.at(-1)!.module;
-    last.set(end, [...last.get(end) ?? [], site]);
-  }
-  const args = new Map<PlannedSite, readonly unknown[]>();
-  const results = new Map<Module, unknown>();
-  const measured: { site: PlannedSite; values: Tensor }[] = [];
-  const observer = {
-    call(module: Module, given: readonly unknown[], next: () => unknown): unknown {
-      const begins = first.get(module);
-      if (begins) args.set(begins, given);
-      const result = next();
-      results.set(module, result);
-      for (const site of last.get(module) ?? []) {
-        const expected = site.match.kind === "fusesParallel"
-          ? site.nodes.map((n) => results.get(n.module))
-          : result;
-        for (const values of compare(site, args.get(site)!, expected)) measured.push({ site, values });
+  options: VerifyOptions,
+): Promise<Map<string, Difference[]>> {
+  const found = new Map<string, Difference[]>();
+  for (const inputs of options.samples ?? (options.inputs ? [options.inputs] : [])) {
+    let left: readonly PlannedSite[] = plan.sites;
+    while (left.length > 0) {
+      const kept = observe(root, left, inputs);
+      try {
+        for (const seen of kept) merge(found, seen.site.path, await judge(seen, options));
+      } finally {
+        for (const seen of kept) release(seen);
       }
-      return result;
-    },
-  };
-  scope(() => {
-    withObserver(observer, () => root.call(...inputs));
-  });
-  const differences = new Map<string, Difference>();
-  for (const { site, values } of measured) {
-    const [absolute, relative, at, nan] = await values.data();
-    values.dispose();
-    const before = differences.get(site.path);
-    if (!before || nan > before.nan || absolute > before.absolute || Number.isNaN(absolute)) {
-      differences.set(site.path, { absolute, relative: Math.max(relative, before?.relative ?? 0), at, nan });
+      const done = new Set(kept.map((k) => k.site));
+      if (done.size === 0) break; // the rest is not reached by this sample
+      left = left.filter((s) => !done.has(s));
     }
   }
-  return differences;
+  return found;
+}
+
+/** The error for sites that failed, worst first. */
+export function verifyError(
+  failed: readonly { readonly path: string; readonly kernel: string; readonly worst: Difference }[],
+): KernelwrightError {
+  const [first] = failed;
+  const say = (f: typeof first) => {
+    const { worst: d } = f;
+    const judged = d.kernelError === undefined
+      ? ""
+      : `; against float64 the kernel is off by ${short(d.kernelError)}, the original by ${
+        short(d.originalError!)
+      }`;
+    return `${f.kernel} at "${f.path}" on ${d.inputs} inputs: off by ${
+      short(d.absolute)
+    } at element ${d.at}, ${short(d.allowed)} allowed${
+      d.nan > 0 ? `, and ${d.nan} elements are no numbers in one of the two` : ""
+    }${judged}`;
+  };
+  return new KernelwrightError({
+    code: "KW-VERIFY",
+    what: `The kernel does not compute what the original computes: ${say(first)}`,
+    where: { site: first.path, kernel: first.kernel },
+    notes: failed.slice(1, 6).map(say),
+    fix:
+      'Mend the kernel; or keep the originals there with verify: { onFail: "fallback" }, or allow more with rtol and atol.',
+  });
+}
+
+/** The difference that speaks most against a kernel. */
+export function worstOf(differences: readonly Difference[]): Difference {
+  const excess = (d: Difference) => d.nan > 0 ? Infinity : d.absolute / d.allowed;
+  return differences.reduce((a, b) => (excess(b) > excess(a) ? b : a));
 }
 
 // ---------------------------------------------------------------------------
 
-function compare(site: PlannedSite, args: readonly unknown[], expected: unknown): Tensor[] {
+interface Seen {
+  readonly site: PlannedSite;
+  readonly args: readonly unknown[];
+  /** Whether the arguments are tensors and plain values only, so that they can be changed and copied. */
+  readonly plain: boolean;
+  readonly kernel: readonly Tensor[];
+  readonly original: readonly Tensor[];
+}
+
+/** One forward of the unswapped model; keeps what each site was given and gave, up to the budget. */
+function observe(root: Module, sites: readonly PlannedSite[], inputs: readonly unknown[]): Seen[] {
+  const first = new Map(sites.map((s) => [s.nodes[0].module, s]));
+  const last = new Map(sites.map((s) => [s.nodes.at(-1)!.module, s]));
+  const args = new Map<PlannedSite, readonly unknown[]>();
+  const results = new Map<Module, unknown>();
+  const seen: Seen[] = [];
+  let bytes = 0;
+  const observer = {
+    call(module: Module, given: readonly unknown[], next: () => unknown): unknown {
+      const begins = first.get(module);
+      if (begins && !args.has(begins)) args.set(begins, given);
+      const result = next();
+      results.set(module, result);
+      const site = last.get(module);
+      if (!site || !args.has(site) || seen.some((s) => s.site === site) || bytes > KEPT_BYTES) return result;
+      const original = tensorsOf(
+        site.match.kind === "fusesParallel" ? site.nodes.map((n) => results.get(n.module)) : result,
+      ).map(hold);
+      const kernel = runKernel(site, args.get(site)!);
+      const held = args.get(site)!.map((a) => holdAll(a));
+      seen.push({ site, args: held, plain: held.every(isPlain), kernel, original });
+      bytes += [...original, ...kernel, ...held.filter((a) => a instanceof Tensor)].reduce(
+        (n, t) => n + t.size * DTYPES[t.dtype].bytes,
+        0,
+      );
+      return result;
+    },
+  };
+  try {
+    scope(() => void withObserver(observer, () => root.call(...inputs)));
+  } catch (error) {
+    seen.forEach(release);
+    throw error;
+  }
+  return seen;
+}
+
+async function judge(seen: Seen, options: VerifyOptions): Promise<Difference[]> {
+  const { site, args, plain } = seen;
+  const out = await compare(seen.kernel, seen.original, args, plain, site, options, "real");
+  if (!plain || !(args[0] instanceof Tensor) || !DTYPES[args[0].dtype].float || args[0].size === 0) {
+    return out;
+  }
+  for (const kind of ["outliers", "tiny"] as const) {
+    using x = await changed(args[0], kind);
+    const given = [x, ...args.slice(1)];
+    const original = tensorsOf(scope(() => runOriginals(site, given))).map((t) => keep(t));
+    const kernel = runKernel(site, given);
+    try {
+      out.push(...await compare(kernel, original, given, true, site, options, kind));
+    } finally {
+      for (const t of [...original, ...kernel]) t.dispose();
+    }
+  }
+  return out;
+}
+
+async function compare(
+  kernel: readonly Tensor[],
+  original: readonly Tensor[],
+  args: readonly unknown[],
+  plain: boolean,
+  site: PlannedSite,
+  options: VerifyOptions,
+  kind: Difference["inputs"],
+): Promise<Difference[]> {
+  const exact = plain && options.reference !== false
+    ? await onReference(
+      site.nodes.map((n) => n.module),
+      args,
+      (given) => tensorsOf(runOriginals(site, given)),
+    )
+    : undefined;
+  const out: Difference[] = [];
+  for (const [i, o] of original.entries()) {
+    const usual = defaultTolerance(o.dtype);
+    const tolerance: Tolerance = { rtol: options.rtol ?? usual.rtol, atol: options.atol ?? usual.atol };
+    out.push(compareValues(await kernel[i].data(), await o.data(), exact?.[i], o.dtype, kind, tolerance));
+  }
+  return out.length > 1 ? [worstOf(out)] : out;
+}
+
+/** Runs the site's kernel on its layout, whose parameters have values only meanwhile. */
+function runKernel(site: PlannedSite, args: readonly unknown[]): Tensor[] {
   try {
     for (const rule of site.conversions.rules) fillTargets(rule);
-    const out = scope(() => {
-      const actual = boundForward(site.kernel, site.layout ?? site.nodes[0].module, site.path)(...args);
-      const [a, e] = [tensorsOf(actual), tensorsOf(expected)];
-      return a.map((t, i) => maxAbsDifference(t, e[i]));
-    });
-    return out.map((t) => keep(t));
+    const forward = boundForward(site.kernel, site.layout ?? site.nodes[0].module, site.path);
+    return scope(() => tensorsOf(forward(...args)).map((t) => keep(t)));
   } finally {
     for (const rule of site.conversions.rules) for (const t of rule.targets) t.parameter.unload();
   }
 }
 
+function runOriginals(site: PlannedSite, args: readonly unknown[]): unknown {
+  const modules = site.nodes.map((n) => n.module);
+  if (site.match.kind === "fusesParallel") return modules.map((m) => m.forward(...args));
+  return modules.slice(1).reduce((value, m) => m.forward(value), modules[0].forward(...args));
+}
+
+/** A copy with outliers in every seventh element, as activations have them, or with everything a thousand times smaller. */
+async function changed(t: Tensor, kind: "outliers" | "tiny"): Promise<Tensor> {
+  const data = (await t.data()).slice();
+  for (let i = 0; i < data.length; i++) {
+    if (kind === "tiny") data[i] *= 1e-3;
+    else if (i % 7 === 3) data[i] = i % 2 ? 800 : -800;
+  }
+  return keep(Tensor.from(data, { shape: t.shape, dtype: t.dtype, device: t.device }));
+}
+
+function merge(found: Map<string, Difference[]>, path: string, more: readonly Difference[]): void {
+  const before = found.get(path) ?? [];
+  found.set(
+    path,
+    more.map((d) => {
+      const same = before.find((b) => b.inputs === d.inputs);
+      return same ? worstOf([same, d]) : d;
+    }),
+  );
+}
+
+function hold(t: Tensor): Tensor {
+  return keep(t.reshape(t.shape));
+}
+
+function holdAll(value: unknown): unknown {
+  if (value instanceof Tensor) return hold(value);
+  if (typeof value !== "object" || value === null || Object.getPrototypeOf(value) !== Object.prototype) {
+    return value;
+  }
+  return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, holdAll(v)]));
+}
+
+function isPlain(value: unknown): boolean {
+  if (typeof value !== "object" || value === null || value instanceof Tensor) return true;
+  return Object.getPrototypeOf(value) === Object.prototype && Object.values(value).every(isPlain);
+}
+
+function release(seen: Seen): void {
+  const drop = (value: unknown): void => {
+    if (value instanceof Tensor) value.dispose();
+    else if (
+      typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype
+    ) Object.values(value).forEach(drop);
+  };
+  [...seen.args, ...seen.kernel, ...seen.original].forEach(drop);
+}
+
 function tensorsOf(value: unknown): Tensor[] {
   if (value instanceof Tensor) return [value];
   return Array.isArray(value) ? value.filter((v) => v instanceof Tensor) : [];
+}
+
+function short(x: number): string {
+  return x.toPrecision(3);
 }

@@ -1,12 +1,6 @@
 import type { Command } from "commander";
 import { memory, openGpu } from "../gpu/mod.ts";
-import {
-  drawTable,
-  formatNumber,
-  type KernelConfig,
-  kernelize,
-  type KernelReport,
-} from "../kernelize/mod.ts";
+import { drawTable, type KernelConfig, kernelize, type KernelReport } from "../kernelize/mod.ts";
 import {
   type CausalLM,
   generate,
@@ -15,7 +9,7 @@ import {
   loadTokenizer,
   readKernelConfig,
 } from "../models/mod.ts";
-import { keep, scope, Tensor } from "../tensor/mod.ts";
+import { Tensor } from "../tensor/mod.ts";
 import { wholeNumber } from "./arguments.ts";
 import { demoModel } from "./demo_model.ts";
 import { formatBytes, median, progress } from "./show.ts";

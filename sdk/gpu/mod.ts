@@ -7,4 +7,5 @@ export { type LiveTensor, liveTensors, memory, type MemoryReport, traceAllocatio
 export type { PipelineRequest } from "./pipeline.ts";
 export type { GpuBuffer, PoolStats } from "./pool.ts";
 export { type Shader, shader, type ShaderOptions, type ShaderVariant } from "./shader.ts";
+export { canTime, gpuTime } from "./timer.ts";
 export type { UniformValues } from "./uniforms.ts";

@@ -59,6 +59,8 @@ export class Stream {
   readonly uniforms: UniformRing;
   /** Told of everything that is recorded, if there is one. */
   recorder: StreamRecorder | undefined;
+  /** Gives each new pass its timestamp queries, while something is timed. */
+  timestamps: (() => GPUComputePassTimestampWrites | undefined) | undefined;
   readonly #device: GPUDevice;
   readonly #afterSubmit: (submit: number) => void;
   #encoder: GPUCommandEncoder | undefined;
@@ -90,7 +92,7 @@ export class Stream {
     this.recorder?.dispatch(d);
     const bytes = d.uniforms.flat().reduce((n, u) => n + u.length + 256, 0);
     if (!this.uniforms.fits(bytes) || this.#inPass >= DISPATCHES_PER_SUBMIT) this.submit();
-    const pass = this.#pass ??= this.#commands().beginComputePass();
+    const pass = this.#pass ??= this.#beginPass();
     const { pipeline } = d.compiled;
     if (this.#pipeline !== pipeline) pass.setPipeline(this.#pipeline = pipeline);
     for (let g = 0; g < d.groups.length; g++) {
@@ -151,7 +153,7 @@ export class Stream {
   /** Records a run of dispatches that were prepared before, in the current pass. */
   replay(steps: readonly PreparedDispatch[], touched: readonly GpuBuffer[]): void {
     if (steps.length === 0) return;
-    const pass = this.#pass ??= this.#commands().beginComputePass();
+    const pass = this.#pass ??= this.#beginPass();
     for (const s of steps) {
       pass.setPipeline(s.pipeline);
       for (let g = 0; g < s.groups.length; g++) pass.setBindGroup(g, s.groups[g], s.offsets[g]);
@@ -180,6 +182,16 @@ export class Stream {
     this.#encoder = this.#pass = this.#pipeline = undefined;
     this.#inPass = 0;
     this.#submits++;
+  }
+
+  /** Ends the pass that is open, so that what comes next is timed alone. */
+  endPass(): void {
+    this.#endPass();
+  }
+
+  #beginPass(): GPUComputePassEncoder {
+    const timestampWrites = this.timestamps?.();
+    return this.#commands().beginComputePass(timestampWrites && { timestampWrites });
   }
 
   #commands(): GPUCommandEncoder {

@@ -8,10 +8,9 @@ import { type KernelConfig, parseKernelConfig } from "./config.ts";
 import { type RefResolver, resolveLocal } from "./local_ref.ts";
 import type { Mode } from "./mode.ts";
 import { type KernelPlan, planKernels } from "./plan.ts";
-import type { Difference } from "./compare.ts";
 import { type KernelReport, reportOf } from "./report.ts";
 import type { Target } from "./select.ts";
-import { verifyError, type VerifyOptions, verifySites, worstOf } from "./verify.ts";
+import { type SiteFindings, verifyError, type VerifyOptions, verifySites, worstOf } from "./verify.ts";
 import { compareResults, resultOf } from "./end_to_end.ts";
 
 /** What {@linkcode kernelize} may be told. */
@@ -64,7 +63,7 @@ export async function kernelize(
       states.set(model, { plan: planned, report, applied: applyAll(planned) });
       return report;
     }
-    const { plan, differences } = await verified(model, planned, options.verify);
+    const { plan, findings } = await verified(model, planned, options.verify);
     const inputs = options.verify.samples?.[0] ?? options.verify.inputs ?? [];
     const plain = await resultOf(model, inputs);
     const applied = applyAll(plan);
@@ -72,7 +71,7 @@ export async function kernelize(
       undoAll(applied);
       throw error;
     });
-    const report = reportOf(plan, differences, plain && swapped && compareResults(plain, swapped.data));
+    const report = reportOf(plan, findings, plain && swapped && compareResults(plain, swapped.data));
     states.set(model, { plan, report, applied });
     return report;
   } catch (error) {
@@ -176,14 +175,15 @@ async function verified(
   model: Module,
   plan: KernelPlan,
   options: VerifyOptions,
-): Promise<{ plan: KernelPlan; differences: Map<string, Difference[]> }> {
-  const differences = await verifySites(model, plan, options);
+): Promise<{ plan: KernelPlan; findings: Map<string, SiteFindings> }> {
+  const findings = await verifySites(model, plan, options);
   const failed = plan.sites.flatMap((site) => {
-    const worst = differences.has(site.path) ? worstOf(differences.get(site.path)!) : undefined;
+    const found = findings.get(site.path);
+    const worst = found && worstOf(found.differences);
     return worst && !worst.passed ? [{ site, path: site.path, kernel: site.kernel.name, worst }] : [];
   });
   const onFail = options.onFail ?? "error";
-  if (failed.length === 0 || onFail === "report") return { plan, differences };
+  if (failed.length === 0 || onFail === "report") return { plan, findings };
   if (onFail === "error") {
     throw verifyError(
       failed.sort((a, b) => b.worst.absolute / b.worst.allowed - a.worst.absolute / a.worst.allowed),
@@ -200,7 +200,7 @@ async function verified(
   }));
   return {
     plan: { ...plan, sites: plan.sites.filter((s) => !out.has(s)), kept: [...plan.kept, ...kept] },
-    differences,
+    findings,
   };
 }
 

@@ -1,6 +1,8 @@
 import { describeRule } from "../authoring/mod.ts";
 import { DTYPES } from "../tensor/mod.ts";
 import type { Difference } from "./compare.ts";
+import type { SiteTime } from "./run_site.ts";
+import type { SiteFindings } from "./verify.ts";
 import type { Considered } from "./select.ts";
 import type { KernelPlan, PlannedSite } from "./plan.ts";
 import { describeEntry } from "./match.ts";
@@ -39,6 +41,8 @@ export interface SiteReport {
   readonly bytes?: { readonly before: number; readonly after: number };
   /** The measured differences, where the swap was verified: real activations, outliers, tiny values. */
   readonly differences?: readonly Difference[];
+  /** GPU milliseconds of the original and of the kernel, where they were timed. */
+  readonly ms?: SiteTime;
 }
 
 /** What kernelize did: a value that prints as a table and serialises as JSON. */
@@ -74,7 +78,16 @@ export class KernelReport {
 
   /** The table. Sites that differ in nothing but a number in their path share a line. */
   toString(): string {
-    const rows = [["site", "kernel", "max abs", "max rel", "ulp", "off float64 (original)", "reason"]];
+    const rows = [[
+      "site",
+      "kernel",
+      "max abs",
+      "max rel",
+      "ulp",
+      "off float64 (original)",
+      "time",
+      "reason",
+    ]];
     for (const { label, count, sites } of grouped(this.sites)) {
       const [first] = sites;
       const real = sites.flatMap((s) => s.differences?.filter((d) => d.inputs === "real") ?? []);
@@ -91,6 +104,7 @@ export class KernelReport {
         worst((d) => d.relative),
         worst((d) => d.ulp),
         errors[0] === "–" ? "–" : `${errors[0]} (${errors[1]})`,
+        timeRatio(sites),
         (first.kernel ? first.reason : `not swapped: ${first.reason}`) +
         (first.kernel && failed.length > 0
           ? `; differs on ${[...new Set(failed.map((d) => d.inputs))].join(", ")} inputs`
@@ -112,13 +126,13 @@ export class KernelReport {
 /** A report of a plan, before anything was measured. */
 export function reportOf(
   plan: KernelPlan,
-  differences: ReadonlyMap<string, readonly Difference[]> = new Map(),
+  findings: ReadonlyMap<string, SiteFindings> = new Map(),
   endToEnd?: EndToEnd,
 ): KernelReport {
   const sites: { order: number; report: SiteReport }[] = [];
   const order = new Map(plan.tree.nodes.map((n, i) => [n.path, i]));
   for (const s of plan.sites) {
-    sites.push({ order: order.get(s.path)!, report: siteReport(s, differences.get(s.path)) });
+    sites.push({ order: order.get(s.path)!, report: siteReport(s, findings.get(s.path)) });
   }
   for (const k of plan.kept) {
     const report: SiteReport = {
@@ -128,7 +142,7 @@ export function reportOf(
       reason: k.why,
       considered: k.considered,
       conversions: [],
-      differences: differences.get(k.path),
+      ...findings.get(k.path),
     };
     sites.push({ order: order.get(k.path)!, report });
   }
@@ -141,7 +155,7 @@ export function reportOf(
 
 // ---------------------------------------------------------------------------
 
-function siteReport(s: PlannedSite, differences?: readonly Difference[]): SiteReport {
+function siteReport(s: PlannedSite, findings?: SiteFindings): SiteReport {
   const bytes = (parameters: readonly { size: number; dtype: keyof typeof DTYPES }[]) =>
     parameters.reduce((n, p) => n + p.size * DTYPES[p.dtype].bytes, 0);
   const before = s.nodes.flatMap((n) => [...n.module.namedParameters()].map(([, p]) => p));
@@ -155,7 +169,7 @@ function siteReport(s: PlannedSite, differences?: readonly Difference[]): SiteRe
     considered: s.considered,
     conversions: s.conversions.rules.map((r) => describeRule(r.bound.rule)),
     forwardChecked: s.forwardChecked,
-    differences,
+    ...findings,
     bytes: {
       before: bytes(before),
       after: s.layout ? bytes([...s.layout.namedParameters()].map(([, p]) => p)) : bytes(before),
@@ -177,6 +191,12 @@ function grouped(sites: readonly SiteReport[]): { label: string; count: number; 
     count: list.length,
     sites: list,
   }));
+}
+
+function timeRatio(sites: readonly SiteReport[]): string {
+  const timed = sites.map((s) => s.ms).filter((t) => t !== undefined);
+  const total = (pick: (t: SiteTime) => number) => timed.reduce((n, t) => n + pick(t), 0);
+  return timed.length === 0 ? "–" : `${(total((t) => t.after) / total((t) => t.before)).toFixed(2)}×`;
 }
 
 /** Three significant digits, short. */

@@ -11,10 +11,10 @@
 import { KernelwrightError } from "../errors.ts";
 import { type Module, withObserver } from "../nn/mod.ts";
 import { DTYPES, keep, scope, Tensor } from "../tensor/mod.ts";
-import { boundForward, fillTargets } from "./apply.ts";
 import { compareValues, defaultTolerance, type Difference, type Tolerance } from "./compare.ts";
 import { onReference } from "./on_reference.ts";
 import type { KernelPlan, PlannedSite } from "./plan.ts";
+import { runKernel, runOriginals, type SiteTime, tensorsOf, timeSite } from "./run_site.ts";
 
 /** How swaps are verified. */
 export interface VerifyOptions {
@@ -30,6 +30,16 @@ export interface VerifyOptions {
   readonly onFail?: "error" | "fallback" | "report";
   /** Whether to run the originals in float64 too; true unless told. Skipped by itself where it would take long. */
   readonly reference?: boolean;
+  /** Whether to time original and kernel on the GPU; true unless told, where the adapter has timestamp queries. */
+  readonly time?: boolean;
+}
+
+/** What verification found out about a site. */
+export interface SiteFindings {
+  /** The differences, real activations first. */
+  readonly differences: readonly Difference[];
+  /** GPU milliseconds of original and kernel. */
+  readonly ms?: SiteTime;
 }
 
 /** Kept activations, in bytes, before the forward is run again for the remaining sites. */
@@ -38,20 +48,24 @@ const KEPT_BYTES = 64 * 1024 * 1024;
 /**
  * Compares every planned site with its original.
  *
- * @returns The differences by site path, real activations first; a site that no sample reaches is missing.
+ * @returns What was found by site path; a site that no sample reaches is missing.
  */
 export async function verifySites(
   root: Module,
   plan: KernelPlan,
   options: VerifyOptions,
-): Promise<Map<string, Difference[]>> {
-  const found = new Map<string, Difference[]>();
+): Promise<Map<string, SiteFindings>> {
+  const found = new Map<string, SiteFindings>();
   for (const inputs of options.samples ?? (options.inputs ? [options.inputs] : [])) {
     let left: readonly PlannedSite[] = plan.sites;
     while (left.length > 0) {
       const kept = observe(root, left, inputs);
       try {
-        for (const seen of kept) merge(found, seen.site.path, await judge(seen, options));
+        for (const seen of kept) {
+          const differences = merge(found.get(seen.site.path)?.differences ?? [], await judge(seen, options));
+          const ms = options.time !== false && seen.plain ? await timeSite(seen.site, seen.args) : undefined;
+          found.set(seen.site.path, { differences, ms });
+        }
       } finally {
         for (const seen of kept) release(seen);
       }
@@ -191,23 +205,6 @@ async function compare(
   return out.length > 1 ? [worstOf(out)] : out;
 }
 
-/** Runs the site's kernel on its layout, whose parameters have values only meanwhile. */
-function runKernel(site: PlannedSite, args: readonly unknown[]): Tensor[] {
-  try {
-    for (const rule of site.conversions.rules) fillTargets(rule);
-    const forward = boundForward(site.kernel, site.layout ?? site.nodes[0].module, site.path);
-    return scope(() => tensorsOf(forward(...args)).map((t) => keep(t)));
-  } finally {
-    for (const rule of site.conversions.rules) for (const t of rule.targets) t.parameter.unload();
-  }
-}
-
-function runOriginals(site: PlannedSite, args: readonly unknown[]): unknown {
-  const modules = site.nodes.map((n) => n.module);
-  if (site.match.kind === "fusesParallel") return modules.map((m) => m.forward(...args));
-  return modules.slice(1).reduce((value, m) => m.forward(value), modules[0].forward(...args));
-}
-
 /** A copy with outliers in every seventh element, as activations have them, or with everything a thousand times smaller. */
 async function changed(t: Tensor, kind: "outliers" | "tiny"): Promise<Tensor> {
   const data = (await t.data()).slice();
@@ -218,15 +215,11 @@ async function changed(t: Tensor, kind: "outliers" | "tiny"): Promise<Tensor> {
   return keep(Tensor.from(data, { shape: t.shape, dtype: t.dtype, device: t.device }));
 }
 
-function merge(found: Map<string, Difference[]>, path: string, more: readonly Difference[]): void {
-  const before = found.get(path) ?? [];
-  found.set(
-    path,
-    more.map((d) => {
-      const same = before.find((b) => b.inputs === d.inputs);
-      return same ? worstOf([same, d]) : d;
-    }),
-  );
+function merge(before: readonly Difference[], more: readonly Difference[]): Difference[] {
+  return more.map((d) => {
+    const same = before.find((b) => b.inputs === d.inputs);
+    return same ? worstOf([same, d]) : d;
+  });
 }
 
 function hold(t: Tensor): Tensor {
@@ -254,11 +247,6 @@ function release(seen: Seen): void {
     ) Object.values(value).forEach(drop);
   };
   [...seen.args, ...seen.kernel, ...seen.original].forEach(drop);
-}
-
-function tensorsOf(value: unknown): Tensor[] {
-  if (value instanceof Tensor) return [value];
-  return Array.isArray(value) ? value.filter((v) => v instanceof Tensor) : [];
 }
 
 function short(x: number): string {

@@ -77,12 +77,16 @@ const ENOUGH = 16;
 
 /**
  * How many outputs an invocation makes. Rows that are few are all in one block, so that a weight is loaded once.
- * Sums are registers: a software device spills 16 by 16 of them to its cache and gains, a GPU would lose.
+ * Sums are registers: a software device spills 16 by 16 of them to its cache and gains, a GPU would lose. A single
+ * row waits for the weights whatever its block; four columns leave the most invocations.
  */
 function chooseBlock(rows: number, columns: number, software: boolean): { rows: number; columns: number } {
   const most = software ? 16 : 8;
   const even = Math.ceil(rows / Math.ceil(rows / most)); // 18 rows are two blocks of 9, not of 16 and 2
-  const block = { rows: even <= 2 ? even : Math.ceil(even / 4) * 4, columns: software ? 16 : 8 };
+  const block = {
+    rows: even <= 2 ? even : Math.ceil(even / 4) * 4,
+    columns: even === 1 ? 4 : software ? 16 : 8,
+  };
   const blocks = () => Math.ceil(rows / block.rows) * Math.ceil(columns / block.columns);
   while (block.columns > 4 && blocks() < ENOUGH) block.columns /= 2;
   return block;

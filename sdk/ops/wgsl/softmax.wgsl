@@ -11,7 +11,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
   let line = id.x + id.y * groups.x * 64u;
   if (line >= params.lines) { return; }
   let start = line / params.inner * params.count * params.inner + line % params.inner;
-  var largest = f32(x[start]);
+  var largest = -3.0e38; // finite, since infinity less infinity is NaN
   var sum = 0.0;
   for (var i = 0u; i < params.count; i++) {
     let v = f32(x[start + i * params.inner]);

@@ -7,6 +7,7 @@ import { Command } from "commander";
 import { KernelwrightError, renderDiagnostic } from "../errors.ts";
 import { registerDemo } from "./demo.ts";
 import { registerInspect } from "./inspect.ts";
+import { registerReport } from "./report.ts";
 import { registerRun } from "./run.ts";
 
 /** Runs the command line. Returns the exit code: 0, or 1 when an error was printed. */
@@ -14,7 +15,7 @@ export async function main(args: readonly string[]): Promise<number> {
   const program = new Command("kernelwright").description(
     "Write GPU kernels as packages, and put them into real models.",
   );
-  for (const register of [registerRun, registerDemo, registerInspect]) register(program);
+  for (const register of [registerRun, registerDemo, registerInspect, registerReport]) register(program);
   try {
     await program.parseAsync([...args], { from: "user" });
     return 0;

@@ -9,6 +9,14 @@ import { checkSite, describeSite, type Site } from "./site.ts";
 /** A condition on the modules at a site: true, or false, or the reason why not. */
 export type Accepts<Parts extends readonly Module[]> = (...parts: [...Parts]) => boolean | string;
 
+/**
+ * Conversions that depend on the modules at a site: on a bias that some have, on the size of a head. The conversions
+ * of a bundle are part of its description, so where a list will do, give a list.
+ */
+export type ConversionsOf<Parts extends readonly Module[]> = (
+  ...parts: [...Parts]
+) => readonly ConversionRule[];
+
 /** What {@linkcode layout} takes. */
 export interface LayoutOptions<
   Ctor extends readonly unknown[],
@@ -20,9 +28,10 @@ export interface LayoutOptions<
   readonly site: Site<Ctor, Args, Ret, Parts>;
   /**
    * How the original's parameters become the layout's. Sources are relative to the parts (`mlp.up_proj.weight`; for
-   * `replaces`, to the module: `weight`), targets to the layout. Left out: the same names, unchanged.
+   * `replaces`, to the module: `weight`), targets to the layout. Left out: the same names, unchanged. A function gets
+   * the modules at the site.
    */
-  readonly conversions?: readonly ConversionRule[];
+  readonly conversions?: readonly ConversionRule[] | ConversionsOf<Parts>;
   /** Sources that the kernel does not need. They cannot be saved again, so a model with drops is not saved. */
   readonly drops?: readonly string[];
   /** A condition on the modules at the site. */
@@ -37,8 +46,8 @@ export interface LayoutDefinition {
   readonly cls: new (...args: unknown[]) => Layout;
   /** Where it goes. */
   readonly site: Site;
-  /** Its conversions; undefined means the same names, unchanged. */
-  readonly conversions?: readonly ConversionRule[];
+  /** Its conversions, or what they are for the modules at a site; undefined means the same names, unchanged. */
+  readonly conversions?: readonly ConversionRule[] | ConversionsOf<readonly Module[]>;
   /** Sources that are not needed. */
   readonly drops: readonly string[];
   /** The condition on the modules. */
@@ -100,12 +109,14 @@ export function layout<
         where,
       );
     }
-    checkRules(site, options.conversions ?? [], options.drops ?? [], where);
+    // What a function gives is checked when there are modules to give it.
+    const rules = typeof options.conversions === "function" ? [] : options.conversions ?? [];
+    checkRules(site, rules, options.drops ?? [], where);
     definitions.set(cls.prototype, {
       name,
       cls,
       site,
-      conversions: options.conversions,
+      conversions: options.conversions as LayoutDefinition["conversions"],
       drops: options.drops ?? [],
       accepts: options.accepts as Accepts<readonly Module[]> | undefined,
     });

@@ -13,7 +13,7 @@ import {
   nameTargets,
   rename,
 } from "../authoring/mod.ts";
-import { didYouMean, raise } from "../errors.ts";
+import { didYouMean, KernelwrightError, raise } from "../errors.ts";
 import { joinPath } from "../nn/mod.ts";
 import { formatSpec, type Parameter, sameShape } from "../tensor/mod.ts";
 import { isBelow, type Node, type TreeIndex } from "./tree.ts";
@@ -52,7 +52,7 @@ export interface SitePlanConversions {
  * Plans a site's conversions.
  *
  * @throws KW-CONVERT-SOURCE, KW-CONVERT-TWICE, KW-CONVERT-UNFILLED, KW-CONVERT-UNREAD, KW-CONVERT-SHAPE,
- * KW-CONVERT-NO-REVERSE, KW-LAYOUT-SHARES.
+ * KW-CONVERT-NO-REVERSE, KW-LAYOUT-SHARES, KW-LAYOUT-CONSTRUCT (conversions that are a function, and fail).
  */
 export function planConversions(
   definition: LayoutDefinition,
@@ -72,7 +72,7 @@ export function planConversions(
   }
   const filled = new Set<string>();
   const read = new Set<string>();
-  const rules = expanded(definition, sources, targets).map((rule): PlannedRule => {
+  const rules = expanded(rulesFor(definition, nodes), sources, targets).map((rule): PlannedRule => {
     const from = rule.from.map((name) => {
       if (read.has(name)) {
         raise("KW-CONVERT-TWICE", `Two conversions read "${name}"`, "Read each source once.");
@@ -162,13 +162,33 @@ function sourcesOf(definition: LayoutDefinition, nodes: readonly Node[]): Map<st
   return sources;
 }
 
-function expanded(
+function rulesFor(
   definition: LayoutDefinition,
+  nodes: readonly Node[],
+): readonly ConversionRule[] | undefined {
+  const { conversions } = definition;
+  if (typeof conversions !== "function") return conversions;
+  try {
+    return conversions(...nodes.map((n) => n.module));
+  } catch (cause) {
+    if (cause instanceof KernelwrightError) throw cause;
+    raise(
+      "KW-LAYOUT-CONSTRUCT",
+      `The conversions of ${definition.name} failed: ${String(cause)}`,
+      "The function gets the modules at the site, and returns conversions for them.",
+      undefined,
+      cause,
+    );
+  }
+}
+
+function expanded(
+  conversions: readonly ConversionRule[] | undefined,
   sources: ReadonlyMap<string, KeyedParameter>,
   targets: ReadonlyMap<string, Parameter>,
 ): ConversionRule[] {
-  if (definition.conversions === undefined) return [...targets.keys()].map((name) => rename(name, name));
-  return definition.conversions.flatMap((rule) => {
+  if (conversions === undefined) return [...targets.keys()].map((name) => rename(name, name));
+  return conversions.flatMap((rule) => {
     if (![...rule.from, ...rule.to].some((n) => n.includes("*"))) return [rule];
     const rules = expandRule(rule, sources.keys());
     if (rules.length === 0) {

@@ -1,11 +1,15 @@
 import { numel, type TensorSpec } from "../../tensor/mod.ts";
 import { bindMoves, type ConversionOp, type Move, refuse } from "./op.ts";
+import { wholeMove } from "./reshape.ts";
 
 /** What {@linkcode permuteForRope} must know of the heads. */
 export interface RopePermutation {
   /** The number of rows of a head. */
   readonly headDim: number;
-  /** The heads of each tensor, as a check: one number for all, or one for each (q has more than k). */
+  /**
+   * The heads of each tensor, as a check: one number for all, or one for each (q has more than k). 0 leaves a tensor
+   * as it is: v stands beside q and k in one matrix, and is not rotated.
+   */
   readonly heads?: number | readonly number[];
   /** The order that the tensors come in; `halves` unless told. */
   readonly from?: "halves" | "interleaved";
@@ -30,10 +34,11 @@ export function permuteForRope(options: RopePermutation): ConversionOp {
 
   function rowsMove(op: ConversionOp, inputs: readonly TensorSpec[], spec: TensorSpec, i: number): Move {
     const [rows] = spec.shape;
+    const wanted = typeof heads === "number" ? heads : heads?.[i];
+    if (wanted === 0) return wholeMove(i, numel(spec.shape));
     if (rows === undefined || !Number.isInteger(headDim) || headDim < 2 || headDim % 2 !== 0) {
       refuse(op, inputs, "it takes rows in heads of an even size", "Give the headDim of the model.");
     }
-    const wanted = typeof heads === "number" ? heads : heads?.[i];
     if (rows % headDim !== 0 || (heads !== undefined && wanted !== rows / headDim)) {
       const holds = heads === undefined ? `heads of ${headDim} rows` : `${wanted} heads of ${headDim} rows`;
       refuse(op, inputs, `${rows} rows are not ${holds}`, "Give headDim, and heads for each tensor.");

@@ -106,7 +106,7 @@ class Loading {
   }
 
   async run(): Promise<void> {
-    for (const sink of directSinks(this.#plan)) {
+    for (const sink of inFileOrder(directSinks(this.#plan))) {
       const target = this.#stage(sink);
       await this.#reader.fill(target, 0, wholeOf(sink.value));
     }
@@ -251,6 +251,16 @@ function wholeOf(value: Value): FileRange {
   return { entry, from: 0, count: entry.shape.reduce((a, b) => a * b, 1) };
 }
 
+/** So that a disk is read from front to back. */
+function inFileOrder(sinks: readonly Sink[]): Sink[] {
+  const at = (s: Sink) => s.value.entry as TensorEntry;
+  return sinks.toSorted((a, b) =>
+    at(a).source !== at(b).source
+      ? at(a).source.name < at(b).source.name ? -1 : 1
+      : at(a).offset - at(b).offset
+  );
+}
+
 function bytesToRead(plan: LoadPlan): number {
   const values = [...plan.steps.flatMap((s) => s.inputs), ...directSinks(plan).map((s) => s.value)];
   return values.reduce((n, v) => n + ((v.entry as TensorEntry | undefined)?.bytes ?? 0), 0);
@@ -258,7 +268,7 @@ function bytesToRead(plan: LoadPlan): number {
 
 function reportOf(plan: LoadPlan, loading: Loading, ms: number): LoadReport {
   return {
-    loaded: directSinks(plan).map((s) => s.value.entry!.key),
+    loaded: inFileOrder(directSinks(plan)).map((s) => s.value.entry!.key),
     converted: plan.steps.map((s) => ({
       sources: s.inputs.map((v) => v.entry?.key ?? v.name),
       targets: s.outputs.map((v) => v.name),

@@ -1,17 +1,16 @@
-import type { KernelClass } from "../authoring/mod.ts";
-import { inContext, raise } from "../errors.ts";
+import { inContext } from "../errors.ts";
 import { gpuIfOpen } from "../gpu/mod.ts";
 import type { Module } from "../nn/mod.ts";
 import { type AppliedSite, applySite } from "./apply.ts";
-import { type Candidate, textRefs } from "./choice.ts";
-import { type KernelConfig, parseKernelConfig } from "./config.ts";
-import { type RefResolver, resolveLocal } from "./local_ref.ts";
-import type { Mode } from "./mode.ts";
-import { type KernelPlan, planKernels } from "./plan.ts";
-import { type KernelReport, reportOf } from "./report.ts";
-import type { Target } from "./select.ts";
-import { type SiteFindings, verifyError, type VerifyOptions, verifySites, worstOf } from "./verify.ts";
+import type { KernelConfig } from "./config.ts";
 import { compareResults, resultOf } from "./end_to_end.ts";
+import type { RefResolver } from "./local_ref.ts";
+import type { Mode } from "./mode.ts";
+import type { KernelPlan } from "./plan.ts";
+import { loadKernels, prepare } from "./prepare.ts";
+import { type KernelReport, reportOf } from "./report.ts";
+import { indexTree } from "./tree.ts";
+import { type SiteFindings, verifyError, type VerifyOptions, verifySites, worstOf } from "./verify.ts";
 
 /** What {@linkcode kernelize} may be told. */
 export interface KernelizeOptions {
@@ -43,51 +42,26 @@ export interface ExampleInputs {
  * All or nothing: on any error the model is as it was. A model that has kernels already is first put back, and gets
  * them back if the new config fails.
  *
+ * @param config Unless given, the mapping in scope: see `useKernelMapping`.
  * @returns What was swapped, where, and why not elsewhere.
- * @throws KW-CONFIG-…, KW-REF-…, KW-MATCH-…, KW-SELECT-NONE, KW-SIGNATURE-…, KW-CONVERT-…, KW-TRACE-…, KW-SHADER-….
+ * @throws KW-CONFIG-…, KW-MAPPING-NONE, KW-REF-…, KW-MATCH-…, KW-SELECT-NONE, KW-SIGNATURE-…, KW-CONVERT-…,
+ * KW-TRACE-…, KW-SHADER-….
  */
-export async function kernelize(
+export function kernelize(
   model: Module,
-  config: KernelConfig,
+  config?: KernelConfig,
   options: KernelizeOptions = {},
 ): Promise<KernelReport> {
-  const checked = parseKernelConfig(config);
-  const classes = await loadClasses(checked, options);
-  const before = states.get(model);
-  if (before) undoAll(before.applied);
-  states.delete(model);
-  try {
-    const planned = await prepare(model, checked, classes, options);
-    if (!options.verify) {
-      const report = reportOf(planned);
-      states.set(model, { plan: planned, report, applied: applyAll(planned) });
-      return report;
-    }
-    const { plan, findings } = await verified(model, planned, options.verify);
-    const inputs = options.verify.samples?.[0] ?? options.verify.inputs ?? [];
-    const plain = await resultOf(model, inputs);
-    const applied = applyAll(plan);
-    const swapped = plain && await resultOf(model, inputs).catch((error) => {
-      undoAll(applied);
-      throw error;
-    });
-    const report = reportOf(plan, findings, plain && swapped && compareResults(plain, swapped.data));
-    states.set(model, { plan, report, applied });
-    return report;
-  } catch (error) {
-    if (before) states.set(model, { ...before, applied: applyAll(before.plan) });
-    throw error;
-  }
+  return inTurn(model, () => swap(model, config, options));
 }
 
 /** Plans a config without changing anything, as {@linkcode kernelize} would. */
 export async function planKernelize(
   model: Module,
-  config: KernelConfig,
+  config?: KernelConfig,
   options: KernelizeOptions = {},
 ): Promise<{ plan: KernelPlan; report: KernelReport }> {
-  const checked = parseKernelConfig(config);
-  const plan = await prepare(model, checked, await loadClasses(checked, options), options);
+  const plan = await prepare(model, await loadKernels(config, indexTree(model), options), options);
   return { plan, report: reportOf(plan) };
 }
 
@@ -120,54 +94,53 @@ interface State {
 // By model, not by class: what one model runs is nobody else's business.
 const states = new WeakMap<Module, State>();
 
-async function loadClasses(
-  config: KernelConfig,
-  options: KernelizeOptions,
-): Promise<Map<string, KernelClass>> {
-  const classes = new Map<string, KernelClass>();
-  const resolve = options.resolver ?? resolveLocal;
-  for (const [i, entry] of config.kernels.entries()) {
-    if (!("with" in entry)) continue;
-    for (const ref of textRefs(entry.with)) {
-      if (classes.has(ref)) continue;
-      try {
-        classes.set(ref, await resolve(ref, options.base));
-      } catch (error) {
-        inContext({ json: `kernels[${i}]` }, () => rethrow(error, ref));
-      }
-    }
-  }
-  return classes;
+// Two calls for one model at once would each plan a tree that the other one changes.
+const turns = new WeakMap<Module, Promise<unknown>>();
+
+function inTurn<T>(model: Module, fn: () => Promise<T>): Promise<T> {
+  const turn = (turns.get(model) ?? Promise.resolve()).then(fn);
+  turns.set(model, turn.catch(() => {}));
+  return turn;
 }
 
-function rethrow(error: unknown, ref: string): never {
-  if (error instanceof Error && error.name === "KernelwrightError") throw error;
-  raise(
-    "KW-REF-MISSING",
-    `Cannot load ${JSON.stringify(ref)}: ${String(error)}`,
-    undefined,
-    undefined,
-    error,
-  );
-}
-
-async function prepare(
+async function swap(
   model: Module,
-  config: KernelConfig,
-  classes: ReadonlyMap<string, KernelClass>,
+  config: KernelConfig | undefined,
   options: KernelizeOptions,
-): Promise<KernelPlan> {
-  const gpu = gpuIfOpen();
-  const target: Target = {
-    mode: options.mode ?? "inference",
-    device: gpu &&
-      { features: gpu.features, limits: gpu.limits as unknown as Record<string, number>, info: gpu.info },
-  };
-  const example = (model as Partial<ExampleInputs>).exampleInputs?.bind(model);
-  const inputs = options.inputs ?? example?.() ?? [];
-  const plan = planKernels(model, config, { target, inputs, resolve: (c) => classOf(c, classes) });
-  if (gpu) { for (const { request, where } of plan.pipelines) await gpu.pipelines.prepare([request], where); }
-  return plan;
+): Promise<KernelReport> {
+  const kernels = await loadKernels(config, states.get(model)?.plan.tree ?? indexTree(model), options);
+  const before = states.get(model);
+  if (before) undoAll(before.applied);
+  states.delete(model);
+  let applied: AppliedSite[] = [];
+  try {
+    const planned = await prepare(model, kernels, options);
+    if (!options.verify) {
+      applied = applyAll(planned);
+      return remember(model, planned, reportOf(planned), applied);
+    }
+    const { plan, findings } = await verified(model, planned, options.verify);
+    const inputs = options.verify.samples?.[0] ?? options.verify.inputs ?? [];
+    const plain = await resultOf(model, inputs);
+    applied = applyAll(plan);
+    const swapped = plain && await resultOf(model, inputs);
+    const endToEnd = plain && swapped && compareResults(plain, swapped.data);
+    return remember(model, plan, reportOf(plan, findings, endToEnd), applied);
+  } catch (error) {
+    undoAll(applied);
+    if (before) states.set(model, { ...before, applied: applyAll(before.plan) });
+    throw error;
+  }
+}
+
+function remember(
+  model: Module,
+  plan: KernelPlan,
+  report: KernelReport,
+  applied: readonly AppliedSite[],
+): KernelReport {
+  states.set(model, { plan, report, applied });
+  return report;
 }
 
 /** Verifies a plan, and takes out the sites that fail where they may stay as they were. */
@@ -202,10 +175,6 @@ async function verified(
     plan: { ...plan, sites: plan.sites.filter((s) => !out.has(s)), kept: [...plan.kept, ...kept] },
     findings,
   };
-}
-
-function classOf(c: Candidate, classes: ReadonlyMap<string, KernelClass>): KernelClass {
-  return typeof c.kernel === "string" ? classes.get(c.kernel)! : c.kernel;
 }
 
 function applyAll(plan: KernelPlan): AppliedSite[] {

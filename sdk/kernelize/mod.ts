@@ -19,6 +19,7 @@ export {
   replace,
   type ReplaceEntry,
 } from "./config.ts";
+export { explain, type Explanation } from "./explain.ts";
 export {
   type ExampleInputs,
   kernelize,
@@ -29,6 +30,13 @@ export {
   unkernelize,
 } from "./kernelize.ts";
 export { exported, type RefResolver, resolveLocal, splitRef } from "./local_ref.ts";
+export {
+  type KernelMapping,
+  kernelMapping,
+  type MappingOptions,
+  registerKernelMapping,
+  useKernelMapping,
+} from "./mapping.ts";
 export type { MatchedSite, MatchKind, ShadowedSite } from "./match.ts";
 export { type KernelMode, Mode } from "./mode.ts";
 export type { PathPattern } from "./pattern.ts";

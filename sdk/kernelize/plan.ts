@@ -72,6 +72,8 @@ export interface KernelPlan {
   readonly shadowed: readonly ShadowedSite[];
   /** Every pipeline that the kernels will need. */
   readonly pipelines: readonly NeededPipeline[];
+  /** What else the report should say. */
+  readonly notes: readonly string[];
 }
 
 /** What a plan is made from. */
@@ -82,6 +84,10 @@ export interface PlanOptions {
   readonly resolve: (c: Candidate) => KernelClass;
   /** One list of arguments of the root's forward for each run to trace. Without any, only replacements are possible. */
   readonly inputs: readonly (readonly unknown[])[];
+  /** What the report should say first. */
+  readonly notes?: readonly string[];
+  /** Why every site is to keep its original. */
+  readonly off?: string;
 }
 
 /**
@@ -97,8 +103,8 @@ export function planKernels(root: Module, config: KernelConfig, options: PlanOpt
   for (const match of matches) {
     const { entry, nodes } = match;
     const path = nodes[0].path;
-    if ("disable" in entry) {
-      kept.push({ path, nodes, why: `${describeEntry(entry, match.index)}`, considered: [] });
+    if (options.off || "disable" in entry) {
+      kept.push({ path, nodes, why: options.off ?? describeEntry(entry, match.index), considered: [] });
       continue;
     }
     const modules = nodes.map((n) => n.module);
@@ -124,7 +130,7 @@ export function planKernels(root: Module, config: KernelConfig, options: PlanOpt
       () => planSite(match, kernel, considered, traces, tree, pipelines),
     );
   });
-  return { tree, sites, kept, shadowed, pipelines };
+  return { tree, sites, kept, shadowed, pipelines, notes: options.notes ?? [] };
 }
 
 // ---------------------------------------------------------------------------

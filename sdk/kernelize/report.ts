@@ -146,11 +146,14 @@ export function reportOf(
     };
     sites.push({ order: order.get(k.path)!, report });
   }
-  const notes = new Set(plan.shadowed.map(({ site, by }) => {
+  const lost = new Set(plan.shadowed.map(({ site, by }) => {
     const [loser, winner] = [describeEntry(site.entry, site.index), describeEntry(by.entry, by.index)];
     return `${loser} gives way to ${winner} at "${site.nodes[0].path}"`;
   }));
-  return new KernelReport(sites.sort((a, b) => a.order - b.order).map((s) => s.report), [...notes], endToEnd);
+  return new KernelReport(sites.sort((a, b) => a.order - b.order).map((s) => s.report), [
+    ...plan.notes,
+    ...lost,
+  ], endToEnd);
 }
 
 // ---------------------------------------------------------------------------

@@ -1,0 +1,83 @@
+import { didYouMean, raise } from "../errors.ts";
+import type { Module } from "../nn/mod.ts";
+import { kernelPlan, kernelReport } from "./kernelize.ts";
+import { describeEntry } from "./match.ts";
+import type { Considered } from "./select.ts";
+import { isBelow } from "./tree.ts";
+
+/** Why a module runs what it runs; prints as text. */
+export interface Explanation {
+  /** The path that was asked about. */
+  readonly path: string;
+  /** The kernel that runs there; undefined where the original does. */
+  readonly kernel?: string;
+  /** One sentence on why. */
+  readonly reason: string;
+  /** Every candidate, and why it was taken or not, in the order in which they were considered. */
+  readonly considered: readonly Considered[];
+  /** Entries that meant this module and lost to others. */
+  readonly shadowed: readonly string[];
+  /** All of it as text. */
+  toString(): string;
+}
+
+/**
+ * Explains what became of one module when its model was kernelized.
+ *
+ * @param path The module's path in the model without kernels.
+ * @throws KW-EXPLAIN-PATH when the model has no such module.
+ */
+export function explain(model: Module, path: string): Explanation {
+  const [plan, report] = [kernelPlan(model), kernelReport(model)];
+  if (!plan || !report) {
+    return explanation({ path, reason: "the model has no kernels: kernelize was not called, or was undone" });
+  }
+  const node = plan.tree.nodes.find((n) => n.path === path) ?? raise(
+    "KW-EXPLAIN-PATH",
+    `Cannot explain ${JSON.stringify(path)}: the model has no such module`,
+    didYouMean(path, plan.tree.nodes.map((n) => n.path)),
+  );
+  const shadowed = plan.shadowed.filter(({ site }) => site.nodes.includes(node)).map(({ site, by }) =>
+    `${describeEntry(site.entry, site.index)} gives way to ${describeEntry(by.entry, by.index)}`
+  );
+  const site = report.at(path);
+  if (site) {
+    const { kernel, reason, considered } = site;
+    const others = site.paths.filter((p) => p !== path);
+    const together = kernel && others.length > 0
+      ? `, fused with ${others.map((p) => `"${p}"`).join(", ")}`
+      : "";
+    return explanation({ path, kernel, reason: reason + together, considered, shadowed });
+  }
+  const outer = plan.sites.find((s) => isBelow(node, s.nodes));
+  if (outer) {
+    return explanation({
+      path,
+      kernel: outer.kernel.name,
+      reason: `it lies inside the site ${outer.nodes.map((n) => `"${n.path}"`).join(" + ")}`,
+      shadowed,
+    });
+  }
+  const reason = node.name === undefined
+    ? `${node.module.constructor.name} is not marked as a layer, so no entry can name it`
+    : `no entry means ${node.name} here`;
+  return explanation({ path, reason, shadowed });
+}
+
+// ---------------------------------------------------------------------------
+
+function explanation(
+  known: Pick<Explanation, "path" | "reason"> & Partial<Explanation>,
+): Explanation {
+  const full = { considered: [], shadowed: [], ...known };
+  // Not enumerable: what remains is plain data.
+  return Object.defineProperty(full, "toString", { value: () => draw(full) }) as Explanation;
+}
+
+function draw({ path, kernel, reason, considered, shadowed }: Omit<Explanation, "toString">): string {
+  return [
+    `"${path}" runs ${kernel ?? "the original"}: ${reason}`,
+    ...considered.map((c) => `  ${c.taken ? "taken" : "not  "}  ${c.kernel}: ${c.why}`),
+    ...shadowed.map((s) => `  note   ${s}`),
+  ].join("\n");
+}

@@ -1,0 +1,100 @@
+/** From a config to a plan whose kernels are loaded and whose shaders are compiled. Nothing is changed here. */
+import type { KernelClass } from "../authoring/mod.ts";
+import { inContext, KernelwrightError, raise } from "../errors.ts";
+import { gpuIfOpen } from "../gpu/mod.ts";
+import type { Module } from "../nn/mod.ts";
+import { type Candidate, textRefs } from "./choice.ts";
+import { type KernelConfig, parseKernelConfig } from "./config.ts";
+import type { ExampleInputs, KernelizeOptions } from "./kernelize.ts";
+import { resolveLocal } from "./local_ref.ts";
+import { configInScope } from "./mapping.ts";
+import { type KernelPlan, planKernels } from "./plan.ts";
+import type { Target } from "./select.ts";
+import { kernelsOff } from "./switch.ts";
+import type { TreeIndex } from "./tree.ts";
+
+/** What a plan is made from. */
+export interface Prepared {
+  /** The config, checked. */
+  readonly config: KernelConfig;
+  /** The classes that its references name. */
+  readonly classes: ReadonlyMap<string, KernelClass>;
+  /** What the report should say. */
+  readonly notes: readonly string[];
+  /** Why no kernel is to be put in. */
+  readonly off: string | undefined;
+}
+
+/** Checks a config, or takes the mapping in scope, and loads the kernels. `tree` is that of the model without kernels. */
+export async function loadKernels(
+  config: KernelConfig | undefined,
+  tree: TreeIndex,
+  options: KernelizeOptions,
+): Promise<Prepared> {
+  const { config: chosen, notes } = config
+    ? { config: parseKernelConfig(config), notes: [] }
+    : configInScope(tree);
+  const off = kernelsOff();
+  const classes = off ? new Map<string, KernelClass>() : await loadClasses(chosen, options);
+  return {
+    config: chosen,
+    classes,
+    notes: off ? [`no kernel was put in: ${off}`, ...notes] : notes,
+    off,
+  };
+}
+
+/** Plans, and compiles what the kernels will need. */
+export async function prepare(
+  model: Module,
+  { config, classes, notes, off }: Prepared,
+  options: KernelizeOptions,
+): Promise<KernelPlan> {
+  const gpu = gpuIfOpen();
+  const target: Target = {
+    mode: options.mode ?? "inference",
+    device: gpu &&
+      { features: gpu.features, limits: gpu.limits as unknown as Record<string, number>, info: gpu.info },
+  };
+  const example = (model as Partial<ExampleInputs>).exampleInputs?.bind(model);
+  const inputs = off ? [] : options.inputs ?? example?.() ?? [];
+  const resolve = (c: Candidate) => typeof c.kernel === "string" ? classes.get(c.kernel)! : c.kernel;
+  const plan = planKernels(model, config, { target, inputs, resolve, notes, off });
+  if (gpu) { for (const { request, where } of plan.pipelines) await gpu.pipelines.prepare([request], where); }
+  return plan;
+}
+
+// ---------------------------------------------------------------------------
+
+async function loadClasses(
+  config: KernelConfig,
+  options: KernelizeOptions,
+): Promise<Map<string, KernelClass>> {
+  const classes = new Map<string, KernelClass>();
+  const resolve = options.resolver ?? resolveLocal;
+  for (const [i, entry] of config.kernels.entries()) {
+    if (!("with" in entry)) continue;
+    const json = `kernels[${i}].with`;
+    for (const ref of inContext({ json }, () => textRefs(entry.with))) {
+      if (classes.has(ref)) continue;
+      try {
+        classes.set(ref, await resolve(ref, options.base));
+      } catch (error) {
+        inContext({ json }, () => refuse(error, ref));
+      }
+    }
+  }
+  return classes;
+}
+
+function refuse(error: unknown, ref: string): never {
+  // Made anew, so that it says where the reference stands.
+  if (error instanceof KernelwrightError) throw new KernelwrightError(error.diagnostic, error.cause);
+  raise(
+    "KW-REF-MISSING",
+    `Cannot load ${JSON.stringify(ref)}: ${String(error)}`,
+    undefined,
+    undefined,
+    error,
+  );
+}

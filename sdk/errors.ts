@@ -84,12 +84,6 @@ export function raise(code: ErrorCode, what: string, fix?: string, where?: Where
   throw new KernelwrightError({ code, what, fix, where }, cause);
 }
 
-/** The same error with more said about where; what it knows already stays. For errors that come out of a promise. */
-export function located(error: KernelwrightError, where: Where): KernelwrightError {
-  const { diagnostic } = error;
-  return new KernelwrightError({ ...diagnostic, where: { ...where, ...diagnostic.where } }, error.cause ?? error);
-}
-
 /** Runs `fn`; errors made inside know where they were (the inner context wins over the outer one). */
 export function inContext<T>(where: Where, fn: () => T): T {
   contexts.push(where);

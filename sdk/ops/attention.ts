@@ -88,10 +88,20 @@ const run = operator<
       position,
       starts: starts ?? position,
       out,
-      params: { count, tokens, keys: k.shape[1], heads, key_heads: k.shape[2], scale, share: width / 4 },
+      params: {
+        count,
+        tokens,
+        keys: k.shape[1],
+        heads,
+        key_heads: k.shape[2],
+        scale,
+        share: width / 4,
+        has_starts: starts ? 1 : 0,
+        causal: causal ? 1 : 0,
+      },
     }, {
       workgroups: grid(count, 8),
-      constants: { HAS_STARTS: starts ? 1 : 0, CAUSAL: causal ? 1 : 0, STEPS: steps },
+      constants: { STEPS: steps },
       types: { V: types.V, A: types.A, Head: `array<${types.A}, ${steps}>` },
     });
   },

@@ -54,8 +54,13 @@ export function operator<A extends readonly unknown[]>(legs: OperatorLegs<A>): (
       return out;
     }
     const out = Tensor.empty(spec.shape, { dtype: spec.dtype, device });
-    if (device === "reference") legs.reference(referenceValues(out), ...args);
-    else if (out.size > 0) inContext({ tensor: legs.name }, () => legs.webgpu(out, ...args));
+    try {
+      if (device === "reference") legs.reference(referenceValues(out), ...args);
+      else if (out.size > 0) inContext({ tensor: legs.name }, () => legs.webgpu(out, ...args));
+    } catch (error) {
+      out.dispose(); // nobody else will: outside of a scope it would stay
+      throw error;
+    }
     return out;
   };
 }

@@ -66,6 +66,7 @@ export function checkRegion(target: Tensor, source: Tensor, region: StridedRegio
   }
   checkSide(action, "source", region.source, shape, source);
   checkSide(action, "target", region.target, shape, target);
+  if (shape.includes(0)) return; // nothing goes anywhere
   const doubled = shape.findIndex((size, d) => size > 1 && region.target.strides[d] === 0);
   if (doubled >= 0) {
     shapeError(

@@ -35,7 +35,7 @@ describe("binary operators", () => {
               { shape: b, data: right },
             ], dtype);
           }),
-          { numRuns: 8 },
+          { numRuns: 40 },
         );
       }
     });

@@ -4,7 +4,7 @@ import * as fc from "fast-check";
 import { KernelwrightError } from "../../sdk/errors.ts";
 import { linear, matmul } from "../../sdk/ops/mod.ts";
 import { Tensor } from "../../sdk/tensor/mod.ts";
-import { gpuForFile } from "../helpers/gpu_for_file.ts";
+import { gpu, gpuForFile } from "../helpers/gpu_for_file.ts";
 import { assertParity, floatDTypes, valuesOn } from "../helpers/parity.ts";
 import { seed, size, values } from "../helpers/random.ts";
 
@@ -30,7 +30,7 @@ describe("linear()", () => {
             ], dtype);
           },
         ),
-        { numRuns: 25 },
+        { numRuns: 40 },
       );
     }
   });
@@ -47,6 +47,23 @@ describe("linear()", () => {
       }
     });
   }
+
+  it("has smaller blocks for adapters with registers of their own", async () => {
+    const info = gpu().info as { software?: boolean };
+    const { software } = info;
+    info.software = false;
+    try {
+      for (const rows of [1, 2, 3, 8, 13]) {
+        await assertParity(linear, [
+          { shape: [rows, 12], data: values(rows * 12, 1) },
+          { shape: [150, 12], data: values(150 * 12, 2) },
+          { shape: [150], data: values(150, 3) },
+        ], "f32");
+      }
+    } finally {
+      info.software = software;
+    }
+  });
 
   it("keeps leading dimensions", async () => {
     const { shape } = await valuesOn("webgpu", linear, [
@@ -111,7 +128,7 @@ describe("matmul()", () => {
             );
           },
         ),
-        { numRuns: 15 },
+        { numRuns: 50 },
       );
     }
   });

@@ -36,7 +36,7 @@ describe("norms", () => {
               { relative: dtype === "f16" ? 2 ** -10 : 1e-5 },
             );
           }),
-          { numRuns: 8 },
+          { numRuns: 40 },
         );
       }
     });
@@ -95,7 +95,7 @@ describe("softmax()", () => {
             absolute: 1e-7,
           });
         }),
-        { numRuns: 12 },
+        { numRuns: 40 },
       );
     }
   });

@@ -38,7 +38,7 @@ describe("unary operators", () => {
               absolute: dtype === "f16" ? 1e-6 : 1e-7,
             });
           }),
-          { numRuns: 5 },
+          { numRuns: 40 },
         );
       }
     });

@@ -7,15 +7,23 @@
 @group(0) @binding(1) var<storage, read> k: array<V>;
 @group(0) @binding(2) var<storage, read> v: array<V>;
 @group(0) @binding(3) var<storage, read> position: array<i32>;
-@group(0) @binding(4) var<storage, read> starts: array<i32>; // not read where HAS_STARTS is 0
+@group(0) @binding(4) var<storage, read> starts: array<i32>; // not read where has_starts is 0
 @group(0) @binding(5) var<storage, read_write> out: array<V>;
 @group(0) @binding(6) var<uniform> params: Params;
 
 // `steps` of V make a head; `share` is 1 where V is a vector, 1/4 where it is a scalar.
-struct Params { count: u32, tokens: u32, keys: u32, heads: u32, key_heads: u32, scale: f32, share: f32 }
+struct Params {
+  count: u32,
+  tokens: u32,
+  keys: u32,
+  heads: u32,
+  key_heads: u32,
+  scale: f32,
+  share: f32,
+  has_starts: u32,
+  causal: u32,
+}
 
-override HAS_STARTS: u32;
-override CAUSAL: u32;
 override STEPS: u32;
 
 // Of a scalar, vec4 makes four copies.
@@ -31,9 +39,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
   let key_head = head / (params.heads / params.key_heads);
 
   var first = 0;
-  if (HAS_STARTS != 0u) { first = max(starts[row], 0); }
+  if (params.has_starts != 0u) { first = max(starts[row], 0); }
   var end = i32(params.keys);
-  if (CAUSAL != 0u) { end = min(end, position[0] + i32(token) + 1); }
+  if (params.causal != 0u) { end = min(end, position[0] + i32(token) + 1); }
 
   var query: Head;
   var sums: Head;

@@ -1,0 +1,208 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { describe, it } from "@std/testing/bdd";
+import * as fc from "fast-check";
+import { KernelwrightError } from "../../sdk/errors.ts";
+import { advance, attention, cacheWrite } from "../../sdk/ops/mod.ts";
+import { Tensor } from "../../sdk/tensor/mod.ts";
+import { assertClose } from "../helpers/assert_close.ts";
+import { gpuForFile } from "../helpers/gpu_for_file.ts";
+import { assertParity, floatDTypes, valuesOn } from "../helpers/parity.ts";
+import { seed, size, values } from "../helpers/random.ts";
+
+const BOTH = ["webgpu", "reference"] as const;
+const count = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
+const i32 = (...data: number[]) => ({ shape: [data.length], data, dtype: "i32" as const });
+
+describe("attention()", () => {
+  gpuForFile();
+
+  it("agrees with its reference: grouped heads, caches, padding, outliers", async () => {
+    const shapes = fc.record({
+      batch: size(0, 3),
+      tokens: size(0, 8),
+      keys: size(0, 17),
+      keyHeads: size(1, 3),
+      group: size(1, 3),
+      head: fc.constantFrom(1, 5, 8, 64),
+    });
+    const options = fc.record({ position: fc.nat(12), causal: fc.boolean(), padded: fc.boolean() });
+    for (const dtype of floatDTypes()) {
+      await fc.assert(
+        fc.asyncProperty(shapes, options, seed, async (s, { position, causal, padded }, from) => {
+          const q = [s.batch, s.tokens, s.keyHeads * s.group, s.head];
+          const k = [s.batch, s.keys, s.keyHeads, s.head];
+          const starts = Array.from({ length: s.batch }, (_, b) => 2 * b);
+          const run = (q: Tensor, k: Tensor, v: Tensor, position: Tensor, starts: Tensor) =>
+            attention(q, k, v, { position, causal, starts: padded ? starts : undefined });
+          await assertParity(
+            run as (...t: Tensor[]) => Tensor,
+            [
+              { shape: q, data: values(count(q), from) },
+              { shape: k, data: values(count(k), from + 1) },
+              { shape: k, data: values(count(k), from + 2, { outliers: true }) },
+              i32(position),
+              i32(...starts),
+            ],
+            dtype,
+            { relative: dtype === "f16" ? 2 ** -10 : 2e-6 },
+          );
+        }),
+        { numRuns: 60 },
+      );
+    }
+  });
+
+  it("survives scores of ±800", async () => {
+    for (const dtype of floatDTypes()) {
+      await assertParity((q, k, v, position) => attention(q, k, v, { position, causal: false, scale: 1 }), [
+        { shape: [1, 2, 1, 1], data: [1, -1] },
+        { shape: [1, 3, 1, 1], data: [-800, 800, 0] },
+        { shape: [1, 3, 1, 1], data: [3, 5, 7] },
+        i32(0),
+      ], dtype);
+    }
+  });
+
+  // Keys are unit vectors, so a score is one number of the query: ln 3 and 0 weigh 3 to 1.
+  const q = { shape: [1, 2, 1, 2], data: [Math.log(3), 0, Math.log(3), 0] };
+  const k = { shape: [1, 2, 1, 2], data: [1, 0, 0, 1] };
+  const v = { shape: [1, 2, 1, 2], data: [4, 8, 0, 16] };
+  const run = (causal: boolean) => (q: Tensor, k: Tensor, v: Tensor, position: Tensor) =>
+    attention(q, k, v, { position, causal, scale: 1 });
+
+  it("weighs values by the softmax of the scores", async () => {
+    for (const device of BOTH) {
+      const { data } = await valuesOn(device, run(false), [q, k, v, i32(0)]);
+      assertClose(data, [3, 10, 3, 10], { relative: 1e-6 });
+    }
+  });
+
+  it("hides later keys when causal", async () => {
+    for (const device of BOTH) {
+      const { data } = await valuesOn(device, run(true), [q, k, v, i32(0)]);
+      assertClose(data, [4, 8, 3, 10], { relative: 1e-6 });
+    }
+  });
+
+  it("scales by 1 / √D unless told", async () => {
+    for (const device of BOTH) {
+      const four = (x: number[]) => x.flatMap((v) => [v, 0]);
+      const { data } = await valuesOn(
+        device,
+        (q, k, v, position) => attention(q, k, v, { position, causal: false }),
+        [
+          { shape: [1, 1, 1, 4], data: four([2 * Math.log(3), 0]) },
+          { shape: [1, 2, 1, 4], data: [...four([1, 0]), ...four([0, 1])] },
+          { shape: [1, 2, 1, 4], data: [...four([4, 8]), ...four([0, 16])] },
+          i32(0),
+        ],
+      );
+      assertClose(data, [3, 0, 10, 0], { relative: 1e-6 });
+    }
+  });
+
+  it("shares a key head among a group of neighbouring heads", async () => {
+    for (const device of BOTH) {
+      const { data } = await valuesOn(
+        device,
+        (q, k, v, position) => attention(q, k, v, { position, causal: false }),
+        [
+          { shape: [1, 1, 4, 1], data: [1, 1, 1, 1] },
+          { shape: [1, 1, 2, 1], data: [1, 1] },
+          { shape: [1, 1, 2, 1], data: [10, 20] },
+          i32(0),
+        ],
+      );
+      assertEquals(data, [10, 10, 20, 20]);
+    }
+  });
+
+  it("gives zeros to a query that sees no key", async () => {
+    for (const device of BOTH) {
+      const padded = (q: Tensor, k: Tensor, v: Tensor, position: Tensor, starts: Tensor) =>
+        attention(q, k, v, { position, causal: true, starts });
+      const inputs = [q, k, v, i32(0), i32(1)];
+      assertEquals((await valuesOn(device, padded as (...t: Tensor[]) => Tensor, inputs)).data, [
+        0,
+        0,
+        0,
+        16,
+      ]);
+    }
+  });
+
+  it("says how many heads would fit", () => {
+    const meta = (...shape: number[]) => Tensor.empty(shape, { device: "meta" });
+    const position = Tensor.empty([1], { device: "meta", dtype: "i32" });
+    const options = { position, causal: true };
+    assertEquals(
+      assertThrows(
+        () => attention(meta(1, 2, 5, 8), meta(1, 9, 2, 8), meta(1, 9, 2, 8), options),
+        KernelwrightError,
+      )
+        .message,
+      "KW-TENSOR-SHAPE\n  Cannot run attention: 5 heads over 2 key heads\n" +
+        "  The first must be a multiple of the second.",
+    );
+  });
+});
+
+describe("cacheWrite() and advance()", () => {
+  gpuForFile();
+
+  it("cacheWrite() agrees with its reference", async () => {
+    const shapes = fc.tuple(size(0, 3), size(0, 8), size(1, 3), size(1, 7), fc.nat(9));
+    for (const dtype of floatDTypes()) {
+      await fc.assert(
+        fc.asyncProperty(shapes, seed, async ([batch, tokens, heads, head, position], from) => {
+          const [cache, run] = [[batch, 17, heads, head], [batch, tokens, heads, head]];
+          await assertParity(
+            (c, v, p) => (cacheWrite(c, v, p), c),
+            [
+              { shape: cache, data: values(count(cache), from) },
+              { shape: run, data: values(count(run), from + 1) },
+              i32(position),
+            ],
+            dtype,
+            { relative: 0, absolute: 0 },
+          );
+        }),
+        { numRuns: 40 },
+      );
+    }
+  });
+
+  it("cacheWrite() drops tokens past the end, and touches nothing else", async () => {
+    const write = (c: Tensor, v: Tensor, p: Tensor) => (cacheWrite(c, v, p), c);
+    const inputs = [{ shape: [2, 3, 1, 1], data: [1, 2, 3, 4, 5, 6] }, {
+      shape: [2, 2, 1, 1],
+      data: [7, 8, 9, 10],
+    }];
+    assertEquals((await valuesOn("webgpu", write, [...inputs, i32(2)])).data, [1, 2, 7, 4, 5, 9]);
+    assertEquals((await valuesOn("webgpu", write, [...inputs, i32(-1)])).data, [8, 2, 3, 10, 5, 6]);
+  });
+
+  it("cacheWrite() raises on the reference device when the cache is full", () => {
+    const make = (shape: number[]) => Tensor.zeros(shape, { device: "reference" });
+    const position = Tensor.from(Int32Array.of(2), { device: "reference" });
+    assertEquals(
+      assertThrows(() => cacheWrite(make([1, 3, 1, 1]), make([1, 2, 1, 1]), position), KernelwrightError)
+        .message,
+      "KW-TENSOR-DATA\n  Cannot run cacheWrite: 2 tokens at position 2 of a cache for 3\n" +
+        "  Make the cache longer, or stop earlier.",
+    );
+  });
+
+  it("advance() moves a position on, in order with what reads it", async () => {
+    for (const device of BOTH) {
+      const { data } = await valuesOn(device, (cache, value, position) => {
+        for (let i = 0; i < 3; i++) {
+          cacheWrite(cache, value, position);
+          advance(position, 2);
+        }
+        return cache;
+      }, [{ shape: [1, 6, 1, 1], data: [0, 0, 0, 0, 0, 0] }, { shape: [1, 1, 1, 1], data: [9] }, i32(0)]);
+      assertEquals(data, [9, 0, 9, 0, 9, 0]);
+    }
+  });
+});

@@ -102,9 +102,9 @@ function byOrigin(tensors: readonly PlannedTensor[], origin: Origin): Divided[] 
 /** As many tensors in each file as fit; one that is larger alone gets a file of its own. */
 function pack(tensors: readonly PlannedTensor[], most: number): PlannedTensor[][] {
   const shards: PlannedTensor[][] = [];
-  let size = Infinity;
+  let size = 0;
   for (const t of tensors) {
-    if (size + fileBytes(t) > most && (size > 0 || shards.length === 0)) {
+    if (shards.length === 0 || (size > 0 && size + fileBytes(t) > most)) {
       shards.push([]);
       size = 0;
     }

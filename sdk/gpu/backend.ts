@@ -56,7 +56,7 @@ export class GpuBackend implements Backend {
     const storage = this.allocate(spec, label);
     const bytes = new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
     this.gpu.stream.write(storage.buffer, bytes);
-    this.guard?.hostWrites(storage);
+    this.guard?.wholeWords(storage);
     return storage;
   }
 

@@ -62,8 +62,8 @@ export class MemoryGuard {
     this.#from.set(storage, bytes);
   }
 
-  /** Told of a write from the host, which comes in whole words. */
-  hostWrites(storage: GpuStorage): void {
+  /** Told of a write by the host, or a copy to the tensor's end: both come in whole words. */
+  wholeWords(storage: GpuStorage): void {
     const from = this.#from.get(storage);
     if (from !== undefined) this.#from.set(storage, Math.ceil(from / 4) * 4);
   }

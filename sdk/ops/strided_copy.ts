@@ -99,6 +99,7 @@ function copyRuns({ target, source, dims, from, to }: Placed): boolean {
   if (!aligned || bytes % 4 !== 0) return false;
   const [s, t] = [source.storage as GpuStorage, target.storage as GpuStorage];
   const { stream } = t.backend.gpu;
+  if (bytes > length * size) t.backend.guard?.wholeWords(t);
   for (let run = 0; run < runs; run++) {
     let [rest, f, g] = [run, from, to];
     for (const d of outer.toReversed()) {

@@ -1,4 +1,4 @@
-import { raise } from "../errors.ts";
+import { inContext, raise } from "../errors.ts";
 import type { Module } from "../nn/mod.ts";
 import type { Layout } from "./layout.ts";
 import { type Accepts, type LayoutDefinition, layoutDefinition } from "./layout_decorator.ts";
@@ -115,7 +115,8 @@ export function kernel<
       );
     }
     const site = checkSite(options.site as Site, where);
-    const layout = options.layout && layoutDefinition(options.layout as unknown as LayoutDefinition["cls"]);
+    const layout = options.layout &&
+      inContext(where, () => layoutDefinition(options.layout as unknown as LayoutDefinition["cls"]));
     if (layout && !sameSite(layout.site, site)) {
       raise(
         "KW-SIGNATURE-SITE",

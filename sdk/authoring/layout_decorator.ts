@@ -104,7 +104,9 @@ export function layout<
       const wanted = site.parts.map((p) => `${p.name}: ${p.cls.name}`).join(", ");
       raise(
         "KW-SIGNATURE-ARITY",
-        `The constructor of ${name} takes ${cls.length} parameters; the site has ${count} parts`,
+        `The constructor of ${name} takes ${cls.length} parameter${
+          cls.length === 1 ? "" : "s"
+        }; the site has ${count} parts`,
         `Write constructor(${wanted}), without defaults.`,
         where,
       );

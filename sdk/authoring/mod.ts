@@ -5,6 +5,7 @@ export * from "./layout_decorator.ts";
 export * from "./requirements.ts";
 export * from "./signature_mismatch.ts";
 export {
+  type AnySite,
   describeSite,
   type First,
   type ForwardOf,

@@ -13,6 +13,14 @@ export interface SitePart {
   readonly cls: ModuleClass;
 }
 
+/** A site without its types. */
+export interface AnySite {
+  /** How the kernel relates to the modules. */
+  readonly kind: SiteKind;
+  /** The modules. */
+  readonly parts: readonly SitePart[];
+}
+
 /**
  * Where a kernel goes, written once; it carries the types of everything that must fit.
  *
@@ -26,11 +34,7 @@ export interface Site<
   Args extends readonly unknown[] = readonly unknown[],
   Ret = unknown,
   Parts extends readonly Module[] = readonly Module[],
-> {
-  /** How the kernel relates to the modules. */
-  readonly kind: SiteKind;
-  /** The modules. */
-  readonly parts: readonly SitePart[];
+> extends AnySite {
   // Only types: nothing is there at run time.
   /** The layout's constructor. */
   readonly _constructor?: (...args: [...Ctor]) => void;
@@ -133,7 +137,7 @@ export function fusesParallel<const T extends readonly [Part, Part, ...Part[]]>(
 }
 
 /** `replaces RMSNorm`, `fuses norm: RMSNorm → mlp: LlamaMLP`: for messages and kernel.json. */
-export function describeSite(site: Site): string {
+export function describeSite(site: AnySite): string {
   const parts = site.parts.map((p) => (p.name ? `${p.name}: ` : "") + p.cls.name);
   return `${site.kind} ${parts.join(site.kind === "fuses" ? " → " : ", ")}`;
 }
@@ -154,7 +158,7 @@ export function checkSite(site: Site | undefined, where: { readonly kernel: stri
 }
 
 /** Whether two sites are the same: same kind, names and classes. */
-export function sameSite(a: Site, b: Site): boolean {
+export function sameSite(a: AnySite, b: AnySite): boolean {
   return a === b || (a.kind === b.kind && a.parts.length === b.parts.length &&
     a.parts.every((p, i) => p.name === b.parts[i].name && p.cls === b.parts[i].cls));
 }

@@ -12,7 +12,8 @@ import { type Side, timeSides, type TimingOptions } from "./timing.ts";
 import { compareKernel, swappedModel } from "./trial.ts";
 
 /** What {@linkcode benchKernel} may be told. */
-export interface BenchKernelOptions extends Pick<TestKernelOptions, "modules" | "inputs">, TimingOptions {
+export interface BenchKernelOptions
+  extends Pick<TestKernelOptions, "modules" | "inputs" | "arguments">, TimingOptions {
   /** The sizes to time, in the order of the table. */
   readonly shapes: readonly Dims[];
   /** The element type; f32 unless told. */
@@ -91,29 +92,29 @@ async function benchShape(
   const inputs = first.inputs(dims, dtype, "webgpu", 1);
   const original = first.model(dims, dtype);
   first.fillParameters(original, "webgpu", 1);
-  const models: Module[] = [original];
+  const models = [original];
   const sides: Side[] = [];
   for (const { side, subject } of subjects) {
     const model = await swappedModel(subject, { ...setup, seed: 1 });
     models.push(model);
-    sides.push(sideOf(side, model, inputs));
+    sides.push(sideOf(side, () => first.run(model, inputs)));
   }
-  sides.splice(1, 0, sideOf("original", original, inputs));
+  sides.splice(1, 0, sideOf("original", () => first.run(original, inputs)));
   const { bytes, flops } = options.cost?.(dims, byteLength({ shape: [], dtype })) ?? {};
   const timings = await timeSides(gpu, sides, options);
-  const moved = bytes ?? leastBytes(original, inputs);
+  const moved = bytes ?? leastBytes(original, inputs, () => first.run(original, inputs));
   for (const t of inputs) t.dispose();
   for (const m of models) m.dispose();
   gpu.trim();
   return { dims, dtype, bytes: moved, flops, timings };
 }
 
-function sideOf(name: string, model: Module, inputs: readonly Tensor[]): Side {
-  return { name, call: () => disposeAll(scope(() => model.call(...inputs as never[]))) };
+function sideOf(name: string, run: () => unknown): Side {
+  return { name, call: () => disposeAll(scope(run)) };
 }
 
-function leastBytes(original: Module, inputs: readonly Tensor[]): number {
-  const results = tensorsIn(scope(() => original.call(...inputs as never[])));
+function leastBytes(original: Module, inputs: readonly Tensor[], run: () => unknown): number {
+  const results = tensorsIn(scope(run));
   const all = [...inputs, ...results, ...[...original.namedParameters()].map(([, p]) => p)];
   const bytes = all.reduce((n, t) => n + byteLength(t), 0);
   disposeAll([...results]);

@@ -59,7 +59,7 @@ export function inputsCheck(subject: Subject, seed: number): KernelCheck {
           return all;
         };
         const before = await bytes();
-        for (const t of tensorsIn(scope(() => model.call(...inputs)))) t.dispose();
+        for (const t of tensorsIn(scope(() => subject.run(model, inputs)))) t.dispose();
         const after = await bytes();
         for (const t of inputs) t.dispose();
         for (const [name, was] of before) {

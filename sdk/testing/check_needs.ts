@@ -32,7 +32,7 @@ async function pipelinesOf(subject: Subject, setup: Setup): Promise<PipelineRequ
   const inputs = subject.inputs(setup.dims, setup.dtype, "meta", 1);
   collectPipelines(
     (r) => requests.push(r),
-    () => withTracer({ op: () => {} }, () => model.call(...inputs)),
+    () => withTracer({ op: () => {} }, () => subject.run(model, inputs)),
   );
   model.dispose();
   return requests;

@@ -46,6 +46,11 @@ export interface TestKernelOptions {
   /** The inputs of forward. Unless told, `[batch, tokens, width]` as often as the first module's forward takes one. */
   readonly inputs?: (dims: Dims) => readonly (Shape | InputSpec)[];
   /**
+   * The forward's arguments, made of the inputs: `([x, position, keys, values]) => [x, { position, … }]`. The inputs
+   * themselves unless told.
+   */
+  readonly arguments?: (inputs: readonly Tensor[]) => readonly unknown[];
+  /**
    * What is right, in place of the modules on the reference device: gets the inputs there (float64), and may use the
    * float64 parameters of the modules.
    */

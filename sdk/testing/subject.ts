@@ -113,6 +113,11 @@ export class Subject {
     });
   }
 
+  /** Runs a model on inputs. */
+  run(model: SiteModel, inputs: readonly Tensor[]): unknown {
+    return model.call(...this.#arguments(inputs));
+  }
+
   /** Shapes and dtypes of the inputs. */
   inputSpecs(dims: Dims): InputSpec[] {
     const given = this.options.inputs?.(dims) ?? knownInputs(this.kernel, dims);
@@ -125,7 +130,13 @@ export class Subject {
    * @throws whatever kernelize throws, and KW-SELECT-NONE where the kernel does not accept the modules.
    */
   async swap(model: Module, dims: Dims, dtype: DType): Promise<void> {
-    await kernelize(model, this.#config(), { inputs: [this.inputs(dims, dtype, "meta", 0)] });
+    await kernelize(model, this.#config(), {
+      inputs: [this.#arguments(this.inputs(dims, dtype, "meta", 0))],
+    });
+  }
+
+  #arguments(inputs: readonly Tensor[]): readonly unknown[] {
+    return this.options.arguments?.(inputs) ?? inputs;
   }
 
   #config(): KernelConfig {

@@ -61,7 +61,7 @@ async function openShards(folder: string, indexPath: string, options: OpenOption
   const index = await readShardIndex(indexFile).finally(() => indexFile.close?.());
   const files: CheckpointFile[] = [];
   try {
-    for (const name of new Set(index.weightMap.values())) {
+    for (const name of [...new Set(index.weightMap.values())].sort()) {
       const path = joinFile(folder, name);
       await checkShard(folder, path, index, name, options);
       const source = await fileSource(path);

@@ -15,7 +15,7 @@ import { parameter, Tensor } from "../../sdk/tensor/mod.ts";
 import { gpuForFile } from "../helpers/gpu_for_file.ts";
 import { checkpointOf, f32, fileWith, inFolder, messageOf, sameBytes } from "./files.ts";
 import { swapSite } from "./sites.ts";
-import { parameterAt, put, Tree, treeOf } from "./tree.ts";
+import { parameterAt, put, type Tree, treeOf } from "./tree.ts";
 
 const names = (folder: string) => [...Deno.readDirSync(folder)].map((e) => e.name).sort();
 const six = {

@@ -30,8 +30,8 @@ describe("openCheckpoint() of shards", () => {
   it("reads every header, and closes the files", () =>
     withShards(GOOD, async (folder) => {
       await using checkpoint = await openCheckpoint(folder);
-      assertEquals([...checkpoint.tensors.keys()], ["c", "a", "b.w"]);
-      assertEquals(checkpoint.files.map((f) => f.name), ["two.safetensors", "one.safetensors"]);
+      assertEquals([...checkpoint.tensors.keys()], ["a", "b.w", "c"]);
+      assertEquals(checkpoint.files.map((f) => f.name), ["one.safetensors", "two.safetensors"]);
       await using byUrl = await openCheckpoint(new URL(`file://${folder}/`));
       assertEquals(byUrl.tensors.size, 3);
     }));

@@ -78,6 +78,13 @@ export function kernelReport(model: Module): KernelReport | undefined {
   return states.get(model)?.report;
 }
 
+/** The config that a model's kernels came from, and where its references start; undefined when it has none. */
+export function kernelConfig(
+  model: Module,
+): { readonly config: KernelConfig; readonly base: URL | undefined } | undefined {
+  return states.get(model);
+}
+
 /** The plan that a model's kernels came from, or undefined when it has none. */
 export function kernelPlan(model: Module): KernelPlan | undefined {
   return states.get(model)?.plan;
@@ -86,6 +93,8 @@ export function kernelPlan(model: Module): KernelPlan | undefined {
 // ---------------------------------------------------------------------------
 
 interface State {
+  readonly config: KernelConfig;
+  readonly base: URL | undefined;
   readonly plan: KernelPlan;
   readonly report: KernelReport;
   readonly applied: readonly AppliedSite[];
@@ -115,9 +124,10 @@ async function swap(
   let applied: AppliedSite[] = [];
   try {
     const planned = await prepare(model, kernels, options);
+    const origin = { config: kernels.config, base: options.base };
     if (!options.verify) {
       applied = applyAll(planned);
-      return remember(model, planned, reportOf(planned), applied);
+      return remember(model, { ...origin, plan: planned, report: reportOf(planned), applied });
     }
     const { plan, findings } = await verified(model, planned, options.verify);
     const inputs = options.verify.samples?.[0] ?? options.verify.inputs ?? [];
@@ -125,7 +135,7 @@ async function swap(
     applied = applyAll(plan);
     const swapped = plain && await resultOf(model, inputs);
     const endToEnd = plain && swapped && compareResults(plain, swapped.data);
-    return remember(model, plan, reportOf(plan, findings, endToEnd), applied);
+    return remember(model, { ...origin, plan, report: reportOf(plan, findings, endToEnd), applied });
   } catch (error) {
     undoAll(applied);
     if (before) states.set(model, { ...before, applied: applyAll(before.plan) });
@@ -133,14 +143,9 @@ async function swap(
   }
 }
 
-function remember(
-  model: Module,
-  plan: KernelPlan,
-  report: KernelReport,
-  applied: readonly AppliedSite[],
-): KernelReport {
-  states.set(model, { plan, report, applied });
-  return report;
+function remember(model: Module, state: State): KernelReport {
+  states.set(model, state);
+  return state.report;
 }
 
 /** Verifies a plan, and takes out the sites that fail where they may stay as they were. */

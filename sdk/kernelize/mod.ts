@@ -24,6 +24,7 @@ export {
   type ExampleInputs,
   kernelize,
   type KernelizeOptions,
+  kernelConfig,
   kernelPlan,
   kernelReport,
   planKernelize,

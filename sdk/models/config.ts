@@ -41,6 +41,8 @@ export interface DecoderConfig {
   readonly eos_token_ids: readonly number[];
   /** The id that begins a text. */
   readonly bos_token_id?: number;
+  /** The JSON that it was read from, for saving. */
+  readonly source?: Readonly<Record<string, unknown>>;
 }
 
 /**
@@ -103,6 +105,7 @@ export function parseDecoderConfig(value: unknown, file?: string): DecoderConfig
     rope_theta: c.rope_theta ?? c.rope_parameters?.rope_theta ?? 10000,
     eos_token_ids: typeof eos === "number" ? [eos] : eos,
     bos_token_id: c.bos_token_id ?? undefined,
+    source: value as Record<string, unknown>,
   };
 }
 

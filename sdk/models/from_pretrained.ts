@@ -22,6 +22,11 @@ export interface PretrainedOptions
    * and the weights are converted while they load.
    */
   readonly kernels?: KernelConfig | string;
+  /**
+   * Whether a kernels.json in the model's folder may be used where `kernels` is not given. It names code that would
+   * run with your rights, so the answer is yours and not the folder's; false unless told, and then a line says so.
+   */
+  readonly trust?: boolean;
   /** How kernels are chosen and checked. With `verify`, the model is loaded plain first and converted afterwards. */
   readonly kernelize?: KernelizeOptions;
   /** What floating-point weights become on the device; `f32` unless told. `f16` needs an adapter that has it. */
@@ -62,7 +67,7 @@ export async function loadCausalLM(
       'Load it with device: "webgpu".',
     );
   }
-  const kernels = await readKernels(options);
+  const kernels = await readKernels(dir, options);
   const late = options.kernelize?.verify !== undefined;
   if (kernels && !late) await kernelize(model, kernels.config, { base: kernels.base, ...options.kernelize });
   try {
@@ -148,12 +153,19 @@ export async function readKernelConfig(path: string): Promise<{ config: KernelCo
 const MODEL_TYPES = ["llama", "mistral", "qwen2", "qwen3", "mixtral"];
 
 async function readKernels(
+  dir: string,
   options: PretrainedOptions,
 ): Promise<{ config: KernelConfig; base?: URL } | undefined> {
-  if (options.kernels === undefined) return undefined;
-  return typeof options.kernels === "string"
-    ? await readKernelConfig(options.kernels)
-    : { config: options.kernels };
+  if (typeof options.kernels === "string") return await readKernelConfig(options.kernels);
+  if (options.kernels) return { config: options.kernels };
+  const { stat } = await import("node:fs/promises");
+  const own = `${dir}/kernels.json`;
+  if (!(await stat(own).then((s) => s.isFile(), () => false)) || options.device === "reference") {
+    return undefined;
+  }
+  if (options.trust) return await readKernelConfig(own);
+  console.warn(`${own} was not used: pass { trust: true } if you trust the code that it names`);
+  return undefined;
 }
 
 function parseJson(text: string, file: string): unknown {

@@ -10,4 +10,5 @@ export * from "./decoder.ts";
 export * from "./from_pretrained.ts";
 export * from "./generate.ts";
 export * from "./mixtral.ts";
+export * from "./save.ts";
 export * from "./tokenizer.ts";

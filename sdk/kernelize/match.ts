@@ -3,7 +3,7 @@
  *
  * A path goes before a name, a later entry before an earlier one; what loses is kept, so that the report can say it.
  */
-import { didYouMean, raise } from "../errors.ts";
+import { didYouMean, inContext, raise } from "../errors.ts";
 import type {
   DisableEntry,
   FuseEntry,
@@ -59,7 +59,7 @@ export function matchConfig(tree: TreeIndex, config: KernelConfig): Matches {
   const claims = new Map<Node, MatchedSite>();
   const shadowed: ShadowedSite[] = [];
   config.kernels.forEach((entry, index) => {
-    const sites = matchEntry(tree, entry, index);
+    const sites = inContext({ json: `kernels[${index}]` }, () => matchEntry(tree, entry, index));
     if (sites.length === 0) raiseNoMatch(tree, entry, index);
     for (const site of sites) claim(site, claims, shadowed);
   });
@@ -259,16 +259,24 @@ function raiseNoMatch(tree: TreeIndex, entry: KernelEntry, index: number): never
       );
     }
   }
-  const patterns = "at" in entry && entry.at !== undefined
-    ? asList(entry.at)
-    : parts.map(partPattern).filter((p) => p !== undefined);
-  const paths = parts.flatMap((p) => tree.byName.get(partName(p))!.map((n) => n.path));
+  // The part that found nothing is the one to show.
+  const patternsOf = (part: FusePart): readonly PathPattern[] => {
+    if ("at" in entry && entry.at !== undefined) return asList(entry.at);
+    const pattern = partPattern(part);
+    return pattern === undefined ? [] : [pattern];
+  };
+  const found = (part: FusePart) =>
+    tree.byName.get(partName(part))!.some((n) =>
+      patternsOf(part).length === 0 || patternsOf(part).some((p) => compilePattern(p)(n.path))
+    );
+  const part = parts.find((p) => !found(p)) ?? parts[0];
+  const paths = tree.byName.get(partName(part))!.map((n) => n.path);
   raise(
     "KW-MATCH-NONE",
-    `${describeEntry(entry, index)} matches nothing at ${
-      patterns.map(describePattern).join(", ") || "any path"
+    `${describeEntry(entry, index)} matches no ${partName(part)} at ${
+      patternsOf(part).map(describePattern).join(", ") || "any path"
     }`,
-    `There is ${partName(parts[0])} at ${paths.slice(0, 4).map((p) => JSON.stringify(p)).join(", ")}${
+    `There is ${partName(part)} at ${paths.slice(0, 4).map((p) => JSON.stringify(p)).join(", ")}${
       paths.length > 4 ? ", …" : ""
     }.`,
     where,

@@ -1,7 +1,7 @@
 /**
  * Everything that will be swapped, proven on the meta device before a byte of weights is read or moved.
  *
- *   match ─► select ─► check instances ─► build layout ─► conversions ─► trace the wiring ─► run forward on meta
+ *   match ─► check instances ─► select ─► build layout ─► conversions ─► trace the wiring ─► run forward on meta
  *
  * Nothing is changed here: a plan that fails leaves the model as it was.
  */
@@ -110,7 +110,14 @@ export function planKernels(root: Module, config: KernelConfig, options: PlanOpt
     const modules = nodes.map((n) => n.module);
     const { kernel, considered } = inContext(
       { site: path },
-      () => selectKernel(candidatesOf(entry.with), modules, options.target, options.resolve),
+      () =>
+        selectKernel(
+          candidatesOf(entry.with),
+          modules,
+          options.target,
+          options.resolve,
+          (k) => inContext({ kernel: k.name }, () => checkInstances(match, k)),
+        ),
     );
     if (kernel) chosen.push({ match, kernel, considered });
     else if (entry.fallback === false) raiseNoFit(path, considered);
@@ -144,7 +151,6 @@ function planSite(
   pipelines: NeededPipeline[],
 ): PlannedSite {
   const { nodes } = match;
-  checkInstances(match, kernel);
   if (kernel.layout && !nodes[0].parent) {
     raise(
       "KW-MATCH-ROOT",

@@ -47,12 +47,18 @@ export interface Selection {
   readonly considered: readonly Considered[];
 }
 
-/** Chooses for one site. `resolve` gives the class of a candidate. */
+/**
+ * Chooses for one site.
+ *
+ * @param resolve The class of a candidate.
+ * @param check Raises where a kernel is not written for the modules at the site: before it is asked anything.
+ */
 export function selectKernel(
   candidates: readonly Candidate[],
   parts: readonly Module[],
   target: Target,
   resolve: (c: Candidate) => KernelClass,
+  check: (definition: KernelDefinition) => void,
 ): Selection {
   const order = MODE_FALLBACK[target.mode];
   const ranked = candidates
@@ -65,6 +71,7 @@ export function selectKernel(
   for (const one of ranked) {
     const { candidate, rank } = one;
     const definition = kernelDefinition(resolve(candidate));
+    check(definition);
     const reasons = [
       ...deviceMismatch(candidate.device, target),
       ...(rank < 0 ? [`it is for ${candidate.mode}, and the mode is ${target.mode}`] : []),

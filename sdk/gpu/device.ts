@@ -75,7 +75,10 @@ export class Gpu {
       event.preventDefault();
       this.fail(describeGpuError((event as GPUUncapturedErrorEvent).error));
     });
-    device.lost.then((why) => this.#lost = why.message || why.reason || "unknown reason");
+    device.lost.then((why) => {
+      this.#lost ??= why.message || why.reason || "unknown reason";
+      this.#retire();
+    });
   }
 
   /** The features that the device was opened with. */
@@ -149,12 +152,17 @@ export class Gpu {
   /** Destroys the device and all its buffers. Tensors on it can no longer be used. */
   destroy(): void {
     this.#lost ??= "it was destroyed";
-    unregisterBackend(this.backend);
-    if (current === this) current = undefined;
+    this.#retire();
     this.backend.live.clear();
     this.pool.destroy();
     this.readback.destroy();
     this.device.destroy();
+  }
+
+  /** The next openGpu() opens another device. */
+  #retire(): void {
+    unregisterBackend(this.backend);
+    if (current === this) current = undefined;
   }
 
   async #throwFailures(): Promise<void> {

@@ -58,13 +58,16 @@ export function dispatch(shader: Shader, bindings: DispatchBindings, options: Di
   const backend = checkDevices(variant, tensors);
   if (!backend || workgroups.includes(0)) return;
   const { gpu } = backend;
+  gpu.throwIfLost();
   checkCounts(workgroups, gpu.limits.maxComputeWorkgroupsPerDimension, shader);
   const compiled = gpu.pipelines.get(request);
   const buffers: GpuBuffer[] = [];
   const sizes: number[] = [];
   tensors.forEach((t, i) => {
     const { buffer } = t.storage as GpuStorage;
-    const exact = Math.min(buffer.size, Math.max(16, Math.ceil(t.size * DTYPES[t.dtype].bytes / 4) * 4));
+    // As exact as WebGPU allows, for arrayLength: whole words, and at least one element.
+    const bytes = Math.ceil(t.size * DTYPES[t.dtype].bytes / 4) * 4;
+    const exact = Math.min(buffer.size, Math.max(4, storage[i].stride, bytes));
     buffers.push(buffer);
     sizes.push(
       backend.guard?.boundSize(t.storage as GpuStorage, exact, variant, storage[i].name) ?? exact,
@@ -195,7 +198,17 @@ function checkDevices(variant: ShaderVariant, tensors: readonly Tensor[]): GpuSt
       { file: variant.shader.name, tensor: odd.name },
     );
   }
-  return (storages[0] as GpuStorage).backend;
+  const { backend } = storages[0] as GpuStorage;
+  const stale = tensors.find((t) => t.storage.backend !== backend);
+  if (stale) {
+    raise(
+      "KW-TENSOR-DEVICE",
+      `Cannot dispatch: ${tensors[0].describe()} and ${stale.describe()} are on different GPU devices`,
+      "One of them was made before the device was opened again: make it anew.",
+      { file: variant.shader.name, tensor: stale.name },
+    );
+  }
+  return backend;
 }
 
 function checkWorkgroups(given: DispatchOptions["workgroups"], shader: Shader): [number, number, number] {

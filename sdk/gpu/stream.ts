@@ -181,6 +181,7 @@ export class Stream {
   discard(): void {
     this.#encoder = this.#pass = this.#pipeline = undefined;
     this.#inPass = 0;
+    this.uniforms.reset(); // or what was forgotten would fill it, submit by submit
     this.#submits++;
   }
 

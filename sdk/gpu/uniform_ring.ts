@@ -34,6 +34,11 @@ export class UniformRing {
     return offset;
   }
 
+  /** Forgets what was pushed, when its dispatches will not be submitted. */
+  reset(): void {
+    this.#used = 0;
+  }
+
   /** Sends what was pushed; call right before the submit. */
   flush(): void {
     if (this.#used === 0) return;

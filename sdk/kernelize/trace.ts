@@ -55,7 +55,7 @@ export interface Trace {
   readonly readers: ReadonlyMap<Storage, readonly TracedOp[]>;
   /** Calls by the values that they were given, in order. */
   readonly given: ReadonlyMap<Storage, readonly TracedCall[]>;
-  /** Where a forward put tensors that outlive it, as `path.property`, by the tensor's storage. */
+  /** Where a forward put tensors that outlive it, `stored as "path.property"`, by the tensor's storage. */
   readonly stored: ReadonlyMap<Storage, string>;
 }
 
@@ -120,9 +120,9 @@ export function traceModel(root: Module, tree: TreeIndex, inputs: readonly unkno
   try {
     withTracer(tracer, () => withObserver(observer, () => root.call(...inputs)));
     const stored = new Map<Storage, string>();
-    for (const [place, t] of [...arguments_.added(), ...before.added()]) {
-      if (!t.released) stored.set(t.storage, place);
-    }
+    const note = (t: Tensor, how: string) => void (t.released || stored.set(t.storage, how));
+    for (const [, t] of arguments_.added()) note(t, "put into an argument of the model");
+    for (const [place, t] of before.added()) note(t, `stored as "${place}"`);
     return { calls, callsOf, readers, given, stored };
   } finally {
     before.restore();

@@ -169,7 +169,7 @@ function checkEscape(part: Node, next: Node, call: TracedCall, trace: Trace, tre
     escape(`returned by ${parent.constructor.name}`);
   }
   const stored = valueOf(call, trace.stored);
-  if (stored) escape(`stored as "${stored}"`);
+  if (stored) escape(stored);
 }
 
 /** What a map knows of the tensor that a call returned. */

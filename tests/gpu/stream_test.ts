@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { add, scale } from "../../sdk/ops/mod.ts";
-import { GpuStorage } from "../../sdk/gpu/mod.ts";
+import type { GpuStorage } from "../../sdk/gpu/mod.ts";
 import { scope, Tensor } from "../../sdk/tensor/mod.ts";
 import { gpu, gpuForFile } from "../helpers/gpu_for_file.ts";
 

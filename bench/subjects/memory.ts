@@ -1,0 +1,38 @@
+import { factsOf } from "../facts.ts";
+import { generatedLlama, storiesModel } from "../llama.ts";
+import type { Subject } from "../subject.ts";
+
+/** The GPU memory of a captured decode step. */
+export const memorySubject: Subject = {
+  name: "memory",
+  about:
+    "GPU memory of a captured decode step, in bytes. The peak should be at most weights + cache + twice the " +
+    "largest live set: the values of a step that are needed at the same time.",
+  run: async (effort, say) => {
+    const dir = effort.quick ? await storiesModel() : await generatedLlama();
+    if (!dir) return { notes: ["The stories model is absent: not measured."] };
+    say("memory");
+    const f = await factsOf("memory", { dir });
+    const n = (key: string) => Number(f[key]);
+    const bound = n("weights") + n("cache") + 2 * n("largest live set");
+    return {
+      facts: [["", "bytes"], ...Object.entries(f).map(([k, v]) => [k, String(v)]), ["bound", String(bound)]],
+      notes: [`The peak is ${n("peak") <= bound ? "within" : `${n("peak") - bound} bytes above`} the bound.`],
+    };
+  },
+};
+
+/** Resident memory over many runs. */
+export const flatSubject: Subject = {
+  name: "flat",
+  about:
+    "Resident memory of the process over many forwards with a readback each, half of them eager, half captured.",
+  run: async (effort, say) => {
+    const dir = await storiesModel();
+    if (!dir) return { notes: ["The stories model is absent: not measured."] };
+    const runs = effort.quick ? 2000 : 20000;
+    say(`flat: ${runs} runs`);
+    const f = await factsOf("flat", { dir, runs });
+    return { facts: [["", "bytes"], ...Object.entries(f).map(([k, v]) => [k, String(v)])] };
+  },
+};

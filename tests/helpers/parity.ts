@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { currentGpu } from "../../sdk/gpu/mod.ts";
+import { currentGpu, guardMemory } from "../../sdk/gpu/mod.ts";
 import { type DeviceName, type DType, scope, type Shape, Tensor } from "../../sdk/tensor/mod.ts";
 import { assertClose, type Tolerance } from "./assert_close.ts";
 
@@ -38,22 +38,27 @@ export async function assertParity(
   assertClose(onGpu.data, exact.data.map((v) => asStored(v, exact.dtype)), tolerance, exact.shape);
 }
 
-/** Runs an operator on one device and reads the result. Releases what it made. */
+/**
+ * Runs an operator on one device and reads the result. Releases what it made.
+ *
+ * On the GPU every tensor has a guard zone behind it: a read past the end gives NaN, a write there fails.
+ */
 export async function valuesOn(
   device: DeviceName,
   run: (...inputs: Tensor[]) => Tensor,
   inputs: readonly Input[],
   dtype: DType = "f32",
 ): Promise<{ shape: Shape; dtype: DType; data: number[] }> {
+  using guard = device === "webgpu" ? guardMemory() : undefined;
   const out = scope(() =>
-    run(
-      ...inputs.map(({ shape, data, dtype: own }) =>
-        Tensor.from(Array.from(data), { shape, dtype: own ?? dtype, device })
-      ),
-    )
+    run(...inputs.map(({ shape, data, dtype: own }) =>
+      Tensor.from(Array.from(data), { shape, dtype: own ?? dtype, device })
+    ))
   );
   try {
-    return { shape: out.shape, dtype: out.dtype, data: Array.from(await out.data(), Number) };
+    const data = Array.from(await out.data(), Number);
+    assertEquals(await guard?.check() ?? [], [], "writes behind the end of a tensor");
+    return { shape: out.shape, dtype: out.dtype, data };
   } finally {
     out.dispose();
   }

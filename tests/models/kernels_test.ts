@@ -1,8 +1,14 @@
 import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { currentGpu } from "../../sdk/gpu/mod.ts";
-import { kernelize, kernelReport, unkernelize } from "../../sdk/kernelize/mod.ts";
-import { type CausalLM, generate, loadCausalLM } from "../../sdk/models/mod.ts";
+import {
+  kernelize,
+  kernelReport,
+  parseKernelConfig,
+  planKernelize,
+  unkernelize,
+} from "../../sdk/kernelize/mod.ts";
+import { buildCausalLM, type CausalLM, generate, loadCausalLM, readConfig } from "../../sdk/models/mod.ts";
 import { gpuForFile } from "../helpers/gpu_for_file.ts";
 import { expectedJson, expectedTensor, modelDir, needsModels } from "./checkpoints.ts";
 import { EXAMPLE_KERNELS, fittingPairs } from "./example_kernels.ts";
@@ -105,6 +111,25 @@ describe(needsModels("the examples' kernels, put into a loaded model"), () => {
       );
       const off = largestDifference(mixed, plain);
       assert(off < 1e-4, `off by ${off}`);
+    });
+  }
+});
+
+describe(needsModels("the kernels.json in an example's README"), () => {
+  const root = new URL("../../", import.meta.url);
+  const fits: Record<string, string> = {
+    "qkv-attention": "qwen3-tiny-random",
+    "qkv-parallel": "stories260k",
+    "stacked-experts": "mixtral-tiny-random",
+    "decoder-layer": "stories260k",
+  };
+  for (const [example, model] of Object.entries(fits)) {
+    it(`swaps what it says: ${example}`, async () => {
+      const readme = await Deno.readTextFile(new URL(`examples/${example}/README.md`, root));
+      const [, json] = /```json\n(.*?)```/s.exec(readme)!;
+      const tree = buildCausalLM(await readConfig(modelDir(model)));
+      const { report } = await planKernelize(tree, parseKernelConfig(JSON.parse(json)), { base: root });
+      assertEquals(report.swapped.length, tree.config.num_hidden_layers);
     });
   }
 });

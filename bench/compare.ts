@@ -45,7 +45,8 @@ interface Turn {
   note?: string;
   error?: number;
   calls: number;
-  readonly times: number[];
+  readonly ones: number[];
+  readonly trains: number[];
 }
 
 async function compareCase(
@@ -58,7 +59,7 @@ async function compareCase(
   const expected = c.size && c.reference ? await c.reference(at) : undefined;
   const turns: Turn[] = [];
   for (const contender of contenders) {
-    const turn: Turn = { contender, name: contender.program.name, calls: 0, times: [] };
+    const turn: Turn = { contender, name: contender.program.name, calls: 0, ones: [], trains: [] };
     turns.push(turn);
     turn.note = await contender.prepare(work, c.params);
     if (turn.note !== undefined) continue;
@@ -71,9 +72,8 @@ async function compareCase(
   for (let round = 0; round < effort.rounds; round++) {
     for (const turn of turns) {
       if (turn.calls < 2) continue;
-      const one = await time(turn.contender, 1);
-      const many = await time(turn.contender, turn.calls);
-      turn.times.push((many - one) / (turn.calls - 1));
+      turn.ones.push(await time(turn.contender, 1));
+      turn.trains.push(await time(turn.contender, turn.calls));
     }
   }
   for (const turn of turns) await turn.contender.ask({ ask: "drop" });
@@ -81,14 +81,21 @@ async function compareCase(
 }
 
 function score(turn: Turn, baseline: Turn): Score {
-  const { name, note, error, times } = turn;
-  if (times.length === 0 || times.some((t) => !(t > 0))) {
-    return { name, error, note: note ?? "too short to be timed" };
-  }
-  const ratio = baseline.times.length === times.length && turn !== baseline
-    ? spread(times.map((t, i) => t / baseline.times[i]))
-    : undefined;
-  return { name, note, error, ms: spread(times), ratio };
+  const { name, note, error } = turn;
+  const times = timesOf(turn);
+  const good = times.filter((t) => t > 0);
+  if (good.length === 0) return { name, error, note: note ?? "too short to be timed" };
+  const base = timesOf(baseline);
+  const ratios = turn === baseline
+    ? []
+    : times.map((t, i) => t / base[i]).filter((r) => r > 0 && r < Infinity);
+  return { name, note, error, ms: spread(good), ratio: ratios.length > 0 ? spread(ratios) : undefined };
+}
+
+/** Milliseconds a call in each round. The wait's cost is the same each time: its best measurement holds for all. */
+function timesOf({ ones, trains, calls }: Turn): number[] {
+  const one = Math.min(...ones);
+  return trains.map((train) => (train - one) / (calls - 1));
 }
 
 function checkValues(

@@ -148,15 +148,15 @@ export function parseKernelConfig(value: unknown, file?: string): KernelConfig {
 
 // ---------------------------------------------------------------------------
 
-const Pattern = z.union([z.string().min(1), z.strictObject({ regex: z.string().min(1) })]);
-const Patterns = z.union([Pattern, z.array(Pattern).min(1)]);
-const Ref = z.union([
-  z.string().regex(/^.+:[A-Za-z_$][\w$]*$/, "expected a reference such as ./folder:ClassName"),
-  z.custom<KernelClass>(
-    isKernel,
-    "expected a class decorated with @kernel, or a reference such as ./folder:ClassName",
-  ),
-]);
+const Name = z.string().min(1, "expected a layer name");
+const PATH = "expected a path such as layers.*.mlp, or { regex }";
+const Pattern = z.union([z.string().min(1), z.strictObject({ regex: z.string().min(1) })], PATH);
+const Patterns = z.union([Pattern, z.array(Pattern).min(1)], `${PATH}, or a list of them`);
+const KERNEL = "expected a class decorated with @kernel, or a reference such as ./folder:ClassName";
+const Ref = z.union(
+  [z.string().regex(/^.+:[A-Za-z_$][\w$]*$/, KERNEL), z.custom<KernelClass>(isKernel)],
+  KERNEL,
+);
 const Match = z.strictObject({
   vendor: z.string().optional(),
   architecture: z.string().optional(),
@@ -166,19 +166,20 @@ const Match = z.strictObject({
 const Candidates = z.array(
   z.strictObject({ device: Match.optional(), mode: z.string().optional(), kernel: Ref }),
 ).min(1);
+const KERNELS = `${KERNEL}, or several by mode or device`;
 const Choice = z.union([
   Ref,
   Candidates,
-  z.strictObject({ webgpu: z.union([Ref, Candidates, z.record(z.string(), Ref)]) }),
-]);
-const PartSchema = z.union([z.string().min(1), z.tuple([z.string().min(1), Pattern])]);
+  z.strictObject({ webgpu: z.union([Ref, Candidates, z.record(z.string(), Ref)], KERNELS) }),
+], KERNELS);
+const PartSchema = z.union([Name, z.tuple([Name, Pattern])], "expected a layer name, or [name, path]");
+const Parts = z.array(PartSchema).min(2, "expected two parts or more");
 const Common = { with: Choice, fallback: z.boolean().optional() };
-const Name = z.string().min(1);
 
 const SHAPES: Record<string, z.ZodType> = {
   replace: z.strictObject({ replace: Name, at: Patterns.optional(), ...Common }),
-  fuse: z.strictObject({ fuse: z.array(PartSchema).min(2), ...Common }),
-  fuseParallel: z.strictObject({ fuseParallel: z.array(PartSchema).min(2), ...Common }),
+  fuse: z.strictObject({ fuse: Parts, ...Common }),
+  fuseParallel: z.strictObject({ fuseParallel: Parts, ...Common }),
   disable: z.strictObject({ disable: Name, at: Patterns.optional() }),
 };
 
@@ -203,23 +204,31 @@ const ConfigSchema = z.strictObject({ kernels: z.array(Entry), $schema: z.string
 
 interface FlatIssue {
   path: string;
+  /** How many segments `path` has. */
+  depth: number;
   message: string;
 }
 
-// A union's issue holds one list for each branch; the branch that came furthest says most.
+// A union's issue holds one list for each branch: the one that came further than the union itself says most, and
+// where none did, the union says what it expected.
 function flatten(issue: z.core.$ZodIssue, prefix: readonly PropertyKey[]): FlatIssue[] {
   const path = [...prefix, ...issue.path];
   if (issue.code === "invalid_union" && issue.errors?.length) {
     const branches = issue.errors.map((list) => list.flatMap((i) => flatten(i, path)));
-    return branches.reduce((a, b) => (depth(b) > depth(a) ? b : a));
+    const furthest = branches.reduce((a, b) => (depth(b) > depth(a) ? b : a));
+    if (depth(furthest) > path.length || issue.message === "Invalid input") return furthest;
   }
   const where = path.map((p) => typeof p === "number" ? `[${p}]` : `.${String(p)}`).join("").replace(
     /^\./,
     "",
   );
-  return [{ path: where, message: issue.message.charAt(0).toLowerCase() + issue.message.slice(1) }];
+  return [{
+    path: where,
+    depth: path.length,
+    message: issue.message.charAt(0).toLowerCase() + issue.message.slice(1),
+  }];
 }
 
 function depth(issues: readonly FlatIssue[]): number {
-  return Math.max(0, ...issues.map((i) => i.path.length));
+  return Math.max(0, ...issues.map((i) => i.depth));
 }

@@ -22,9 +22,9 @@ export {
 export { explain, type Explanation } from "./explain.ts";
 export {
   type ExampleInputs,
+  kernelConfig,
   kernelize,
   type KernelizeOptions,
-  kernelConfig,
   kernelPlan,
   kernelReport,
   planKernelize,

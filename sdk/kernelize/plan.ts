@@ -224,6 +224,7 @@ function checkForward(
     raise(
       "KW-SIGNATURE-FORWARD",
       `The forward of ${kernel.name} returns ${got}; the modules that it stands for return ${wanted}`,
+      "Return the same shapes and dtypes, in the same form.",
     );
   }
 }
@@ -246,6 +247,7 @@ function sameResult(a: unknown, b: unknown): boolean {
 function describeResult(value: unknown): string {
   if (value instanceof Tensor) return formatSpec(value);
   if (Array.isArray(value)) return `[${value.map(describeResult).join(", ")}]`;
+  if (value instanceof Promise) return "a promise";
   return value === undefined ? "nothing" : typeof value;
 }
 

@@ -71,7 +71,7 @@ export function buildLayout(site: MatchedSite, kernel: KernelDefinition): Layout
     raise(
       "KW-LAYOUT-CONSTRUCT",
       `The constructor of ${definition.name} failed: ${String(cause)}`,
-      undefined,
+      "It is run on meta, with what the original was built with: nothing has values yet.",
       undefined,
       cause,
     );

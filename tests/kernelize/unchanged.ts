@@ -28,6 +28,7 @@ export async function outputOf(
 export function photograph(model: Module): () => Promise<void> {
   const modules = [...model.namedModules()];
   const properties = modules.map(([, m]) => Object.getOwnPropertyDescriptors(m));
+  const contents = modules.map(([, m]) => contentsOf(m));
   const parameters = [...model.namedParameters()];
   const storages = parameters.map(([, p]) => p.device === "meta" ? undefined : p.data());
   return async () => {
@@ -35,6 +36,7 @@ export function photograph(model: Module): () => Promise<void> {
     assertEquals(now.map(([path]) => path), modules.map(([path]) => path));
     now.forEach(([path, m], i) => assertStrictEquals(m, modules[i][1], `another object at "${path}"`));
     now.forEach(([path, m], i) => sameProperties(path, Object.getOwnPropertyDescriptors(m), properties[i]));
+    now.forEach(([path, m], i) => assertEquals(contentsOf(m), contents[i], `what "${path}" holds`));
     const params = [...model.namedParameters()];
     assertEquals(params.map(([path]) => path), parameters.map(([path]) => path));
     for (const [i, [path, p]] of params.entries()) {
@@ -56,6 +58,18 @@ export async function leavesUnchanged(model: Module, fn: () => Promise<void>): P
 // ---------------------------------------------------------------------------
 
 type Descriptors = Record<string, PropertyDescriptor>;
+
+/** How much is in each array, map and plain object that a module holds. */
+function contentsOf(module: Module): Record<string, number> {
+  const sizes: Record<string, number> = {};
+  for (const [key, value] of Object.entries(module)) {
+    if (value instanceof Map || value instanceof Set) sizes[key] = value.size;
+    else if (Array.isArray(value) || Object.getPrototypeOf(value ?? 0) === Object.prototype) {
+      sizes[key] = Object.keys(value).length;
+    }
+  }
+  return sizes;
+}
 
 function sameProperties(path: string, now: Descriptors, before: Descriptors): void {
   assertEquals(Object.keys(now), Object.keys(before), `the properties of "${path}"`);

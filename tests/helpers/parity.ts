@@ -51,9 +51,11 @@ export async function valuesOn(
 ): Promise<{ shape: Shape; dtype: DType; data: number[] }> {
   using guard = device === "webgpu" ? guardMemory() : undefined;
   const out = scope(() =>
-    run(...inputs.map(({ shape, data, dtype: own }) =>
-      Tensor.from(Array.from(data), { shape, dtype: own ?? dtype, device })
-    ))
+    run(
+      ...inputs.map(({ shape, data, dtype: own }) =>
+        Tensor.from(Array.from(data), { shape, dtype: own ?? dtype, device })
+      ),
+    )
   );
   try {
     const data = Array.from(await out.data(), Number);

@@ -7,7 +7,7 @@
  *
  * A mapping changes no model: it is looked at when kernelize is called, and only there.
  */
-import { didYouMean, raise } from "../errors.ts";
+import { didYouMean, KernelwrightError, raise } from "../errors.ts";
 import { openStorage } from "./async_scope.ts";
 import { disable, type KernelChoice, type KernelConfig, parseKernelConfig, replace } from "./config.ts";
 import type { TreeIndex } from "./tree.ts";
@@ -106,6 +106,16 @@ const scopes = openStorage<KernelMapping>();
 
 function checkMapping(mapping: KernelMapping): void {
   for (const [name, choice] of Object.entries(mapping)) {
-    parseKernelConfig({ kernels: [choice === null ? disable(name) : replace(name, choice)] });
+    if (choice === null) continue;
+    try {
+      parseKernelConfig({ kernels: [replace(name, choice)] });
+    } catch (error) {
+      if (!(error instanceof KernelwrightError)) throw error;
+      raise(
+        "KW-CONFIG-KERNELS",
+        `Cannot use the kernel mapping: ${error.diagnostic.what.replaceAll("kernels[0].with", name)}`,
+        "A mapping is { LayerName: kernel }; null keeps the originals.",
+      );
+    }
   }
 }

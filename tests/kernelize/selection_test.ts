@@ -22,7 +22,7 @@ import { selectKernel, type Target } from "../../sdk/kernelize/select.ts";
 import { SwiGLU } from "../../examples/swiglu/mod.ts";
 import { decorate } from "../helpers/decorate.ts";
 import { assertRefusedLater } from "../helpers/refused.ts";
-import { Block, NormForward, NormMLP, Stack } from "./fixtures.ts";
+import { Block, type NormForward, NormMLP, Stack } from "./fixtures.ts";
 import { fill, leavesUnchanged } from "./unchanged.ts";
 
 const site = replaces(RMSNorm);

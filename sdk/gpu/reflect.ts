@@ -112,6 +112,8 @@ function parse(code: string, file: string, skipLines: number): Parsed {
   try {
     return new WgslReflect(code);
   } catch (cause) {
+    const renamed = withOtherNames(code);
+    if (renamed) return renamed;
     const message = cause instanceof Error ? cause.message : String(cause);
     const at = /^(.*?)\.*\s*Line:\s*(\d+)/s.exec(message);
     const line = at ? Math.max(1, Number(at[2]) - skipLines) : undefined;
@@ -122,6 +124,32 @@ function parse(code: string, file: string, skipLines: number): Parsed {
       where: { file, line },
       excerpt: line ? { text, length: Math.max(1, text.split("\n")[line - 1]?.length ?? 1) } : undefined,
     }, cause);
+  }
+}
+
+/**
+ * wgsl_reflect 1.6.0 takes some words for keywords that WGSL does not, and refuses them in the body of a function. Only
+ * declarations are read here, so these words may as well have another letter there.
+ */
+const TAKEN_FOR_KEYWORDS =
+  /(?<!\b(?:ptr|var)\s*<\s*)\b(block|function|immediate|private|ptr|read|read_write|storage|uniform|workgroup|write)\b/g;
+
+function withOtherNames(code: string): Parsed | undefined {
+  const plain = code.replace(/\/\*[^]*?\*\/|\/\/.*/g, (comment) => comment.replace(/[^\n]/g, " "));
+  let renamed = "";
+  let at = 0;
+  for (const head of plain.matchAll(/\bfn\b[^{;]*\{/g)) {
+    const open = head.index + head[0].length;
+    let depth = 1;
+    let end = open;
+    while (end < plain.length && depth > 0) depth += { "{": 1, "}": -1 }[plain[end++]] ?? 0;
+    renamed += plain.slice(at, open) + plain.slice(open, end).replace(TAKEN_FOR_KEYWORDS, "$1_");
+    at = end;
+  }
+  try {
+    return new WgslReflect(renamed + plain.slice(at));
+  } catch {
+    return undefined; // then the error of the author's own code is the one to show
   }
 }
 

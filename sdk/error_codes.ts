@@ -111,6 +111,7 @@ export const ERROR_CODES = {
   "KW-TRACE-BROKEN": "A part of a fusion does not feed the next one.",
   "KW-TRACE-ARGUMENTS": "A later part of a fusion takes further arguments.",
   "KW-TRACE-ESCAPES": "A value inside a fusion is used outside it.",
+  "KW-TRACE-WEIGHT": "A parameter of a module that is to be replaced is read by another module.",
   // references
   "KW-REF-SYNTAX": "A kernel reference is malformed.",
   "KW-REF-MISSING": "A kernel reference leads to no file.",
@@ -124,6 +125,22 @@ export const ERROR_CODES = {
   "KW-TEST-CLOSE": "Two tensors differ by more than is allowed.",
   "KW-TEST-CHECK": "A kernel failed one of the checks of its test.",
   "KW-TEST-OPTION": "A kernel's test or bench was not told enough, or something that cannot be.",
+  // new-kernel, bundle
+  "KW-NEW-ARGUMENT": "new-kernel was told too little, or things that do not go together.",
+  "KW-NEW-NAME": "A name for a new kernel is not usable.",
+  "KW-NEW-EXISTS": "The folder for a new kernel exists already.",
+  "KW-NEW-MODULE": "new-kernel does not know a module, or cannot put it there.",
+  "KW-CLI-DENO": "A command of Deno that a tool needs has failed.",
+  "KW-BUNDLE": "A package cannot be bundled.",
+  // references to elsewhere
+  "KW-REF-FETCH": "A kernel's files could not be fetched.",
+  "KW-REF-LIMIT": "A server was too slow, sent too much, or redirected too often.",
+  "KW-REF-ESCAPES": "A file of a bundle lies outside of its folder, or a redirect leads to where it must not.",
+  "KW-REF-MANIFEST": "A kernel.json is not what the format says.",
+  "KW-REF-DIGEST": "A file of a bundle is not the one that was published or locked.",
+  "KW-REF-LOCK": "A reference is not what kernels.lock says, or the lock cannot be read.",
+  "KW-REF-UNTRUSTED": "A kernel's publisher is not trusted.",
+  "KW-REF-SIGNATURE": "A bundle's signature does not fit the model, or is not that of its code.",
 } as const;
 
 /** One of the codes in {@linkcode ERROR_CODES}. */

@@ -22,7 +22,7 @@ interface Known {
   /** The sizes that it has. */
   readonly sizes: readonly string[];
   /** Builds one whose input is `width` wide. */
-  readonly build: (width: number, dims: Dims) => Module;
+  readonly build: (width: number, dims: Dims, alone: boolean) => Module;
   /** The width of its result. */
   readonly result: (width: number, dims: Dims) => number;
   /** How many tensors its forward takes. */
@@ -36,7 +36,8 @@ const KNOWN: readonly Known[] = [
   {
     cls: Linear,
     sizes: ["width", "inner"],
-    build: (w, d) => new Linear(w, d.inner, d.bias !== 0),
+    // In a fusion without a bias, as models have it there.
+    build: (w, d, alone) => new Linear(w, d.inner, d.bias === undefined ? alone : d.bias !== 0),
     result: (_w, d) => d.inner,
     inputs: 1,
   },
@@ -63,7 +64,7 @@ export function knownModules(kernel: KernelDefinition, dims: Dims): Module[] {
   let width = dims.width;
   return kernel.site.parts.map(({ cls }) => {
     const known = knownOf(kernel, cls);
-    const module = known.build(width, dims);
+    const module = known.build(width, dims, kernel.site.kind === "replaces");
     if (kernel.site.kind === "fuses") width = known.result(width, dims);
     return module;
   });

@@ -18,7 +18,7 @@ import { buildLayout, checkInstances } from "./signature.ts";
 import { planConversions, type SitePlanConversions } from "./site_conversion.ts";
 import { runOnMeta, type Trace, traceModel } from "./trace.ts";
 import { indexTree, type Node, type TreeIndex } from "./tree.ts";
-import { checkChain, checkParallel } from "./wiring.ts";
+import { checkChain, checkParallel, checkWeights } from "./wiring.ts";
 
 /** A site that will be swapped. */
 export interface PlannedSite {
@@ -172,6 +172,7 @@ function planSite(
   const conversions = layout
     ? planConversions(kernel.layout!, layout, nodes, tree)
     : { rules: [], dropped: [], reversible: true, tied: new Set<Parameter>() };
+  if (layout) for (const trace of traces) checkWeights(nodes, trace, tree);
   const self = layout ?? nodes[0].module;
   let forwardChecked = false;
   for (const trace of traces) {

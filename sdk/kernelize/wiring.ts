@@ -4,7 +4,7 @@
  * A value that escapes (two readers, returned, stored) would be missing after the fusion: it is refused by name.
  */
 import { raise } from "../errors.ts";
-import type { Module } from "../nn/mod.ts";
+import { joinPath, type Module } from "../nn/mod.ts";
 import { type Storage, Tensor, tensorsIn } from "../tensor/mod.ts";
 import { describeReader, happenedIn, type Trace, type TracedCall } from "./trace.ts";
 import type { Node, TreeIndex } from "./tree.ts";
@@ -95,6 +95,35 @@ export function checkParallel(parts: readonly Node[], trace: Trace, tree: TreeIn
         {
           site: parts[0].path,
         },
+      );
+    }
+  }
+}
+
+/**
+ * Checks that nobody reads the parameters of modules that a layout takes the place of: they will be somewhere else.
+ *
+ * @throws KW-TRACE-WEIGHT.
+ */
+export function checkWeights(parts: readonly Node[], trace: Trace, tree: TreeIndex): void {
+  for (const part of parts) {
+    for (const [name, parameter] of part.module.namedParameters()) {
+      // Where it is tied, its other holders have it still.
+      const holders = tree.holders.get(parameter)!.map((n) => n.module);
+      const reader = trace.readers.get(parameter.storage)?.find((op) =>
+        ![...parts.map((p) => p.module), ...holders].some((m) => happenedIn(op, m))
+      );
+      if (!reader) continue;
+      const key = joinPath(part.path, name);
+      raise(
+        "KW-TRACE-WEIGHT",
+        `Cannot replace "${part.path}": "${key}" is also read by ${
+          describeReader(reader, part.parent!.module, tree)
+        }`,
+        `Hand it on as a value, or replace the parent, ${
+          part.parent!.module.constructor.name
+        }, with one kernel.`,
+        { site: part.path },
       );
     }
   }

@@ -43,9 +43,10 @@ export class Mixer extends Module {
   q = new Linear(WIDTH, WIDTH, false);
   k = new Linear(WIDTH, 4, false);
   v = new Linear(WIDTH, 4, false);
+  o = new Linear(4, WIDTH, false);
   override forward(x: Tensor): Tensor {
     const [q, k, v] = [this.q.call(x), this.k.call(x), this.v.call(x)];
-    return add(q, linear(mul(k, silu(v)), slice(this.q.weight, 1, 0, 4)));
+    return add(q, this.o.call(mul(k, silu(v))));
   }
 }
 

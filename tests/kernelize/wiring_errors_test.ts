@@ -1,6 +1,6 @@
 /** Wirings that a fusion would break: the trace on meta refuses each by name, and leaves the model as it was. */
 import { describe, it } from "@std/testing/bdd";
-import { add, fuse, fuseParallel, kernelize, mul, scale, Tensor } from "@kernelwright/sdk";
+import { add, fuse, fuseParallel, kernelize, mul, scale, slice, Tensor } from "@kernelwright/sdk";
 import { Linear, LlamaMLP, Module, RMSNorm } from "@kernelwright/sdk/nn";
 import { assertRefusedLater } from "../helpers/refused.ts";
 import { Block, Mixer, NormMLP, QKV, Stack, WIDTH } from "./fixtures.ts";
@@ -354,6 +354,23 @@ describe("siblings that are fused in parallel must", () => {
 });
 
 describe("the trace refuses", () => {
+  it("to take away a weight that the parent reads", async () => {
+    class Reads extends Mixer {
+      override forward(x: Tensor): Tensor {
+        return mul(super.forward(x), slice(this.q.weight, 0, 0, 1));
+      }
+    }
+    const model = fill(new Stack(() => new Reads()));
+    await leavesUnchanged(model, () =>
+      assertRefusedLater(
+        () => kernelize(model, { kernels: [qkv] }),
+        `
+      KW-TRACE-WEIGHT  QKV at "layers.0.q"
+        Cannot replace "layers.0.q": "layers.0.q.weight" is also read by slice in the forward of Reads
+        Hand it on as a value, or replace the parent, Reads, with one kernel.`,
+      ));
+  });
+
   it("a fusion whose model says not how it is run", async () => {
     class Silent extends Module {
       block = new Block();

@@ -62,7 +62,9 @@ export class KernelwrightError extends Error {
    * @param cause The error underneath, if there was one.
    */
   constructor(diagnostic: Diagnostic, cause?: unknown) {
-    const where = { ...currentContext(), ...diagnostic.where };
+    // A field that is undefined must not wipe out what the surroundings know.
+    const own = Object.entries(diagnostic.where ?? {}).filter(([, value]) => value !== undefined);
+    const where: Where = { ...currentContext(), ...Object.fromEntries(own) };
     const full = { ...diagnostic, where };
     super(renderDiagnostic(full), cause === undefined ? undefined : { cause });
     this.diagnostic = full;

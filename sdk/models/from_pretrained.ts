@@ -16,7 +16,7 @@ import { MixtralDecoderLayer } from "./mixtral.ts";
 
 /** What `fromPretrained` may be told. */
 export interface PretrainedOptions
-  extends Pick<LoadOptions, "strict" | "budget" | "onProgress" | "nonFinite"> {
+  extends Pick<LoadOptions, "strict" | "budget" | "onProgress" | "nonFinite" | "mapping"> {
   /**
    * Kernels to put in: a config, or the path of a kernels.json. They are checked before a byte of weights is read,
    * and the weights are converted while they load.
@@ -77,6 +77,7 @@ export async function loadCausalLM(
         device,
         dtype: options.dtype,
         conversions: siteConversions(model),
+        mapping: options.mapping,
         strict: options.strict,
         budget: options.budget,
         onProgress: options.onProgress,

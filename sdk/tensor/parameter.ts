@@ -1,5 +1,5 @@
 import type { DType } from "./dtype.ts";
-import type { Shape } from "./shape.ts";
+import { checkShape, type Shape } from "./shape.ts";
 import { metaBackend } from "./meta.ts";
 import { keep } from "./scope.ts";
 import { Tensor } from "./tensor.ts";
@@ -11,8 +11,12 @@ import { Tensor } from "./tensor.ts";
  * (a tied head, an undo record) sees the new values.
  */
 export class Parameter extends Tensor {
-  /** @param shape The sizes of the dimensions. @param dtype The element type; `f32` unless told. */
+  /**
+   * @param shape The sizes of the dimensions. @param dtype The element type; `f32` unless told.
+   * @throws KW-TENSOR-SHAPE for a size that is negative or fractional, or a product that is no safe integer.
+   */
   constructor(shape: Shape, dtype: DType = "f32") {
+    checkShape(shape);
     const spec = { shape, dtype };
     super(spec, metaBackend.allocate(spec));
     keep(this); // modules outlive the scopes that they are built in

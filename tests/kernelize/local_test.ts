@@ -6,6 +6,7 @@ import {
   type ConversionOp,
   convert,
   fuse,
+  fuses,
   kernel,
   type KernelConfig,
   kernelize,
@@ -17,6 +18,7 @@ import {
   Module,
   type Parameter,
   parameter,
+  rename,
   replace,
   replaces,
   rmsNorm,
@@ -181,7 +183,7 @@ describe("a failing kernelize", () => {
   });
 
   it("half-way, in the conversion of the third site, leaves objects and values as they were", async () => {
-    const runs = { count: 0, failAt: 3 };
+    const runs = { bound: 0, failAt: 3 };
     @layout({ site: replaces(RMSNorm), conversions: [convert("weight", "scale", [failing(runs)])] })
     class Fragile extends Layout {
       scale: Parameter;
@@ -200,11 +202,53 @@ describe("a failing kernelize", () => {
     const config = { kernels: [replace("RMSNorm", FragileNorm)] };
     await leavesUnchanged(model, async () => {
       await assertRejects(() => kernelize(model, config), Deno.errors.Interrupted);
-      assertEquals([runs.count, kernelReport(model)], [3, undefined]);
+      assertEquals([runs.bound, kernelReport(model)], [3, undefined]);
       runs.failAt = Infinity;
       await kernelize(model, config);
       assertEquals(kernelReport(model)!.swapped.length, 3);
       unkernelize(model);
+    });
+  });
+});
+
+describe("a failing conversion", () => {
+  it("puts back what the site's other conversions have moved", async () => {
+    const runs = { bound: 0, failAt: 1 };
+    const site = fuses({ norm: RMSNorm }, { mlp: LlamaMLP });
+    @layout({
+      site,
+      conversions: [
+        rename("norm.weight", "scale"),
+        convert("mlp.up_proj.weight", "up", [failing(runs)]),
+        rename("mlp.gate_proj.weight", "gate"),
+        rename("mlp.down_proj.weight", "down"),
+      ],
+    })
+    class Half extends Layout {
+      scale: Parameter;
+      up: Parameter;
+      gate: Parameter;
+      down: Parameter;
+      constructor(norm: RMSNorm, mlp: LlamaMLP) {
+        super();
+        this.scale = parameter([norm.hidden_size]);
+        this.up = parameter([mlp.intermediate_size, mlp.hidden_size]);
+        this.gate = parameter([mlp.intermediate_size, mlp.hidden_size]);
+        this.down = parameter([mlp.hidden_size, mlp.intermediate_size]);
+      }
+    }
+    @kernel({ site, layout: Half })
+    class HalfKernel {
+      forward(x: Tensor): Tensor {
+        return x.reshape(x.shape);
+      }
+    }
+    const model = fill(new Stack());
+    const config = {
+      kernels: [fuse([["RMSNorm", "layers.0.norm"], ["LlamaMLP", "layers.0.mlp"]], HalfKernel)],
+    };
+    await leavesUnchanged(model, async () => {
+      await assertRejects(() => kernelize(model, config), Deno.errors.Interrupted);
     });
   });
 });
@@ -261,12 +305,13 @@ describe("a tied weight", () => {
   });
 });
 
-/** An op that copies, and throws when it is really run for the n-th time. */
-function failing(runs: { count: number; failAt: number }): ConversionOp {
+/** An op that copies, and throws when it is run for the n-th site that it was bound to. */
+function failing(runs: { bound: number; failAt: number }): ConversionOp {
   return {
     name: "fragile",
     parameters: {},
     bind: (inputs) => {
+      const index = ++runs.bound;
       const size = inputs[0].shape.reduce((a, b) => a * b, 1);
       const at = { offset: 0, strides: [1] };
       const moves = [{ input: 0, output: 0, region: { shape: [size], source: at, target: at } }];
@@ -276,7 +321,7 @@ function failing(runs: { count: number; failAt: number }): ConversionOp {
         outputs: inputs,
         // Looked at when it is run, not when it is bound.
         get moves() {
-          if (++runs.count === runs.failAt) throw new Deno.errors.Interrupted("half-way");
+          if (index === runs.failAt) throw new Deno.errors.Interrupted("half-way");
           return moves;
         },
         reverse: () => ({ label: "back", inputs, outputs: inputs, moves, reverse: () => forth }),

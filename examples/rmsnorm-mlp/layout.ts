@@ -4,22 +4,26 @@ import {
   fuses,
   Layout,
   layout,
+  pad,
   type Parameter,
   parameter,
-  rename,
 } from "@kernelwright/sdk";
 import { LlamaMLP, RMSNorm } from "@kernelwright/sdk/nn";
 
 /** The norm feeds the MLP, and nobody else reads what lies between. */
 export const site = fuses({ norm: RMSNorm }, { mlp: LlamaMLP });
 
-/** Gate and up in one matrix, so that one pass over the activations serves both. */
+/** Gate and up in one matrix, and all rows in whole vec4s: zeros behind them change no sum. */
 @layout({
   site,
   conversions: [
-    rename("norm.weight", "scale"),
-    convert(["mlp.gate_proj.weight", "mlp.up_proj.weight"], "gate_up_proj", [concatenate(0)]),
-    rename("mlp.down_proj.weight", "down_proj"),
+    convert("norm.weight", "scale", [pad({ multipleOf: 4 })]),
+    convert(["mlp.gate_proj.weight", "mlp.up_proj.weight"], "gate_up_proj", [
+      pad({ multipleOf: 4 }),
+      pad({ dim: 1, multipleOf: 4 }),
+      concatenate(0),
+    ]),
+    convert("mlp.down_proj.weight", "down_proj", [pad({ dim: 1, multipleOf: 4 })]),
   ],
   accepts: (_norm, mlp) => {
     if (mlp.hidden_act !== "silu") return `the activation is ${mlp.hidden_act}, and the kernel computes SiLU`;
@@ -27,21 +31,25 @@ export const site = fuses({ norm: RMSNorm }, { mlp: LlamaMLP });
   },
 })
 export class RMSNormMLPLayout extends Layout {
-  /** The norm's weight, `[hidden]`. */
+  /** The norm's weight, `[hidden]`; here and below, hidden and inner are rounded up to a multiple of 4. */
   scale: Parameter;
-  /** Gate above up, `[2 · intermediate, hidden]`. */
+  /** Gate above up, `[2 · inner, hidden]`. */
   gate_up_proj: Parameter;
-  /** `[hidden, intermediate]`. */
+  /** `[hidden_size, inner]`. */
   down_proj: Parameter;
+  /** The width of the residual stream, as it is. */
+  readonly hidden_size: number;
   /** The norm's epsilon. */
   readonly eps: number;
 
   /** Takes exactly the fused modules, in their order. */
   constructor(norm: RMSNorm, mlp: LlamaMLP) {
     super();
+    const [hidden, inner] = [mlp.hidden_size, mlp.intermediate_size].map((n) => Math.ceil(n / 4) * 4);
     this.eps = norm.eps;
-    this.scale = parameter([mlp.hidden_size]);
-    this.gate_up_proj = parameter([2 * mlp.intermediate_size, mlp.hidden_size]);
-    this.down_proj = parameter([mlp.hidden_size, mlp.intermediate_size]);
+    this.hidden_size = mlp.hidden_size;
+    this.scale = parameter([hidden]);
+    this.gate_up_proj = parameter([2 * inner, hidden]);
+    this.down_proj = parameter([mlp.hidden_size, inner]);
   }
 }

@@ -11,7 +11,7 @@ const PARITY = "parity with the modules";
 const SIZES = "sizes of any kind";
 const MEMORY = "reads and writes stay inside their tensors";
 const norm = { folder: "examples/custom-rmsnorm", kernel: "CustomRMSNorm" };
-const mlp = { folder: "examples/rmsnorm-mlp", kernel: "RMSNormMLP" };
+const mlp = { folder: "tests/testing/fixtures/plain-mlp", kernel: "RMSNormMLP" };
 const swiglu = { folder: "examples/swiglu", kernel: "SwiGLU" };
 const tree = { folder: "tests/testing/fixtures/tree-norm", kernel: "TreeNorm" };
 

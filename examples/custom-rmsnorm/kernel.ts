@@ -13,9 +13,11 @@ import {
 } from "@kernelwright/sdk";
 import { RMSNorm } from "@kernelwright/sdk/nn";
 import code from "./rms_norm.wgsl" with { type: "text" };
+import vec4Code from "./rms_norm_vec4.wgsl" with { type: "text" };
 
 const site = replaces(RMSNorm);
 const norm = shader({ name: "rms_norm.wgsl", code });
+const normVec4 = shader({ name: "rms_norm_vec4.wgsl", code: vec4Code });
 
 /** The weight in whole vec4s, so that the shader needs no tail for it. */
 @layout({ site, conversions: [convert("weight", "scale", [pad({ multipleOf: 4 })])] })
@@ -37,7 +39,7 @@ export class CustomRMSNorm {
   forward(this: CustomRMSNormLayout, hidden_states: Tensor): Tensor {
     const rows = this.hidden_size === 0 ? 0 : hidden_states.size / this.hidden_size;
     const out = Tensor.empty(hidden_states.shape, { dtype: hidden_states.dtype });
-    dispatch(norm, {
+    dispatch(this.hidden_size % 4 === 0 ? normVec4 : norm, {
       x: hidden_states,
       scale: this.scale,
       out,

@@ -10,7 +10,7 @@ import { type Mutant, plant } from "./mutant.ts";
 const PARITY = "parity with the modules";
 const SIZES = "sizes of any kind";
 const MEMORY = "reads and writes stay inside their tensors";
-const norm = { folder: "examples/custom-rmsnorm", kernel: "CustomRMSNorm" };
+const norm = { folder: "tests/testing/fixtures/plain-norm", kernel: "CustomRMSNorm" };
 const mlp = { folder: "tests/testing/fixtures/plain-mlp", kernel: "RMSNormMLP" };
 const swiglu = { folder: "examples/swiglu", kernel: "SwiGLU" };
 const tree = { folder: "tests/testing/fixtures/tree-norm", kernel: "TreeNorm" };

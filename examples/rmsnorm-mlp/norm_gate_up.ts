@@ -43,7 +43,7 @@ fn store(row: u32, four: u32, gate: vec4f, up: vec4f, squares: f32) {
   out[row * params.fours + four] = V(g / (1.0 + exp(-g)) * up * inv_rms);
 }
 
-// The row comes from the workgroup's number alone: drivers see that all invocations read the same x.
+// The row comes from the workgroup's number alone, so all its invocations read the same x.
 @compute @workgroup_size(8)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
   let row = group.y * ${rows}u;

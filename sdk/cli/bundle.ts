@@ -1,0 +1,206 @@
+import * as esbuild from "esbuild";
+import type { Command } from "commander";
+import { join, relative, resolve, toFileUrl } from "@std/path";
+import { type ConversionRule, isKernel, type KernelDefinition, kernelDefinition } from "../authoring/mod.ts";
+import { raise } from "../errors.ts";
+import { layerNameOfClass } from "../nn/mod.ts";
+import {
+  type Manifest,
+  MANIFEST_FILE,
+  type ManifestKernel,
+  type ManifestParameter,
+  parseManifest,
+  sha256,
+} from "../registry/mod.ts";
+import { type ClassFacts, classFacts, type ParameterFact } from "./module_facts.ts";
+
+const ENTRY = "kernel.js";
+
+/** Adds the command `bundle`. */
+export function registerBundle(program: Command): void {
+  program.command("bundle").description("pack a kernel package into one file and a kernel.json")
+    .argument("<DIR>", "the package: a folder with a deno.json")
+    .option("--out <FOLDER>", "where to write; DIR/dist unless told")
+    .action(async (dir: string, { out }: { out?: string }) => {
+      const { folder, manifest } = await bundlePackage(dir, out);
+      const names = Object.keys(manifest.kernels).join(", ");
+      console.log(
+        `${relative(Deno.cwd(), folder)}: ${names} ${manifest.version}, ${manifest.files[ENTRY].bytes} bytes`,
+      );
+    });
+}
+
+/**
+ * Packs a package: one ESM file with the WGSL in it, decorators lowered, names kept, and the SDK left outside; and
+ * `kernel.json`. The same sources give the same bytes.
+ *
+ * @throws KW-BUNDLE, KW-CLI-DENO; then nothing was written.
+ */
+export async function bundlePackage(
+  dir: string,
+  out: string = join(dir, "dist"),
+): Promise<{ folder: string; manifest: Manifest }> {
+  const root = resolve(dir);
+  const config = await readConfig(root);
+  const code = await bundleCode(root, config.entry);
+  const draft = await Deno.makeTempDir({ prefix: "kernelwright-bundle-" });
+  try {
+    // What is described is what was packed: the bundle is imported, not the sources.
+    await Deno.writeFile(join(draft, ENTRY), code);
+    const module: Record<string, unknown> = await import(toFileUrl(join(draft, ENTRY)).href);
+    const definitions = Object.entries(module).filter(([, v]) => isKernel(v))
+      .map(([name, v]) => [name, kernelDefinition(v)] as const);
+    if (definitions.length === 0) {
+      raise("KW-BUNDLE", `${config.entry} exports no class decorated with @kernel`, undefined, {
+        file: root,
+      });
+    }
+    const facts = await classFacts([config.entry], root);
+    const manifest: Manifest = {
+      format: 1,
+      name: config.name,
+      version: config.version,
+      ...(config.license ? { license: config.license } : {}),
+      sdk: config.sdk,
+      entry: ENTRY,
+      kernels: Object.fromEntries(definitions.map(([name, d]) => [name, describeKernel(d, facts)])),
+      files: { [ENTRY]: { bytes: code.length, sha256: await sha256(code) } },
+    };
+    const text = JSON.stringify(manifest, null, 2) + "\n";
+    parseManifest(text, MANIFEST_FILE); // what could not be read again is not written
+    await Deno.mkdir(out, { recursive: true });
+    await Deno.writeFile(join(out, ENTRY), code);
+    await Deno.writeTextFile(join(out, MANIFEST_FILE), text);
+    return { folder: resolve(out), manifest };
+  } finally {
+    await Deno.remove(draft, { recursive: true });
+  }
+}
+
+// ---------------------------------------------------------------------------
+
+interface PackageConfig {
+  readonly name: string;
+  readonly version: string;
+  readonly license?: string;
+  readonly entry: string;
+  readonly sdk: string;
+}
+
+async function readConfig(root: string): Promise<PackageConfig> {
+  const file = join(root, "deno.json");
+  let config: Record<string, unknown>;
+  try {
+    config = JSON.parse(await Deno.readTextFile(file));
+  } catch (cause) {
+    raise(
+      "KW-BUNDLE",
+      `Cannot read ${file}: ${String(cause)}`,
+      "Give the folder of a package.",
+      { file },
+      cause,
+    );
+  }
+  const { name, version, license, exports, imports } = config;
+  if (typeof name !== "string" || typeof version !== "string") {
+    raise("KW-BUNDLE", "The package has no name or no version", 'Write "name" and "version".', { file });
+  }
+  const entry = typeof exports === "string"
+    ? exports
+    : (exports as Record<string, string> | undefined)?.["."];
+  if (!entry) raise("KW-BUNDLE", "The package has no entry", 'Write "exports": "./mod.ts".', { file });
+  const sdk = (imports as Record<string, string> | undefined)?.["@kernelwright/sdk"] ?? "";
+  return {
+    name,
+    version,
+    license: typeof license === "string" ? license : undefined,
+    entry,
+    sdk: /@([~^]?\d[^/]*)$/.exec(sdk)?.[1] ?? "*",
+  };
+}
+
+async function bundleCode(root: string, entry: string): Promise<Uint8Array<ArrayBuffer>> {
+  try {
+    const result = await esbuild.build({
+      absWorkingDir: root,
+      entryPoints: [entry],
+      bundle: true,
+      format: "esm",
+      platform: "neutral",
+      target: "es2022", // lowers decorators
+      keepNames: true,
+      charset: "utf8",
+      legalComments: "inline",
+      external: ["@kernelwright/sdk", "@kernelwright/sdk/*"],
+      plugins: [textImports],
+      write: false,
+      logLevel: "silent",
+    });
+    return new Uint8Array(result.outputFiles[0].contents);
+  } catch (cause) {
+    raise("KW-BUNDLE", `Cannot bundle ${entry}: ${String(cause)}`, undefined, { file: root }, cause);
+  } finally {
+    await esbuild.stop(); // its process would keep ours alive
+  }
+}
+
+/** `import code from "./x.wgsl" with { type: "text" }`. */
+const textImports: esbuild.Plugin = {
+  name: "text-imports",
+  setup(build) {
+    build.onLoad(
+      { filter: /.*/ },
+      async (args) =>
+        args.with.type === "text"
+          ? { contents: (await Deno.readTextFile(args.path)).replaceAll("\r\n", "\n"), loader: "text" }
+          : undefined,
+    );
+  },
+};
+
+function describeKernel(
+  definition: KernelDefinition,
+  facts: ReadonlyMap<string, ClassFacts>,
+): ManifestKernel {
+  const { name, site, layout, requires } = definition;
+  const own = facts.get(name);
+  const { conversions } = layout ?? {};
+  return {
+    kind: site.kind,
+    parts: site.parts.map(({ name, cls }) => ({ name, layer: layerNameOfClass(cls) ?? cls.name })),
+    forward: {
+      parameters: (own?.forwardParameters ?? []).map(parameterOf),
+      ...(own?.forwardResult ? { result: own.forwardResult } : {}),
+    },
+    ...(layout && {
+      layout: {
+        name: layout.name,
+        constructor: (facts.get(layout.name) ?? missingType(layout.name)).constructorParameters.map(
+          parameterOf,
+        ),
+        ...(typeof conversions === "function" && { conversionsVary: true }),
+        ...(Array.isArray(conversions) && {
+          conversions: (conversions as readonly ConversionRule[]).map(({ from, to, ops }) => ({
+            from: [...from],
+            to: [...to],
+            ops: ops.map(({ name, parameters }) => ({ name, parameters })),
+          })),
+        }),
+        drops: [...layout.drops],
+      },
+    }),
+    requires: { ...requires } as ManifestKernel["requires"],
+  };
+}
+
+function parameterOf({ name, type, optional }: ParameterFact): ManifestParameter {
+  return { name, type, ...(optional ? { optional } : {}) };
+}
+
+function missingType(layout: string): never {
+  return raise(
+    "KW-BUNDLE",
+    `The types of ${layout} are not exported`,
+    `Export ${layout} from the package's entry.`,
+  );
+}

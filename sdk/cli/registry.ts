@@ -1,0 +1,74 @@
+import type { Command } from "commander";
+import { resolve } from "@std/path";
+import { raise } from "../errors.ts";
+import { drawTable } from "../kernelize/mod.ts";
+import { bundleUrl, inspectReference, kernelResolver, type Manifest, readLock } from "../registry/mod.ts";
+
+interface Options {
+  lock?: string;
+  offline?: boolean;
+}
+
+/** Adds the commands `lock`, `info`, `versions` and `verify`. */
+export function registerRegistry(program: Command): void {
+  const lockOption = ["--lock <FILE>", "the lock", "kernels.lock"] as const;
+  program.command("lock").description("pin kernel references in kernels.lock")
+    .argument("<REF...>", "https://…/kernel.js:Name")
+    .option(...lockOption)
+    .option("--trust", "run code of publishers that are not in the list")
+    .action(async (refs: string[], options: Options & { trust?: boolean }) => {
+      // Locking imports the code too: what lies about itself is not locked.
+      const resolver = kernelResolver({ lock: options.lock, update: true, trust: options.trust });
+      for (const ref of refs) await resolver(ref, undefined);
+      console.log(`${refs.length} locked in ${resolve(options.lock!)}`);
+    });
+  program.command("info").description("show a bundle's kernels without running them")
+    .argument("<REF>", "a folder with a bundle, or https://…/kernel.js")
+    .option("--json", "print kernel.json")
+    .action(async (ref: string, { json }: { json?: boolean }) => {
+      const { manifest } = await inspectReference(ref);
+      console.log(json ? JSON.stringify(manifest, null, 2) : describeManifest(manifest));
+    });
+  program.command("versions").description("show the locked versions")
+    .option(...lockOption)
+    .action(async ({ lock }: Options) => {
+      const entries = [...await readLock(lock!)];
+      if (entries.length === 0) console.log(`${resolve(lock!)} has no entries`);
+      else console.log(drawTable(entries.map(([where, e]) => [e.version, e.manifest.slice(0, 12), where])));
+    });
+  program.command("verify").description("check a bundle's digests, or those of all that is locked")
+    .argument("[REF]", "a folder with a bundle, or https://…/kernel.js; all of the lock unless told")
+    .option(...lockOption)
+    .option("--offline", "use the cache only")
+    .action(async (ref: string | undefined, { lock, offline }: Options) => {
+      const refs = ref ? [bundleUrl(ref).href] : [...(await readLock(lock!)).keys()];
+      if (refs.length === 0) {
+        raise("KW-REF-LOCK", "There is nothing to verify", "Give a reference.", { file: lock });
+      }
+      for (const r of refs) {
+        const { manifest, files } = await inspectReference(r, { lock, offline });
+        console.log(`ok  ${manifest.name}@${manifest.version}  ${files.size} files  ${r}`);
+      }
+    });
+}
+
+// ---------------------------------------------------------------------------
+
+function describeManifest({ name, version, license, sdk, kernels }: Manifest): string {
+  const lines = [`${name}@${version}  ${license ?? "no license"}  for SDK ${sdk}`];
+  for (const [kernel, k] of Object.entries(kernels)) {
+    const parts = k.parts.map((p) => (p.name ? `${p.name}: ` : "") + p.layer);
+    const parameters = (given: readonly { name: string; type: string; optional?: boolean }[]) =>
+      given.map((p) => `${p.name}${p.optional ? "?" : ""}: ${p.type}`).join(", ");
+    lines.push(
+      `  ${kernel}  ${k.kind} ${parts.join(k.kind === "fuses" ? " → " : ", ")}`,
+      `    forward(${parameters(k.forward.parameters)}): ${k.forward.result ?? "unknown"}`,
+    );
+    if (k.layout) lines.push(`    ${k.layout.name}(${parameters(k.layout.constructor)})`);
+    for (const c of k.layout?.conversions ?? []) {
+      lines.push(`    ${c.from.join(", ")} → ${c.to.join(", ")}${c.ops.map((o) => `  ${o.name}`).join("")}`);
+    }
+    lines.push(`    requires ${JSON.stringify(k.requires)}`);
+  }
+  return lines.join("\n");
+}

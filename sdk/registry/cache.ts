@@ -1,0 +1,38 @@
+/** Fetched files by their digest: what was fetched once serves offline, and cannot change. */
+import { join } from "@std/path";
+import { sha256 } from "./digest.ts";
+
+/** A folder of files, each named by its SHA-256. */
+export class FileCache {
+  /** The folder. */
+  readonly folder: string;
+
+  /** @param folder Made when something is first put. */
+  constructor(folder: string) {
+    this.folder = folder;
+  }
+
+  /** The bytes with a digest; undefined where they are not there, or are no longer those. */
+  async get(digest: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    const bytes = await Deno.readFile(join(this.folder, digest)).catch(() => undefined);
+    return bytes && await sha256(bytes) === digest ? bytes : undefined;
+  }
+
+  /** Keeps bytes; returns their digest. */
+  async put(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
+    const digest = await sha256(bytes);
+    await Deno.mkdir(this.folder, { recursive: true });
+    const draft = join(this.folder, `.${crypto.randomUUID()}`);
+    await Deno.writeFile(draft, bytes);
+    await Deno.rename(draft, join(this.folder, digest)); // so that no reader sees half a file
+    return digest;
+  }
+}
+
+/** The user's cache: `$KERNELWRIGHT_CACHE`, or `kernelwright/kernels` below the system's cache folder. */
+export function defaultCacheFolder(): string {
+  const env = (name: string) => Deno.env.get(name);
+  const base = env("XDG_CACHE_HOME") ?? env("LOCALAPPDATA") ??
+    (env("HOME") ? join(env("HOME")!, ".cache") : ".");
+  return env("KERNELWRIGHT_CACHE") ?? join(base, "kernelwright", "kernels");
+}

@@ -1,0 +1,102 @@
+/** Fetching from a stranger: bounded in time, bytes and redirects, and never from a place that it must not reach. */
+import { KernelwrightError, raise } from "../errors.ts";
+
+/** How much a server may take. */
+export interface FetchLimits {
+  /** Milliseconds for a whole file, redirects included; 20,000 unless told. */
+  readonly timeout?: number;
+  /** Bytes of a file; 16 MiB unless told. */
+  readonly maxBytes?: number;
+  /** Redirects; 5 unless told. */
+  readonly maxRedirects?: number;
+}
+
+/**
+ * Fetches a file.
+ *
+ * @throws KW-REF-FETCH, KW-REF-LIMIT; KW-REF-ESCAPES for a URL or a redirect that is neither https nor, from the start,
+ * http on this machine.
+ */
+export async function fetchBytes(url: URL, limits: FetchLimits = {}): Promise<Uint8Array<ArrayBuffer>> {
+  const { timeout = 20_000, maxBytes = 16 * 1024 * 1024, maxRedirects = 5 } = limits;
+  const where = { file: url.href };
+  const stop = new AbortController();
+  const timer = setTimeout(() => stop.abort(), timeout);
+  try {
+    const response = await follow(url, maxRedirects, stop.signal);
+    return await readBody(response, maxBytes, where);
+  } catch (cause) {
+    if (cause instanceof KernelwrightError) throw cause;
+    if (stop.signal.aborted) {
+      raise("KW-REF-LIMIT", `No answer within ${timeout} ms`, "Try again later.", where, cause);
+    }
+    raise("KW-REF-FETCH", `Cannot fetch ${url.href}: ${String(cause)}`, undefined, where, cause);
+  } finally {
+    clearTimeout(timer);
+    stop.abort(); // whatever is still coming
+  }
+}
+
+// ---------------------------------------------------------------------------
+
+async function follow(start: URL, maxRedirects: number, signal: AbortSignal): Promise<Response> {
+  let url = start;
+  checkPlace(url, start);
+  for (let hops = 0; hops <= maxRedirects; hops++) {
+    const response = await fetch(url, { redirect: "manual", signal });
+    if (response.status < 300 || response.status >= 400) {
+      if (response.ok) return response;
+      await response.body?.cancel();
+      raise("KW-REF-FETCH", `The server answered ${response.status}`, undefined, { file: url.href });
+    }
+    await response.body?.cancel();
+    const location = response.headers.get("location");
+    if (!location) raise("KW-REF-FETCH", "The server redirects to nowhere", undefined, { file: url.href });
+    url = new URL(location, url);
+    checkPlace(url, start);
+  }
+  raise("KW-REF-LIMIT", `The server redirected more than ${maxRedirects} times`, undefined, {
+    file: start.href,
+  });
+}
+
+/** https anywhere; http only on this machine, and only where the user began there. */
+function checkPlace(url: URL, start: URL): void {
+  if (url.protocol === "https:" && (!isLoopback(url) || isLoopback(start))) return;
+  if (url.protocol === "http:" && isLoopback(url) && isLoopback(start)) return;
+  raise(
+    "KW-REF-ESCAPES",
+    url === start ? `Cannot fetch ${url.href}` : `${start.href} redirects to ${url.href}`,
+    "Kernels come over https.",
+    { file: start.href },
+  );
+}
+
+function isLoopback(url: URL): boolean {
+  return /^(localhost|127(\.\d+){3}|\[::1\])$/.test(url.hostname);
+}
+
+async function readBody(
+  response: Response,
+  maxBytes: number,
+  where: { file: string },
+): Promise<Uint8Array<ArrayBuffer>> {
+  const tooLarge = (bytes: number) =>
+    raise("KW-REF-LIMIT", `The file is larger than ${maxBytes} bytes (${bytes} or more)`, undefined, where);
+  const announced = Number(response.headers.get("content-length") ?? 0);
+  if (announced > maxBytes) tooLarge(announced);
+  const pieces: Uint8Array[] = [];
+  let total = 0;
+  for await (const piece of response.body ?? []) {
+    total += piece.length;
+    if (total > maxBytes) tooLarge(total); // the loop's end cancels the rest
+    pieces.push(piece);
+  }
+  const all = new Uint8Array(total);
+  let at = 0;
+  for (const piece of pieces) {
+    all.set(piece, at);
+    at += piece.length;
+  }
+  return all;
+}

@@ -1,0 +1,58 @@
+/** `kernels.lock`: the version and digests that each reference had when it was locked. */
+import { z } from "zod";
+import { raise } from "../errors.ts";
+
+/** One locked reference. */
+export interface LockEntry {
+  /** The package's name and version. */
+  readonly version: string;
+  /** SHA-256 of kernel.json. */
+  readonly manifest: string;
+  /** SHA-256 of each file. */
+  readonly files: Readonly<Record<string, string>>;
+}
+
+/** Locked references by where they lead: `https://…/kernel.js`. */
+export type Lock = Map<string, LockEntry>;
+
+/** Reads a lock; a file that is not there is an empty one. @throws KW-REF-LOCK */
+export async function readLock(path: string): Promise<Lock> {
+  let text: string;
+  try {
+    text = await Deno.readTextFile(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return new Map();
+    throw error;
+  }
+  try {
+    return new Map(Object.entries(Schema.parse(JSON.parse(text)).kernels));
+  } catch (cause) {
+    raise("KW-REF-LOCK", "The lock cannot be read", "Restore it, or delete it and lock again.", {
+      file: path,
+    }, cause);
+  }
+}
+
+/** Writes a lock, whole or not at all, in a stable order. */
+export async function writeLock(path: string, lock: Lock): Promise<void> {
+  const kernels = Object.fromEntries([...lock].sort(([a], [b]) => a < b ? -1 : 1));
+  const draft = `${path}.${crypto.randomUUID()}`;
+  await Deno.writeTextFile(draft, JSON.stringify({ version: 1, kernels }, null, 2) + "\n");
+  await Deno.rename(draft, path);
+}
+
+/** Whether two entries pin the same bytes. */
+export function sameEntry(a: LockEntry, b: LockEntry): boolean {
+  const files = Object.keys({ ...a.files, ...b.files });
+  return a.version === b.version && a.manifest === b.manifest &&
+    files.every((f) => a.files[f] === b.files[f]);
+}
+
+const Digest = z.string().regex(/^[0-9a-f]{64}$/);
+const Schema = z.object({
+  version: z.literal(1),
+  kernels: z.record(
+    z.string(),
+    z.object({ version: z.string(), manifest: Digest, files: z.record(z.string(), Digest) }),
+  ),
+});

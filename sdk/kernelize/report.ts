@@ -146,17 +146,24 @@ export function reportOf(
     };
     sites.push({ order: order.get(k.path)!, report });
   }
-  const lost = new Set(plan.shadowed.map(({ site, by }) => {
-    const [loser, winner] = [describeEntry(site.entry, site.index), describeEntry(by.entry, by.index)];
-    return `${loser} gives way to ${winner} at "${site.nodes[0].path}"`;
-  }));
   return new KernelReport(sites.sort((a, b) => a.order - b.order).map((s) => s.report), [
     ...plan.notes,
-    ...lost,
+    ...shadowNotes(plan),
   ], endToEnd);
 }
 
 // ---------------------------------------------------------------------------
+
+/** One sentence for each pair of entries, however many layers they meet at. */
+function shadowNotes(plan: KernelPlan): string[] {
+  const pairs = Map.groupBy(plan.shadowed, ({ site, by }) => `${site.index} ${by.index}`);
+  return [...pairs.values()].map((met) => {
+    const [{ site, by }] = met;
+    const [loser, winner] = [describeEntry(site.entry, site.index), describeEntry(by.entry, by.index)];
+    const more = met.length > 1 ? ` and ${met.length - 1} more` : "";
+    return `${loser} gives way to ${winner} at "${site.nodes[0].path}"${more}`;
+  });
+}
 
 function siteReport(s: PlannedSite, findings?: SiteFindings): SiteReport {
   const bytes = (parameters: readonly { size: number; dtype: keyof typeof DTYPES }[]) =>

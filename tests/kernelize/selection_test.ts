@@ -130,6 +130,16 @@ describe("of entries for one module", () => {
   });
 });
 
+describe("where many give way", () => {
+  it("one note says it for all of them", async () => {
+    const kernels = [replace("RMSNorm", A), replace("RMSNorm", B)];
+    const { report } = await planKernelize(new Stack(undefined, 9), { kernels });
+    assertEquals(report.notes, [
+      'kernels[0] (replace RMSNorm) gives way to kernels[1] (replace RMSNorm) at "layers.0.norm" and 9 more',
+    ]);
+  });
+});
+
 describe("of an entry's kernels", () => {
   const modes = {
     webgpu: { "inference": A, "capture|inference": B, "training": C, "training | capture": D },

@@ -1,5 +1,4 @@
 /** Mistakes of a layout or a kernel that show only at a site: found on meta, and the model stays as it was. */
-import { fromFileUrl } from "@std/path";
 import { describe, it } from "@std/testing/bdd";
 import {
   concatenate,
@@ -27,7 +26,6 @@ import { assertRefusedLater } from "../helpers/refused.ts";
 import { Stack, WIDTH } from "./fixtures.ts";
 import { fill, leavesUnchanged } from "./unchanged.ts";
 
-const folder = fromFileUrl(new URL(".", import.meta.url)).replace(/\/$/, "");
 const site = fuses({ norm: RMSNorm }, { mlp: LlamaMLP });
 const gateUp = convert(["mlp.gate_proj.weight", "mlp.up_proj.weight"], "gate_up", [concatenate(0)]);
 const rules = [rename("norm.weight", "scale"), gateUp, rename("mlp.down_proj.weight", "down")];
@@ -383,31 +381,4 @@ describe("a kernel must", () => {
           Return true, false, or the reason why not.`,
     );
   });
-});
-
-describe("a reference must", () => {
-  it("lead to a file", () =>
-    refuses(
-      [replace("RMSNorm", "./nowhere:Norm")],
-      `
-        KW-REF-MISSING  kernels[0].with
-          Cannot load "./nowhere:Norm": there is no such folder or file
-          Looked for: ${folder}/nowhere/mod.ts, ${folder}/nowhere/mod.js, ${Deno.cwd()}/nowhere/mod.ts, ${Deno.cwd()}/nowhere/mod.js.`,
-    ));
-  it("name an export", () =>
-    refuses(
-      [replace("RMSNorm", "./fixtures.ts:Nrom")],
-      `
-        KW-REF-EXPORT  kernels[0].with
-          "./fixtures.ts:Nrom" exports no "Nrom"
-          Known: "Norm", "NormForward", "NormMLP", "QKV".`,
-    ));
-  it("name a kernel", () =>
-    refuses(
-      [replace("RMSNorm", "./fixtures.ts:NormMLPLayout")],
-      `
-        KW-REF-EXPORT  kernels[0].with
-          "NormMLPLayout" of "./fixtures.ts:NormMLPLayout" is not a kernel
-          Known: "Norm", "NormForward", "NormMLP", "QKV".`,
-    ));
 });

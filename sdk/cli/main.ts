@@ -5,8 +5,11 @@
  */
 import { Command } from "commander";
 import { KernelwrightError, renderDiagnostic } from "../errors.ts";
+import { registerBundle } from "./bundle.ts";
 import { registerDemo } from "./demo.ts";
 import { registerInspect } from "./inspect.ts";
+import { registerNewKernel } from "./new_kernel.ts";
+import { registerRegistry } from "./registry.ts";
 import { registerReport } from "./report.ts";
 import { registerRun } from "./run.ts";
 
@@ -15,7 +18,13 @@ export async function main(args: readonly string[]): Promise<number> {
   const program = new Command("kernelwright").description(
     "Write GPU kernels as packages, and put them into real models.",
   );
-  for (const register of [registerRun, registerDemo, registerInspect, registerReport]) register(program);
+  registerRun(program);
+  registerDemo(program);
+  registerInspect(program);
+  registerReport(program);
+  registerNewKernel(program);
+  registerBundle(program);
+  registerRegistry(program);
   try {
     await program.parseAsync([...args], { from: "user" });
     return 0;

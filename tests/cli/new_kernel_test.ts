@@ -32,7 +32,7 @@ describe("new-kernel", () => {
     });
   }
 
-  it("writes a bench that runs", async () => {
+  it("writes a bench that runs, and a task that bundles", async () => {
     const dir = await newKernel("TimedNorm", { replaces: "RMSNorm", dir: join(folder, "timed"), yes: true });
     const bench = Deno.readTextFileSync(join(dir, "kernel_bench.ts"));
     Deno.writeTextFileSync(
@@ -41,6 +41,10 @@ describe("new-kernel", () => {
     );
     const table = await deno(["run", "-A", "--no-check", "kernel_bench.ts"], dir);
     assert(table.includes("TimedNorm") && table.includes("original"), table);
+    await deno(["task", "bundle"], dir);
+    const manifest = JSON.parse(Deno.readTextFileSync(join(dir, "dist", "kernel.json")));
+    assertEquals(Object.keys(manifest.kernels), ["TimedNorm"]);
+    await deno(["lint"], dir); // the bundle is not the author's to tidy
   });
 
   it("refuses what it cannot write, and leaves nothing behind", async () => {

@@ -2,7 +2,14 @@ import type { Command } from "commander";
 import { resolve } from "@std/path";
 import { raise } from "../errors.ts";
 import { drawTable } from "../kernelize/mod.ts";
-import { bundleUrl, inspectReference, kernelResolver, type Manifest, readLock } from "../registry/mod.ts";
+import {
+  bundleUrl,
+  inspectReference,
+  kernelResolver,
+  type Manifest,
+  readLock,
+  userTrust,
+} from "../registry/mod.ts";
 
 interface Options {
   lock?: string;
@@ -18,7 +25,8 @@ export function registerRegistry(program: Command): void {
     .option("--trust", "run code of publishers that are not in the list")
     .action(async (refs: string[], options: Options & { trust?: boolean }) => {
       // Locking imports the code too: what lies about itself is not locked.
-      const resolver = kernelResolver({ lock: options.lock, update: true, trust: options.trust });
+      const trust = { ...await userTrust(), trust: options.trust };
+      const resolver = kernelResolver({ ...trust, lock: options.lock, update: true });
       for (const ref of refs) await resolver(ref, undefined);
       console.log(`${refs.length} locked in ${resolve(options.lock!)}`);
     });

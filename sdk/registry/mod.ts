@@ -19,3 +19,4 @@ export {
 export { bundleUrl, inspectReference, kernelResolver, type ResolverOptions } from "./resolver.ts";
 export type { Purpose } from "./signature.ts";
 export type { Trust } from "./trust.ts";
+export { userTrust } from "./user_config.ts";

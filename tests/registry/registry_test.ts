@@ -4,7 +4,13 @@ import { fromFileUrl, join } from "@std/path";
 import { kernelDefinition, kernelize, KernelwrightError, Module, replace, Tensor } from "@kernelwright/sdk";
 import { LayerNorm, RMSNorm, SiluAndMul } from "@kernelwright/sdk/nn";
 import { bundlePackage } from "../../sdk/cli/bundle.ts";
-import { inspectReference, kernelResolver, type ResolverOptions, sha256 } from "../../sdk/registry/mod.ts";
+import {
+  inspectReference,
+  kernelResolver,
+  type ResolverOptions,
+  sha256,
+  userTrust,
+} from "../../sdk/registry/mod.ts";
 import { serve, type TestServer } from "./server.ts";
 
 const examples = fromFileUrl(new URL("../../examples/", import.meta.url));
@@ -152,6 +158,17 @@ describe("the registry", () => {
       await load({ publishers: [], trust: true, update: true });
       const npm = () => kernelResolver({})("npm:some-kernel@1.0.0:Kernel", undefined);
       assertEquals(await code(npm), "KW-REF-UNTRUSTED");
+    });
+
+    it("is trusted by a list of the user's, and by none that cannot be read", async () => {
+      const file = join(folder, "config.json");
+      assertEquals(await userTrust(join(folder, "none.json")), {});
+      Deno.writeTextFileSync(file, '{ "publishers": ["https://kernels.example/"] }');
+      assertEquals(await userTrust(file), { publishers: ["https://kernels.example/"] });
+      for (const bad of ["{", '{ "publishers": ["https://kernels.example"] }', '{ "trust": true }']) {
+        Deno.writeTextFileSync(file, bad);
+        assertEquals(await code(() => userTrust(file)), "KW-REF-UNTRUSTED");
+      }
     });
 
     it("is refused when a package's version may move under the lock", async () => {

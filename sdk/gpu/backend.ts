@@ -24,10 +24,13 @@ export class GpuBackend implements Backend {
   traceAllocations = false;
   /** Puts guard zones behind new tensors, while a test has one. */
   guard?: MemoryGuard;
+  readonly #mostBytes: number;
 
   /** @param gpu The device. */
   constructor(gpu: Gpu) {
     this.gpu = gpu;
+    const { maxStorageBufferBindingSize, maxBufferSize } = gpu.limits;
+    this.#mostBytes = Math.min(maxStorageBufferBindingSize, maxBufferSize);
   }
 
   /** Memory with unspecified content. */
@@ -35,7 +38,7 @@ export class GpuBackend implements Backend {
     this.gpu.throwIfLost();
     this.#checkStorable(spec, label);
     const bytes = byteLength(spec);
-    const limit = Math.min(this.gpu.limits.maxStorageBufferBindingSize, this.gpu.limits.maxBufferSize);
+    const limit = this.#mostBytes;
     if (bytes > limit) {
       raise(
         "KW-GPU-LIMIT",

@@ -166,7 +166,8 @@ class Recording implements StreamRecorder {
   readonly #noted: Noted[] = [];
 
   dispatch(d: RecordedDispatch): void {
-    this.#noted.push(d);
+    const { uniformBytes } = d.variant.reflection;
+    this.#noted.push({ ...d, packed: d.packed.slice(0, uniformBytes / 4) });
   }
 
   copy(source: GpuBuffer, from: number, target: GpuBuffer, to: number, bytes: number): void {
@@ -191,15 +192,27 @@ class Recording implements StreamRecorder {
   /** Fixes uniforms and host writes in memory of the plan's, and makes the bind groups. */
   prepare(gpu: Gpu): { steps: Step[]; uniforms: GPUBuffer | undefined } {
     const align = Math.max(16, gpu.limits.minUniformBufferOffsetAlignment);
-    const packed: { data: Uint8Array; at: number }[] = [];
+    const packed: { data: Uint32Array; at: number }[] = [];
+    const places = new Map<string, number>(); // layers are alike: so are their uniforms
     let size = 0;
-    const place = (data: Uint8Array) => {
+    const place = (data: Uint32Array) => {
+      const key = data.join();
+      const known = places.get(key);
+      if (known !== undefined) return known;
       const at = size;
+      places.set(key, at);
       packed.push({ data, at });
-      size = Math.ceil((at + data.length) / align) * align;
+      size = Math.ceil((at + data.byteLength) / align) * align;
       return at;
     };
-    const offsets = this.#noted.map((n) => "buffers" in n ? n.uniforms.map((group) => group.map(place)) : []);
+    const offsets = this.#noted.map((n) =>
+      "buffers" in n
+        ? n.groups.map((_, g) =>
+          n.variant.reflection.uniforms.filter((u) => u.group === g)
+            .map((u) => place(n.packed.subarray(u.at / 4, (u.at + u.bytes) / 4)))
+        )
+        : []
+    );
     const uniforms = size === 0 ? undefined : uniformBuffer(gpu, size, packed);
     const steps: Step[] = [];
     let run: PreparedDispatch[] | undefined;
@@ -210,7 +223,7 @@ class Recording implements StreamRecorder {
         return;
       }
       if (!run) steps.push({ run: run = [] });
-      const groups = n.uniforms.flat().length === 0
+      const groups = n.packed.length === 0
         ? n.groups
         : gpu.pipelines.makeBindGroups(n.compiled, n.variant, n.buffers, n.sizes, uniforms!);
       const [x, y, z] = n.workgroups;
@@ -231,15 +244,15 @@ class Recording implements StreamRecorder {
 function uniformBuffer(
   gpu: Gpu,
   size: number,
-  packed: readonly { data: Uint8Array; at: number }[],
+  packed: readonly { data: Uint32Array; at: number }[],
 ): GPUBuffer {
   const buffer = gpu.device.createBuffer({
     size: Math.ceil(size / 4) * 4,
     usage: 0x40,
     mappedAtCreation: true,
   }); // UNIFORM
-  const bytes = new Uint8Array(buffer.getMappedRange());
-  for (const { data, at } of packed) bytes.set(data, at);
+  const words = new Uint32Array(buffer.getMappedRange());
+  for (const { data, at } of packed) words.set(data, at / 4);
   buffer.unmap();
   return buffer;
 }

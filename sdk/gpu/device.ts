@@ -58,6 +58,8 @@ export class Gpu {
   readonly pipelines: PipelineCache;
   /** Tensors on this device. */
   readonly backend: GpuBackend;
+  /** The most workgroups in a dimension. Kept, since asking the driver costs more than a dispatch's other checks. */
+  readonly maxWorkgroups: number;
   #lost: string | undefined;
   #failures: KernelwrightError[] = [];
   #pending: Promise<void>[] = [];
@@ -66,6 +68,7 @@ export class Gpu {
   constructor(device: GPUDevice, info: AdapterInfo) {
     this.device = device;
     this.info = info;
+    this.maxWorkgroups = device.limits.maxComputeWorkgroupsPerDimension;
     this.pipelines = new PipelineCache(this);
     this.pool = new BufferPool(device, (b) => this.pipelines.forgetBuffer(b));
     this.stream = new Stream(device, (submit) => this.pool.trim(submit));

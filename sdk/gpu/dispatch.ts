@@ -35,13 +35,16 @@ export function dispatch(shader: Shader, bindings: DispatchBindings, options: Di
   const constants = options.constants ? { ...shader.constants, ...options.constants } : shader.constants;
   const workgroups = checkWorkgroups(options.workgroups, shader);
   const { storage, uniforms } = variant.reflection;
-  const tensors = storage.map((s) => tensorFor(s, bindings, variant));
+  // Plain loops from here on: this runs for every operator of every token.
+  const tensors = new Array<Tensor>(storage.length);
+  for (let i = 0; i < storage.length; i++) tensors[i] = tensorFor(storage[i], bindings, variant);
   checkAliases(variant, tensors);
-  const packed = uniforms.map((u) => {
+  if (variant.reflection.uniformBytes > packed.byteLength) growPacked(variant.reflection.uniformBytes);
+  for (const u of uniforms) {
     const given = bindings[u.name];
     if (given === undefined || given instanceof Tensor) missing(u.name, "uniform", variant, bindings);
-    return packUniform(u, given, shader.name);
-  });
+    packUniform(u, given, shader.name, packedView);
+  }
   checkExtra(variant, bindings);
 
   const request: PipelineRequest = { variant, constants };
@@ -57,27 +60,27 @@ export function dispatch(shader: Shader, bindings: DispatchBindings, options: Di
   }
   const backend = checkDevices(variant, tensors);
   if (!backend || workgroups.includes(0)) return;
-  const { gpu } = backend;
+  const { gpu, guard } = backend;
   gpu.throwIfLost();
-  checkCounts(workgroups, gpu.limits.maxComputeWorkgroupsPerDimension, shader);
+  checkCounts(workgroups, gpu.maxWorkgroups, shader);
   const compiled = gpu.pipelines.get(request);
-  const buffers: GpuBuffer[] = [];
-  const sizes: number[] = [];
-  tensors.forEach((t, i) => {
-    const { buffer } = t.storage as GpuStorage;
+  const buffers = new Array<GpuBuffer>(tensors.length);
+  const sizes = new Array<number>(tensors.length);
+  for (let i = 0; i < tensors.length; i++) {
+    const t = tensors[i];
+    const memory = t.storage as GpuStorage;
+    const { buffer } = memory;
     // As exact as WebGPU allows, for arrayLength: whole words, and at least one element.
     const bytes = Math.ceil(t.size * DTYPES[t.dtype].bytes / 4) * 4;
     const exact = Math.min(buffer.size, Math.max(4, storage[i].stride, bytes));
-    buffers.push(buffer);
-    sizes.push(
-      backend.guard?.boundSize(t.storage as GpuStorage, exact, variant, storage[i].name) ?? exact,
-    );
-  });
+    buffers[i] = buffer;
+    sizes[i] = guard?.boundSize(memory, exact, variant, storage[i].name) ?? exact;
+  }
   gpu.stream.dispatch({
     compiled,
     variant,
     groups: gpu.pipelines.bindGroups(compiled, variant, buffers, sizes),
-    uniforms: compiled.layouts.map((_, g) => packed.filter((_, i) => uniforms[i].group === g)),
+    packed,
     workgroups,
     buffers,
     sizes,
@@ -99,6 +102,15 @@ export function collectPipelines<T>(
 }
 
 // ---------------------------------------------------------------------------
+
+// One dispatch's uniforms; the stream copies them at once.
+let packed = new Uint32Array(64);
+let packedView = new DataView(packed.buffer);
+
+function growPacked(bytes: number): void {
+  packed = new Uint32Array(bytes / 4);
+  packedView = new DataView(packed.buffer);
+}
 
 let collector: ((request: PipelineRequest, where: Where) => void) | undefined;
 
@@ -153,6 +165,10 @@ function missing(name: string, kind: string, variant: ShaderVariant, bindings: D
 }
 
 function checkExtra(variant: ShaderVariant, bindings: DispatchBindings): void {
+  const { storage, uniforms } = variant.reflection;
+  let count = 0;
+  for (const _ in bindings) count++;
+  if (count === storage.length + uniforms.length) return; // all of these were found
   const names = allNames(variant);
   for (const name in bindings) {
     if (!names.includes(name)) {
@@ -171,7 +187,7 @@ function checkAliases(variant: ShaderVariant, tensors: readonly Tensor[]): void 
   const { storage } = variant.reflection;
   for (let i = 0; i < tensors.length; i++) {
     if (!storage[i].writes) continue;
-    const j = tensors.findIndex((t, k) => k !== i && t.storage === tensors[i].storage);
+    const j = sharing(tensors, i);
     if (j < 0) continue;
     raise(
       "KW-DISPATCH-ALIAS",
@@ -184,7 +200,20 @@ function checkAliases(variant: ShaderVariant, tensors: readonly Tensor[]): void 
   }
 }
 
+/** Another tensor with the memory of the one at `i`, or -1. */
+function sharing(tensors: readonly Tensor[], i: number): number {
+  const { storage } = tensors[i];
+  for (let k = 0; k < tensors.length; k++) if (k !== i && tensors[k].storage === storage) return k;
+  return -1;
+}
+
 function checkDevices(variant: ShaderVariant, tensors: readonly Tensor[]): GpuStorage["backend"] | undefined {
+  const first = tensors.length > 0 ? tensors[0].storage : undefined;
+  if (first instanceof GpuStorage) { // as it nearly always is
+    let alike = 0;
+    for (const t of tensors) if (t.storage.backend === first.backend) alike++;
+    if (alike === tensors.length) return first.backend;
+  }
   const storages = tensors.map((t) => t.storage);
   if (storages.every((s) => s.backend.device === "meta")) return undefined;
   const odd = tensors.find((_, i) => !(storages[i] instanceof GpuStorage));

@@ -43,6 +43,8 @@ export interface UniformBinding {
   readonly binding: number;
   /** Its size in bytes, a multiple of 16. */
   readonly bytes: number;
+  /** Where it begins among the shader's uniforms, when they are packed behind each other. */
+  readonly at: number;
   /** Its fields. */
   readonly fields: readonly UniformField[];
 }
@@ -55,6 +57,8 @@ export interface Reflection {
   readonly storage: readonly StorageBinding[];
   /** Uniforms, ordered by group and binding. */
   readonly uniforms: readonly UniformBinding[];
+  /** Bytes of all uniforms, packed behind each other. */
+  readonly uniformBytes: number;
   /** Overrides: name, and whether it has a default. */
   readonly overrides: ReadonlyMap<string, boolean>;
 }
@@ -70,10 +74,13 @@ export interface Reflection {
 export function reflect(code: string, file: string, skipLines: number): Reflection {
   const parsed = parse(code, file, skipLines);
   const byPlace = (a: Place, b: Place) => a.group - b.group || a.binding - b.binding;
+  const uniforms = parsed.uniforms.map((v) => uniformBinding(v, file)).sort(byPlace);
+  let uniformBytes = 0;
   return {
     entryPoints: parsed.entry.compute.map((f) => f.name),
     storage: parsed.storage.map(storageBinding).sort(byPlace),
-    uniforms: parsed.uniforms.map((v) => uniformBinding(v, file)).sort(byPlace),
+    uniforms: uniforms.map((u) => ({ ...u, at: (uniformBytes += u.bytes) - u.bytes })),
+    uniformBytes,
     overrides: new Map(parsed.overrides.map((o) => [o.name, hasDefault(code, o.name)])),
   };
 }
@@ -167,7 +174,7 @@ function storageBinding(v: Variable): StorageBinding {
   };
 }
 
-function uniformBinding(v: Variable, file: string): UniformBinding {
+function uniformBinding(v: Variable, file: string): Omit<UniformBinding, "at"> {
   const members = v.type.members ?? [{ name: "", offset: 0, size: v.type.size, type: v.type }];
   return {
     name: v.name,

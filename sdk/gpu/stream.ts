@@ -11,8 +11,8 @@ export interface RecordedDispatch {
   readonly variant: ShaderVariant;
   /** Bind groups by index. */
   readonly groups: readonly GPUBindGroup[];
-  /** For each group, the packed uniforms of its uniform bindings in binding order. */
-  readonly uniforms: readonly (readonly Uint8Array[])[];
+  /** Its uniforms, packed as the variant's reflection says. Used again by the next dispatch: copy what is kept. */
+  readonly packed: Uint32Array<ArrayBuffer>;
   /** Workgroup counts. */
   readonly workgroups: readonly [number, number, number];
   /** Every storage buffer that it touches, in the order of the shader's bindings. */
@@ -66,6 +66,7 @@ export class Stream {
   #encoder: GPUCommandEncoder | undefined;
   #pass: GPUComputePassEncoder | undefined;
   #pipeline: GPUComputePipeline | undefined;
+  readonly #offsets: number[] = [];
   #inPass = 0;
   #submits = 0;
   #dispatches = 0;
@@ -90,15 +91,22 @@ export class Stream {
   /** Records a dispatch. */
   dispatch(d: RecordedDispatch): void {
     this.recorder?.dispatch(d);
-    const bytes = d.uniforms.flat().reduce((n, u) => n + u.length + 256, 0);
-    if (!this.uniforms.fits(bytes) || this.#inPass >= DISPATCHES_PER_SUBMIT) this.submit();
+    const { uniforms, uniformBytes } = d.variant.reflection;
+    const room = this.uniforms.fits(uniforms.length, uniformBytes);
+    if (!room || this.#inPass >= DISPATCHES_PER_SUBMIT) this.submit();
     const pass = this.#pass ??= this.#beginPass();
     const { pipeline } = d.compiled;
     if (this.#pipeline !== pipeline) pass.setPipeline(this.#pipeline = pipeline);
+    const offsets = this.#offsets;
     for (let g = 0; g < d.groups.length; g++) {
-      pass.setBindGroup(g, d.groups[g], d.uniforms[g].map((u) => this.uniforms.push(u)));
+      offsets.length = 0;
+      for (const u of uniforms) {
+        if (u.group === g) offsets.push(this.uniforms.push(d.packed, u.at, u.bytes));
+      }
+      pass.setBindGroup(g, d.groups[g], offsets);
     }
-    pass.dispatchWorkgroups(...d.workgroups);
+    const [x, y, z] = d.workgroups;
+    pass.dispatchWorkgroups(x, y, z);
     for (const b of d.buffers) b.lastUse = this.#submits;
     this.#inPass++;
     this.#dispatches++;
@@ -155,11 +163,10 @@ export class Stream {
     if (steps.length === 0) return;
     const pass = this.#pass ??= this.#beginPass();
     for (const s of steps) {
-      pass.setPipeline(s.pipeline);
+      if (this.#pipeline !== s.pipeline) pass.setPipeline(this.#pipeline = s.pipeline);
       for (let g = 0; g < s.groups.length; g++) pass.setBindGroup(g, s.groups[g], s.offsets[g]);
       pass.dispatchWorkgroups(s.x, s.y, s.z);
     }
-    this.#pipeline = undefined;
     for (const b of touched) b.lastUse = this.#submits;
     this.#inPass += steps.length;
     this.#dispatches += steps.length;

@@ -8,7 +8,7 @@
 export class UniformRing {
   /** The buffer to bind. */
   readonly buffer: GPUBuffer;
-  readonly #staging: Uint8Array<ArrayBuffer>;
+  readonly #words: Uint32Array<ArrayBuffer>;
   readonly #queue: GPUQueue;
   readonly #align: number;
   #used = 0;
@@ -17,20 +17,21 @@ export class UniformRing {
   constructor(device: GPUDevice, bytes = 256 * 1024) {
     this.#queue = device.queue;
     this.#align = Math.max(16, device.limits.minUniformBufferOffsetAlignment);
-    this.#staging = new Uint8Array(bytes);
+    this.#words = new Uint32Array(bytes / 4);
     this.buffer = device.createBuffer({ size: bytes, usage: 0x40 | 0x08 }); // UNIFORM | COPY_DST
   }
 
-  /** Whether `bytes` more fit before the next submit. */
-  fits(bytes: number): boolean {
-    return this.#used + bytes <= this.#staging.length;
+  /** Whether `count` uniforms of `bytes` together fit before the next submit. */
+  fits(count: number, bytes: number): boolean {
+    return this.#used + bytes + count * this.#align <= this.#words.byteLength;
   }
 
-  /** Copies one dispatch's uniforms in; returns their offset. */
-  push(data: Uint8Array): number {
+  /** Copies one uniform in, `bytes` from `at` of `data`, multiples of 16; returns its offset. */
+  push(data: Uint32Array, at: number, bytes: number): number {
     const offset = this.#used;
-    this.#staging.set(data, offset);
-    this.#used = Math.ceil((offset + data.length) / this.#align) * this.#align;
+    // A loop: a view for each of these few words would cost more than copying them.
+    for (let i = 0; i < bytes / 4; i++) this.#words[offset / 4 + i] = data[at / 4 + i];
+    this.#used = Math.ceil((offset + bytes) / this.#align) * this.#align;
     return offset;
   }
 
@@ -42,7 +43,7 @@ export class UniformRing {
   /** Sends what was pushed; call right before the submit. */
   flush(): void {
     if (this.#used === 0) return;
-    this.#queue.writeBuffer(this.buffer, 0, this.#staging, 0, Math.ceil(this.#used / 4) * 4);
+    this.#queue.writeBuffer(this.buffer, 0, this.#words, 0, this.#used / 4);
     this.#used = 0;
   }
 }

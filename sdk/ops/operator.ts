@@ -43,6 +43,7 @@ export interface InPlaceLegs<A extends readonly [Tensor, ...unknown[]]> {
 
 /** Makes an operator from its legs. Arguments that are tensors, or arrays of tensors, are its inputs. */
 export function operator<A extends readonly unknown[]>(legs: OperatorLegs<A>): (...args: A) => Tensor {
+  const where = { tensor: legs.name };
   return (...args) => {
     const inputs = tensorsOf(args);
     const spec = legs.infer(...args);
@@ -56,7 +57,7 @@ export function operator<A extends readonly unknown[]>(legs: OperatorLegs<A>): (
     const out = Tensor.empty(spec.shape, { dtype: spec.dtype, device });
     try {
       if (device === "reference") legs.reference(referenceValues(out), ...args);
-      else if (out.size > 0) inContext({ tensor: legs.name }, () => legs.webgpu(out, ...args));
+      else if (out.size > 0) inContext(where, () => legs.webgpu(out, ...args));
     } catch (error) {
       out.dispose(); // nobody else will: outside of a scope it would stay
       throw error;
@@ -106,8 +107,8 @@ function tensorsOf(args: readonly unknown[]): Tensor[] {
 
 function sharedDevice(name: string, inputs: readonly Tensor[]): DeviceName {
   const device = inputs[0].device;
-  const odd = inputs.find((t) => t.device !== device);
-  if (odd) {
+  for (const odd of inputs) {
+    if (odd.device === device) continue;
     raise(
       "KW-TENSOR-DEVICE",
       `Cannot run ${name}: ${

@@ -30,7 +30,8 @@ export type NestedNumbers = number | boolean | readonly NestedNumbers[];
 export class Tensor implements TensorSpec {
   /** A name for errors and memory listings. */
   name?: string;
-  #shape: Shape;
+  readonly #shape: Shape;
+  readonly #size: number;
   #dtype: DType;
   #storage: Storage;
   #held = true;
@@ -38,6 +39,7 @@ export class Tensor implements TensorSpec {
   /** Wraps a storage; the tensor owns one count of it. Use {@linkcode Tensor.from} or `empty` instead. */
   constructor(spec: TensorSpec, storage: Storage, name?: string) {
     this.#shape = Object.freeze([...spec.shape]);
+    this.#size = numel(spec.shape);
     this.#dtype = spec.dtype;
     this.#storage = storage;
     this.name = name;
@@ -66,7 +68,7 @@ export class Tensor implements TensorSpec {
 
   /** The number of elements. */
   get size(): number {
-    return numel(this.#shape);
+    return this.#size;
   }
 
   /** Whether {@linkcode Tensor.dispose} was called, or the scope that made it has ended. */

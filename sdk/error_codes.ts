@@ -135,7 +135,8 @@ export const ERROR_CODES = {
   // references to elsewhere
   "KW-REF-FETCH": "A kernel's files could not be fetched.",
   "KW-REF-LIMIT": "A server was too slow, sent too much, or redirected too often.",
-  "KW-REF-ESCAPES": "A file of a bundle lies outside of its folder, or a redirect leads to where it must not.",
+  "KW-REF-ESCAPES":
+    "A file of a bundle lies outside of its folder, or a redirect leads to where it must not.",
   "KW-REF-MANIFEST": "A kernel.json is not what the format says.",
   "KW-REF-DIGEST": "A file of a bundle is not the one that was published or locked.",
   "KW-REF-LOCK": "A reference is not what kernels.lock says, or the lock cannot be read.",

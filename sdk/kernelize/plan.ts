@@ -172,7 +172,7 @@ function planSite(
   const conversions = layout
     ? planConversions(kernel.layout!, layout, nodes, tree)
     : { rules: [], dropped: [], reversible: true, tied: new Set<Parameter>() };
-  if (layout) for (const trace of traces) checkWeights(nodes, trace, tree);
+  if (layout) { for (const trace of traces) checkWeights(nodes, trace, tree); }
   const self = layout ?? nodes[0].module;
   let forwardChecked = false;
   for (const trace of traces) {

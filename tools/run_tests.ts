@@ -7,7 +7,7 @@
  *     ./dev test                      everything in tests/ and examples/
  *     ./dev test tests/gpu a_test.ts  these folders and files
  *     ./dev test --filter matmul      options go to `deno test`; write their values as --option=value
- *     ./dev test --doc                the examples in the documentation of the SDK, too
+ *     ./dev test tests/gpu --doc      the examples in the SDK's documentation, too; without paths they always run
  *
  * @module
  */
@@ -39,7 +39,7 @@ export async function runTests(args: string[], root: string, cwd: string): Promi
     const files = findFiles(paths, root, cwd);
     // Types are the business of `./dev check`, which knows them for all files at once.
     const jobs = files.map((file) => ({ label: relative(root, file), args: ["--no-check", file] }));
-    if (doc) jobs.push({ label: "documentation", args: ["--doc", join(root, "mod.ts"), join(root, "sdk")] });
+    if (doc || paths.length === 0) jobs.push({ label: "documentation", args: ["--doc", join(root, "mod.ts"), join(root, "sdk")] });
 
     const outcomes: Outcome[] = [];
     const next = jobs.entries();

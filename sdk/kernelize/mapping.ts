@@ -27,9 +27,9 @@ export interface MappingOptions {
  *
  * ```ts
  * import { kernelize, type KernelChoice, type Module, useKernelMapping } from "@kernelwright/sdk";
- * declare const model: Module;
- * declare const FastNorm: KernelChoice;
- * await useKernelMapping({ RMSNorm: FastNorm }, { inherit: false }, () => kernelize(model));
+ * async function makeFast(model: Module, FastNorm: KernelChoice): Promise<void> {
+ *   await useKernelMapping({ RMSNorm: FastNorm }, { inherit: false }, () => kernelize(model));
+ * }
  * ```
  *
  * @returns What `fn` returns.

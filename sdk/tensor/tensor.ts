@@ -140,8 +140,12 @@ export class Tensor implements TensorSpec {
     );
   }
 
-  /** Releases the memory (unless a reshape still shares it). Calling it twice does nothing. */
+  /**
+   * Releases the memory (unless a reshape still shares it). Calling it twice does nothing, and neither does calling
+   * it in a forward that is being traced: a trace only looks.
+   */
   dispose(): void {
+    if (currentTracer()) return;
     forget(this);
     this.#release();
   }

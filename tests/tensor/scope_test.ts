@@ -2,7 +2,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { KernelwrightError } from "../../sdk/errors.ts";
 import { memory } from "../../sdk/gpu/mod.ts";
-import { keep, scope, Tensor } from "../../sdk/tensor/mod.ts";
+import { keep, scope, Tensor, withTracer } from "../../sdk/tensor/mod.ts";
 import { gpuForFile } from "../helpers/gpu_for_file.ts";
 
 describe("scope()", () => {
@@ -81,5 +81,15 @@ describe("scope()", () => {
         "  Await outside, or dispose the tensors by hand.",
     );
     assertEquals(memory().tensors, before);
+  });
+});
+
+describe("Tensor.dispose() in a trace", () => {
+  it("leaves a real tensor alone", () => {
+    const t = Tensor.from([1, 2], { device: "reference" });
+    withTracer({ op: () => {} }, () => t.dispose());
+    assertEquals(t.released, false);
+    t.dispose();
+    assertEquals(t.released, true);
   });
 });

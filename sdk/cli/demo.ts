@@ -13,6 +13,7 @@ import { Tensor } from "../tensor/mod.ts";
 import { wholeNumber } from "./arguments.ts";
 import { demoModel } from "./demo_model.ts";
 import { formatBytes, median, progress } from "./show.ts";
+import { resolverFor } from "./resolver.ts";
 
 interface DemoFlags {
   model?: string;
@@ -55,6 +56,7 @@ async function demo(flags: DemoFlags): Promise<void> {
   const ids = Tensor.from(Int32Array.from(sample), { shape: [1, sample.length] });
   const report = await kernelize(model, kernels.config, {
     base: kernels.base,
+    resolver: flags.kernels ? await resolverFor(flags.kernels) : undefined,
     verify: { inputs: [ids], onFail: "report" },
   });
   ids.dispose();

@@ -7,6 +7,7 @@ import { cast } from "../ops/mod.ts";
 import { keep, scope, Tensor } from "../tensor/mod.ts";
 import { oneOf, tokenIds, wholeNumber } from "./arguments.ts";
 import { median, progress } from "./show.ts";
+import { resolverFor } from "./resolver.ts";
 
 interface RunFlags {
   model: string;
@@ -50,6 +51,7 @@ async function run(flags: RunFlags): Promise<void> {
   const began = performance.now();
   using model = await loadCausalLM(flags.model, {
     kernels: flags.kernels,
+    kernelize: flags.kernels ? { resolver: await resolverFor(flags.kernels) } : undefined,
     device,
     dtype,
     onProgress: progress("loading"),

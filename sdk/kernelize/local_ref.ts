@@ -1,8 +1,22 @@
 import { isKernel, type KernelClass } from "../authoring/mod.ts";
 import { didYouMean, raise } from "../errors.ts";
+import type { Module } from "../nn/mod.ts";
+import type { KernelConfig } from "./config.ts";
+
+/** What a kernel is loaded for, so that a stranger's can be refused before its code runs. */
+export interface RefPurpose {
+  /** The modules of the model, without kernels. */
+  readonly modules: readonly Module[];
+  /** The config that names the reference. */
+  readonly config?: KernelConfig;
+}
 
 /** Loads the class that a reference names. `base` is the folder that relative references start from. */
-export type RefResolver = (ref: string, base: URL | undefined) => Promise<KernelClass>;
+export type RefResolver = (
+  ref: string,
+  base: URL | undefined,
+  purpose?: RefPurpose,
+) => Promise<KernelClass>;
 
 /** The two sides of a reference: where, and which export. */
 export function splitRef(ref: string): { where: string; name: string } {

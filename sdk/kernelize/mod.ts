@@ -30,7 +30,7 @@ export {
   planKernelize,
   unkernelize,
 } from "./kernelize.ts";
-export { exported, type RefResolver, resolveLocal, splitRef } from "./local_ref.ts";
+export { exported, type RefPurpose, type RefResolver, resolveLocal, splitRef } from "./local_ref.ts";
 export {
   type KernelMapping,
   kernelMapping,

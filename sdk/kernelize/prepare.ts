@@ -35,7 +35,7 @@ export async function loadKernels(
     ? { config: parseKernelConfig(config), notes: [] }
     : configInScope(tree);
   const off = kernelsOff();
-  const classes = off ? new Map<string, KernelClass>() : await loadClasses(chosen, options);
+  const classes = off ? new Map<string, KernelClass>() : await loadClasses(chosen, tree, options);
   return {
     config: chosen,
     classes,
@@ -68,17 +68,19 @@ export async function prepare(
 
 async function loadClasses(
   config: KernelConfig,
+  tree: TreeIndex,
   options: KernelizeOptions,
 ): Promise<Map<string, KernelClass>> {
   const classes = new Map<string, KernelClass>();
   const resolve = options.resolver ?? resolveLocal;
+  const purpose = { modules: tree.nodes.map((n) => n.module), config };
   for (const [i, entry] of config.kernels.entries()) {
     if (!("with" in entry)) continue;
     const json = `kernels[${i}].with`;
     for (const ref of inContext({ json }, () => textRefs(entry.with))) {
       if (classes.has(ref)) continue;
       try {
-        classes.set(ref, await resolve(ref, options.base));
+        classes.set(ref, await resolve(ref, options.base, purpose));
       } catch (error) {
         inContext({ json }, () => refuse(error, ref));
       }

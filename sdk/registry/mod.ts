@@ -17,6 +17,5 @@ export {
   parseManifest,
 } from "./manifest.ts";
 export { bundleUrl, inspectReference, kernelResolver, type ResolverOptions } from "./resolver.ts";
-export type { Purpose } from "./signature.ts";
 export type { Trust } from "./trust.ts";
 export { userTrust } from "./user_config.ts";

@@ -7,16 +7,16 @@
  */
 import { type KernelClass, kernelDefinition } from "../authoring/mod.ts";
 import { didYouMean, raise } from "../errors.ts";
-import { exported, type RefResolver, resolveLocal, splitRef } from "../kernelize/mod.ts";
+import { exported, type RefPurpose, type RefResolver, resolveLocal, splitRef } from "../kernelize/mod.ts";
 import { type Bundle, readBundle, readManifest, type Source } from "./bundle_files.ts";
 import { defaultCacheFolder, FileCache } from "./cache.ts";
 import type { FetchLimits } from "./fetch.ts";
 import { type Lock, readLock, sameEntry, writeLock } from "./lock.ts";
-import { checkAgainstCode, checkAgainstModel, type Purpose } from "./signature.ts";
+import { checkAgainstCode, checkAgainstModel } from "./signature.ts";
 import { checkTrust, type Trust } from "./trust.ts";
 
 /** What {@linkcode kernelResolver} may be told. */
-export interface ResolverOptions extends Trust, Partial<Purpose> {
+export interface ResolverOptions extends Trust {
   /** The lock's path. With one, a reference that is not in it is refused unless `update` is set. */
   readonly lock?: string;
   /** Writes what was resolved into the lock. */
@@ -34,15 +34,15 @@ export interface ResolverOptions extends Trust, Partial<Purpose> {
  * `jsr:` and `npm:` packages through the runtime's own client.
  *
  * ```ts ignore
- * await kernelize(model, config, { resolver: kernelResolver({ lock: "kernels.lock", publishers: ["jsr:@you/"], model, config }) });
+ * await kernelize(model, config, { resolver: kernelResolver({ lock: "kernels.lock", publishers: ["jsr:@you/"] }) });
  * ```
  */
 export function kernelResolver(options: ResolverOptions = {}): RefResolver {
-  return async (ref, base) => {
+  return async (ref, base, purpose) => {
     const { where, name } = splitRef(ref);
     if (/^(jsr|npm):/.test(where)) return await fromPackage(where, name, ref, options);
-    if (/^https?:/.test(where)) return await fromUrl(new URL(where), name, ref, options);
-    return await resolveLocal(ref, base);
+    if (/^https?:/.test(where)) return await fromUrl(new URL(where), name, { ref, purpose }, options);
+    return await resolveLocal(ref, base, purpose);
   };
 }
 
@@ -72,7 +72,12 @@ function sourceOf({ cache, limits, offline }: ResolverOptions): Source {
   return { cache: new FileCache(cache ?? defaultCacheFolder()), limits, offline };
 }
 
-async function fromUrl(url: URL, name: string, ref: string, options: ResolverOptions): Promise<KernelClass> {
+async function fromUrl(
+  url: URL,
+  name: string,
+  { ref, purpose }: { ref: string; purpose?: RefPurpose },
+  options: ResolverOptions,
+): Promise<KernelClass> {
   checkTrust(url.href, options);
   const lock: Lock = options.lock ? await readLock(options.lock) : new Map();
   const locked = options.update ? undefined : lock.get(url.href);
@@ -86,7 +91,7 @@ async function fromUrl(url: URL, name: string, ref: string, options: ResolverOpt
     `${url.href} has no kernel "${name}"`,
     didYouMean(name, Object.keys(read.manifest.kernels)),
   );
-  if (options.model) checkAgainstModel(kernel, ref, { model: options.model, config: options.config });
+  if (purpose) checkAgainstModel(kernel, ref, purpose);
   const bundle = await readBundle(url, source, read);
   if (options.update && options.lock) {
     const before = lock.get(url.href);

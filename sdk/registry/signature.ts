@@ -1,26 +1,21 @@
 /** The signature proof for code that nobody has run yet: `kernel.json` against the model, then against the code. */
 import { describeSite, type KernelDefinition } from "../authoring/mod.ts";
 import { didYouMean, raise, type Where } from "../errors.ts";
-import type { KernelConfig } from "../kernelize/mod.ts";
+import type { RefPurpose } from "../kernelize/mod.ts";
 import { constructorArguments, layerName, layerNameOfClass, type Module } from "../nn/mod.ts";
 import type { ManifestKernel } from "./manifest.ts";
-
-/** What a kernel is meant for. */
-export interface Purpose {
-  /** The model. */
-  readonly model: Module;
-  /** The config that names the reference. */
-  readonly config?: KernelConfig;
-}
 
 /**
  * Checks a manifest's kernel against the model and the config's entries, before its code is imported.
  *
  * @throws KW-REF-SIGNATURE
  */
-export function checkAgainstModel(kernel: ManifestKernel, ref: string, { model, config }: Purpose): void {
+export function checkAgainstModel(
+  kernel: ManifestKernel,
+  ref: string,
+  { modules, config }: RefPurpose,
+): void {
   const where: Where = { file: ref };
-  const modules = [...model.namedModules()].map(([, m]) => m);
   const layers = new Set(modules.map(layerName).filter((n) => n !== undefined));
   for (const { layer } of kernel.parts) {
     if (layers.has(layer)) continue;

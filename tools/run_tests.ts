@@ -39,7 +39,9 @@ export async function runTests(args: string[], root: string, cwd: string): Promi
     const files = findFiles(paths, root, cwd);
     // Types are the business of `./dev check`, which knows them for all files at once.
     const jobs = files.map((file) => ({ label: relative(root, file), args: ["--no-check", file] }));
-    if (doc || paths.length === 0) jobs.push({ label: "documentation", args: ["--doc", join(root, "mod.ts"), join(root, "sdk")] });
+    if (doc || paths.length === 0) {
+      jobs.push({ label: "documentation", args: ["--doc", join(root, "mod.ts"), join(root, "sdk")] });
+    }
 
     const outcomes: Outcome[] = [];
     const next = jobs.entries();

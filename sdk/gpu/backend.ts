@@ -24,6 +24,8 @@ export class GpuBackend implements Backend {
   traceAllocations = false;
   /** Puts guard zones behind new tensors, while a test has one. */
   guard?: MemoryGuard;
+  /** How often values were asked for since the device was opened. */
+  reads = 0;
   readonly #mostBytes: number;
 
   /** @param gpu The device. */
@@ -65,6 +67,7 @@ export class GpuBackend implements Backend {
 
   /** The values, after everything recorded so far. */
   async read(storage: Storage, spec: TensorSpec): Promise<TensorData> {
+    this.reads++;
     const { buffer } = storage as GpuStorage;
     const bytes = await this.gpu.checked(() => this.gpu.readback.read(buffer, byteLength(spec)));
     return DTYPES[spec.dtype].array(bytes);

@@ -10,9 +10,10 @@
  * holds about its largest live set. Numbers are those of the recorded run, bit for bit: it is the same work.
  */
 import { raise } from "../errors.ts";
-import { keep, scope, Tensor, tensorsIn } from "../tensor/mod.ts";
+import { isScoped, keep, scope, type Tensor, tensorsIn } from "../tensor/mod.ts";
 import { Arena } from "./arena.ts";
 import { currentGpu, type Gpu } from "./device.ts";
+import type { GpuStorage } from "./gpu_storage.ts";
 import type { GpuBuffer } from "./pool.ts";
 import type { PreparedDispatch, RecordedDispatch, StreamRecorder } from "./stream.ts";
 
@@ -41,6 +42,8 @@ export class CapturedPlan<R = unknown> {
   readonly #outside: readonly { readonly buffer: GpuBuffer; readonly owner: number }[];
   readonly #touched: readonly GpuBuffer[];
   readonly #effects: readonly (() => void)[];
+  readonly #made: ReadonlySet<Tensor>;
+  readonly #written: ReadonlySet<GpuBuffer>;
   #disposed = false;
 
   /** Use {@linkcode record}. */
@@ -49,6 +52,8 @@ export class CapturedPlan<R = unknown> {
     this.result = result;
     this.#arena = recording.arena;
     this.#effects = recording.effects;
+    this.#made = recording.made;
+    this.#written = recording.written();
     this.#outside = recording.outside();
     this.#touched = this.#outside.map((o) => o.buffer);
     ({ steps: this.#steps, uniforms: this.#uniforms } = recording.prepare(gpu));
@@ -79,11 +84,26 @@ export class CapturedPlan<R = unknown> {
     return this.result;
   }
 
-  /** Releases the plan's memory, its results too. */
+  /** Whether the recorded run made this one of its results; others were there before. */
+  made(t: Tensor): boolean {
+    return this.#made.has(t);
+  }
+
+  /** Whether a tensor lies in the plan's memory. */
+  holds(t: Tensor): boolean {
+    return (t.storage as GpuStorage).buffer.arena === this.#arena;
+  }
+
+  /** Whether the run writes into a tensor. */
+  writes(t: Tensor): boolean {
+    return this.#written.has((t.storage as GpuStorage).buffer);
+  }
+
+  /** Releases the plan's memory, the results that it made too. */
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    for (const t of tensorsIn(this.result)) t.dispose();
+    for (const t of this.#made) t.dispose();
     this.#gpu.stream.submit(); // the uniforms may still be waited for
     this.#gpu.pool.releaseArena(this.#arena);
     this.#uniforms?.destroy();
@@ -126,9 +146,10 @@ export function record<R>(fn: () => R): CapturedPlan<R> {
           "Keep the values in tensors, or run it without capture.",
         );
       }
+      for (const t of tensorsIn(made)) if (isScoped(t)) recording.made.add(t);
       return made;
     });
-    for (const t of tensorsIn(result)) if (t instanceof Tensor) keep(t);
+    for (const t of recording.made) keep(t);
   } catch (error) {
     gpu.stream.submit();
     gpu.pool.releaseArena(recording.arena);
@@ -163,6 +184,8 @@ type Noted =
 class Recording implements StreamRecorder {
   readonly arena: Arena = new Arena();
   readonly effects: (() => void)[] = [];
+  /** The results that the run made itself. */
+  readonly made: Set<Tensor> = new Set();
   readonly #noted: Noted[] = [];
 
   dispatch(d: RecordedDispatch): void {
@@ -187,6 +210,16 @@ class Recording implements StreamRecorder {
       else all.add(n.target);
     }
     return [...all].filter((b) => b.arena !== this.arena).map((buffer) => ({ buffer, owner: buffer.owner }));
+  }
+
+  /** Buffers that the run writes into. */
+  written(): Set<GpuBuffer> {
+    const all = new Set<GpuBuffer>();
+    for (const n of this.#noted) {
+      if (!("buffers" in n)) all.add(n.target);
+      else n.variant.reflection.storage.forEach((s, i) => s.writes && all.add(n.buffers[i]));
+    }
+    return all;
   }
 
   /** Fixes uniforms and host writes in memory of the plan's, and makes the bind groups. */

@@ -1,5 +1,6 @@
 export { type AdapterInfo, currentGpu, type Gpu, gpuIfOpen, type GpuOptions, openGpu } from "./device.ts";
 export { CapturedPlan, onReplay, record } from "./capture.ts";
+export { capture, type CapturedFunction, type CaptureOptions } from "./captured_function.ts";
 export { collectPipelines, dispatch, type DispatchBindings, type DispatchOptions } from "./dispatch.ts";
 export { GpuStorage } from "./gpu_storage.ts";
 export { guardMemory, type MemoryGuard, type Overrun } from "./guard.ts";

@@ -34,6 +34,11 @@ export function scope<T>(fn: () => T): T {
   return result;
 }
 
+/** Whether the innermost scope will release a tensor: it was made there, or handed to it. */
+export function isScoped(t: Tensor): boolean {
+  return scopes.at(-1)?.has(t) ?? false;
+}
+
 /** Takes a tensor out of the scopes around it: it lives until it is disposed. Returns it. */
 export function keep<T extends Tensor>(t: T): T {
   forget(t);

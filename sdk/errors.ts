@@ -20,6 +20,8 @@ export interface Where {
   readonly byte?: number;
   /** The path inside a JSON document, e.g. `kernels[0].with`. */
   readonly json?: string;
+  /** The operator that was run. */
+  readonly operator?: string;
   /** The name of a tensor or binding. */
   readonly tensor?: string;
   /** What was set where it happened: dtype, constants. */
@@ -151,6 +153,7 @@ function describeWhere(w: Where | undefined): string {
   if (w.kernel) parts.push(w.kernel);
   if (w.site !== undefined) parts.push(`at ${JSON.stringify(w.site)}`);
   if (w.variant) parts.push(`(${w.variant})`);
+  if (w.operator) parts.push(`operator ${JSON.stringify(w.operator)}`);
   if (w.tensor) parts.push(`tensor ${JSON.stringify(w.tensor)}`);
   if (w.key) parts.push(`key ${JSON.stringify(w.key)}`);
   if (w.file) parts.push(w.file + (w.line ? `:${w.line}${w.column ? `:${w.column}` : ""}` : ""));

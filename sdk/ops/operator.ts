@@ -43,7 +43,7 @@ export interface InPlaceLegs<A extends readonly [Tensor, ...unknown[]]> {
 
 /** Makes an operator from its legs. Arguments that are tensors, or arrays of tensors, are its inputs. */
 export function operator<A extends readonly unknown[]>(legs: OperatorLegs<A>): (...args: A) => Tensor {
-  const where = { tensor: legs.name };
+  const where = { operator: legs.name };
   return (...args) => {
     const inputs = tensorsOf(args);
     const spec = legs.infer(...args);

@@ -20,7 +20,7 @@ async function firstCall({ dir, ready }: Params): Promise<Facts> {
   await openGpu();
   const model = await loadCausalLM(String(dir));
   const loaded = performance.now();
-  if (ready === "yes") await (model as unknown as { ready(): Promise<void> }).ready();
+  if (ready === "yes") await model.ready();
   const begun = performance.now();
   const run = async () => {
     const at = performance.now();

@@ -13,7 +13,7 @@ import { raise } from "../errors.ts";
 import { isScoped, keep, scope, type Tensor, tensorsIn } from "../tensor/mod.ts";
 import { Arena } from "./arena.ts";
 import { currentGpu, type Gpu } from "./device.ts";
-import type { GpuStorage } from "./gpu_storage.ts";
+import { GpuStorage } from "./gpu_storage.ts";
 import type { GpuBuffer } from "./pool.ts";
 import type { PreparedDispatch, RecordedDispatch, StreamRecorder } from "./stream.ts";
 
@@ -146,7 +146,7 @@ export function record<R>(fn: () => R): CapturedPlan<R> {
           "Keep the values in tensors, or run it without capture.",
         );
       }
-      for (const t of tensorsIn(made)) if (isScoped(t)) recording.made.add(t);
+      for (const t of tensorsIn(made)) if (isScoped(t) || recording.holds(t)) recording.made.add(t);
       return made;
     });
     for (const t of recording.made) keep(t);
@@ -210,6 +210,13 @@ class Recording implements StreamRecorder {
       else all.add(n.target);
     }
     return [...all].filter((b) => b.arena !== this.arena).map((buffer) => ({ buffer, owner: buffer.owner }));
+  }
+
+  /** Whether a tensor lies in the plan's memory. */
+  holds(t: Tensor): boolean {
+    if (t.released) return false;
+    const { storage } = t;
+    return storage instanceof GpuStorage && storage.buffer.arena === this.arena;
   }
 
   /** Buffers that the run writes into. */

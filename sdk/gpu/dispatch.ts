@@ -50,7 +50,9 @@ export function dispatch(shader: Shader, bindings: DispatchBindings, options: Di
   const request: PipelineRequest = { variant, constants };
   const tracer = currentTracer();
   if (tracer) {
-    collector?.(request, currentContext());
+    collector?.collect(request, currentContext(), {
+      packed: packed.slice(0, variant.reflection.uniformBytes / 4),
+    });
     tracer.op(
       `dispatch ${shader.name}`,
       tensors.filter((_, i) => !storage[i].writes),
@@ -87,18 +89,33 @@ export function dispatch(shader: Shader, bindings: DispatchBindings, options: Di
   });
 }
 
-/** While `fn` is traced, tells `collect` of every pipeline that it would need, and where. */
-export function collectPipelines<T>(
-  collect: (request: PipelineRequest, where: Where) => void,
-  fn: () => T,
-): T {
+/** What else is known of a pipeline that a trace came by. */
+export interface CollectedUse {
+  /** The uniforms of the dispatch, packed as the reflection says. */
+  readonly packed: Uint32Array<ArrayBuffer>;
+}
+
+/** Told of a pipeline, and of what needs it. */
+export type Collect = (request: PipelineRequest, where: Where, use: CollectedUse) => void;
+
+/**
+ * While `fn` is traced, tells `collect` of every pipeline that it would need, and where.
+ *
+ * @param operators Whether those of the operators count too; otherwise kernels' own dispatches only.
+ */
+export function collectPipelines<T>(collect: Collect, fn: () => T, operators = false): T {
   const before = collector;
-  collector = collect;
+  collector = { collect, operators };
   try {
     return fn();
   } finally {
     collector = before;
   }
+}
+
+/** Whether operators should show their dispatches while they are traced. */
+export function collectsOperators(): boolean {
+  return collector?.operators ?? false;
 }
 
 // ---------------------------------------------------------------------------
@@ -112,7 +129,7 @@ function growPacked(bytes: number): void {
   packedView = new DataView(packed.buffer);
 }
 
-let collector: ((request: PipelineRequest, where: Where) => void) | undefined;
+let collector: { readonly collect: Collect; readonly operators: boolean } | undefined;
 
 function tensorFor(s: StorageBinding, bindings: DispatchBindings, variant: ShaderVariant): Tensor {
   const t = bindings[s.name];

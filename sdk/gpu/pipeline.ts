@@ -27,6 +27,8 @@ export interface CompiledPipeline {
   readonly layouts: readonly GPUBindGroupLayout[];
   /** Bind groups by the buffers in them. */
   readonly bindGroups: Map<string, readonly GPUBindGroup[]>;
+  /** Whether it has run: drivers compile at the first dispatch, not when the pipeline is made. */
+  warm: boolean;
   /** Resolves when the driver has said whether it compiles; with the error if not. */
   readonly error: Promise<KernelwrightError | undefined>;
 }
@@ -146,7 +148,7 @@ export class PipelineCache {
     const error = device.popErrorScope().then((e) =>
       e ? shaderError(variant, module, e.message, constants, context) : undefined
     );
-    return { pipeline, layouts, bindGroups: new Map(), error };
+    return { pipeline, layouts, bindGroups: new Map(), warm: false, error };
   }
 
   #layouts(variant: ShaderVariant): GPUBindGroupLayout[] {

@@ -96,6 +96,7 @@ export class Stream {
     if (!room || this.#inPass >= DISPATCHES_PER_SUBMIT) this.submit();
     const pass = this.#pass ??= this.#beginPass();
     const { pipeline } = d.compiled;
+    d.compiled.warm = true;
     if (this.#pipeline !== pipeline) pass.setPipeline(this.#pipeline = pipeline);
     const offsets = this.#offsets;
     for (let g = 0; g < d.groups.length; g++) {

@@ -4,6 +4,7 @@ import { slice } from "../ops/mod.ts";
 import { type DeviceName, type DType, Tensor } from "../tensor/mod.ts";
 import type { DecoderConfig } from "./config.ts";
 import { type DecoderInputs, DecoderModel, LlamaDecoderLayer } from "./decoder.ts";
+import { makeReady, type ReadyOptions } from "./ready.ts";
 
 /** What {@linkcode CausalLM.forward} takes besides ids. */
 export interface CausalLMInputs extends DecoderInputs {
@@ -68,6 +69,16 @@ export class CausalLM extends Module {
       dtype: this.dtype,
       device: options.device,
     });
+  }
+
+  /**
+   * Compiles every shader that the model will need, its kernels' too, so that the next run is a normal one. It may
+   * be called while the weights are still being loaded; what has been compiled before costs nothing.
+   *
+   * @throws KW-SHADER-COMPILE
+   */
+  ready(options: ReadyOptions = {}): Promise<void> {
+    return makeReady(this, options);
   }
 
   /** The dtype of the weights, and of the arithmetic's results. */

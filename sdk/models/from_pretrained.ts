@@ -33,6 +33,8 @@ export interface PretrainedOptions
   readonly dtype?: "f32" | "f16";
   /** Where the model runs; `webgpu` unless told. `reference` computes in float64 on the host, slowly. */
   readonly device?: Exclude<DeviceName, "meta">;
+  /** Whether shaders compile while the weights stream in, and the model comes {@linkcode CausalLM.ready}. */
+  readonly ready?: boolean;
   /** Told of what was loaded, converted and missing. */
   readonly onReport?: (report: LoadReport) => void;
 }
@@ -70,6 +72,8 @@ export async function loadCausalLM(
   const kernels = await readKernels(dir, options);
   const late = options.kernelize?.verify !== undefined;
   if (kernels && !late) await kernelize(model, kernels.config, { base: kernels.base, ...options.kernelize });
+  const early = options.ready && device === "webgpu" ? model.ready() : undefined;
+  early?.catch(() => {}); // told below, unless loading fails first
   try {
     const checkpoint = await openCheckpoint(dir);
     try {
@@ -88,8 +92,11 @@ export async function loadCausalLM(
       await checkpoint.close();
     }
     if (kernels && late) await kernelize(model, kernels.config, { base: kernels.base, ...options.kernelize });
+    await early;
+    if (early) await model.ready(); // and now with weights
     return model.eval();
   } catch (error) {
+    await early?.catch(() => {}); // it still looks at the modules
     unkernelize(model);
     model.dispose();
     throw error;

@@ -10,5 +10,6 @@ export * from "./decoder.ts";
 export * from "./from_pretrained.ts";
 export * from "./generate.ts";
 export * from "./mixtral.ts";
+export type { ReadyOptions } from "./ready.ts";
 export * from "./save.ts";
 export * from "./tokenizer.ts";

@@ -1,4 +1,4 @@
-import { dispatch, type GpuStorage, type Shader, shader } from "../gpu/mod.ts";
+import { dispatch, gpuIfOpen, type Shader, shader } from "../gpu/mod.ts";
 import { referenceValues, type Tensor } from "../tensor/mod.ts";
 import { checkExactShape, checkRank, checkSameDType, shapeError } from "./checks.ts";
 import { grid } from "./grid.ts";
@@ -42,7 +42,7 @@ const run = operator<[x: Tensor, weight: Tensor, bias: Tensor | undefined]>({
     const [columns, depth] = weight.shape;
     const rows = out.size / columns;
     const { width, types } = vectorize(x.dtype, depth);
-    const block = chooseBlock(rows, columns, (out.storage as GpuStorage).backend.gpu.info.software ?? false);
+    const block = chooseBlock(rows, columns, gpuIfOpen()?.info.software ?? false);
     const [rowBlocks, columnBlocks] = [Math.ceil(rows / block.rows), Math.ceil(columns / block.columns)];
     dispatch(blockShader(block.rows, block.columns, width), {
       x,

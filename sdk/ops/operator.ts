@@ -7,6 +7,7 @@
  *                                        └──► reference: loops over Float64Arrays
  */
 import { inContext, raise } from "../errors.ts";
+import { collectsOperators } from "../gpu/mod.ts";
 import {
   currentTracer,
   type DeviceName,
@@ -15,6 +16,7 @@ import {
   referenceValues,
   Tensor,
   type TensorSpec,
+  withTracer,
 } from "../tensor/mod.ts";
 
 /** The legs of an operator that makes one new tensor. */
@@ -52,6 +54,7 @@ export function operator<A extends readonly unknown[]>(legs: OperatorLegs<A>): (
     if (device === "meta") {
       const out = new Tensor(spec, metaBackend.allocate(spec));
       tracer?.op(legs.name, inputs, [out]);
+      if (tracer && out.size > 0) showDispatches(() => legs.webgpu(out, ...args));
       return out;
     }
     const out = Tensor.empty(spec.shape, { dtype: spec.dtype, device });
@@ -75,8 +78,10 @@ export function inPlaceOperator<A extends readonly [Tensor, ...unknown[]]>(
     legs.check(...args);
     const tracer = currentTracer();
     const device = tracer ? "meta" : sharedDevice(legs.name, inputs);
-    if (device === "meta") tracer?.op(legs.name, inputs, [args[0]]);
-    else if (device === "reference") legs.reference(...args);
+    if (device === "meta") {
+      tracer?.op(legs.name, inputs, [args[0]]);
+      if (tracer) showDispatches(() => legs.webgpu(...args));
+    } else if (device === "reference") legs.reference(...args);
     else legs.webgpu(...args);
   };
 }
@@ -95,6 +100,11 @@ export function checkDType(action: string, t: Tensor, allowed: readonly DType[])
 export const FLOATS: readonly DType[] = ["f32", "f16"];
 
 // ---------------------------------------------------------------------------
+
+/** Lets whoever collects pipelines see an operator's dispatches; to the tracer the operator is one step. */
+function showDispatches(run: () => void): void {
+  if (collectsOperators()) withTracer({ op: () => {} }, run);
+}
 
 function tensorsOf(args: readonly unknown[]): Tensor[] {
   const found: Tensor[] = [];

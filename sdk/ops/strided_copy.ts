@@ -10,7 +10,7 @@
  */
 import { raise } from "../errors.ts";
 import { dispatch, type GpuStorage, shader } from "../gpu/mod.ts";
-import { DTYPES, referenceValues, Tensor } from "../tensor/mod.ts";
+import { currentTracer, DTYPES, referenceValues, Tensor } from "../tensor/mod.ts";
 import { checkSameDType, shapeError } from "./checks.ts";
 import { eight, grid } from "./grid.ts";
 import { inPlaceOperator } from "./operator.ts";
@@ -98,6 +98,7 @@ function copyRuns({ target, source, dims, from, to }: Placed): boolean {
   const aligned = [from, to, ...outer.flatMap((d) => [d.source, d.target])].every((n) => n * size % 4 === 0);
   if (!aligned || bytes % 4 !== 0) return false;
   const [s, t] = [source.storage as GpuStorage, target.storage as GpuStorage];
+  if (currentTracer()) return true; // the queue needs no pipeline
   const { stream } = t.backend.gpu;
   if (bytes > length * size) t.backend.guard?.wholeWords(t);
   for (let run = 0; run < runs; run++) {

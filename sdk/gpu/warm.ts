@@ -1,0 +1,65 @@
+/**
+ * Has the driver compile: it does so at a pipeline's first dispatch, which is then hundreds of times as slow as the
+ * others. Here each pipeline runs one workgroup on buffers that nobody needs. Its uniforms are those of a real
+ * dispatch, so that its loops end as they do there; what it reads or writes past the small buffers is cut off, as
+ * WebGPU promises.
+ */
+import { inContext, type Where } from "../errors.ts";
+import { currentGpu } from "./device.ts";
+import type { PipelineRequest } from "./pipeline.ts";
+
+/** A pipeline that will be needed, with the uniforms of one of its dispatches. */
+export interface PipelineUse {
+  /** The pipeline. */
+  readonly request: PipelineRequest;
+  /** Packed uniforms. */
+  readonly packed: Uint32Array<ArrayBuffer>;
+  /** What needs it, for errors. */
+  readonly where: Where;
+}
+
+/** Bytes of the buffers that a pipeline is tried on, unless it declares larger ones. */
+const SMALL = 1024;
+
+/** How long to go on before other work, such as loading, gets a turn. */
+const TURN_MS = 10;
+
+/**
+ * Compiles pipelines and runs each once. Those that have run before are left alone.
+ *
+ * @returns How many were new.
+ * @throws KW-SHADER-COMPILE for the first that does not compile.
+ */
+export async function warmPipelines(uses: readonly PipelineUse[]): Promise<number> {
+  const gpu = currentGpu();
+  const errors: Promise<unknown>[] = [];
+  let turn = performance.now();
+  for (const { request, packed, where } of uses) {
+    const compiled = inContext(where, () => gpu.pipelines.get(request));
+    if (compiled.warm) continue;
+    errors.push(compiled.error);
+    const { storage } = request.variant.reflection;
+    const buffers = storage.map((s) => gpu.pool.acquire(Math.max(SMALL, s.count * s.stride)));
+    const sizes = buffers.map((b) => b.size);
+    const ring = gpu.stream.uniforms.buffer;
+    gpu.stream.dispatch({
+      compiled,
+      variant: request.variant,
+      groups: gpu.pipelines.makeBindGroups(compiled, request.variant, buffers, sizes, ring),
+      packed,
+      workgroups: [1, 1, 1],
+      buffers,
+      sizes,
+    });
+    for (const b of buffers) gpu.pool.release(b);
+    gpu.stream.submit();
+    if (performance.now() - turn < TURN_MS) continue;
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    turn = performance.now();
+  }
+  if (errors.length > 0) {
+    await gpu.checked(() => Promise.all(errors));
+    await gpu.sync();
+  }
+  return errors.length;
+}

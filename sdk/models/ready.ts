@@ -1,0 +1,59 @@
+import { collectPipelines, openGpu, type PipelineUse, warmPipelines } from "../gpu/mod.ts";
+import { argmax } from "../ops/mod.ts";
+import { currentTracer, keep, scope, Tensor, withTracer } from "../tensor/mod.ts";
+import type { CausalLM } from "./causal_lm.ts";
+
+/** What {@linkcode CausalLM.ready} may be told. */
+export interface ReadyOptions {
+  /**
+   * Lengths of prompts to be ready for; 1 is a step of a generation. Operators choose their shaders by length, so
+   * that a length far from all of these may compile one more. 1, 2, 4, 8, 16 and 64 unless told.
+   */
+  readonly tokens?: readonly number[];
+}
+
+/** Compiles and runs once every pipeline that a model's forward needs; see {@linkcode CausalLM.ready}. */
+export async function makeReady(
+  model: CausalLM,
+  { tokens = [1, 2, 4, 8, 16, 64] }: ReadyOptions,
+): Promise<void> {
+  await openGpu();
+  const uses: PipelineUse[] = [];
+  for (const length of tokens) {
+    if (length <= model.config.max_position_embeddings) uses.push(...pipelinesOf(model, length));
+  }
+  await warmPipelines(uses);
+  if (model.model.embed_tokens.weight.device === "webgpu") await runOnce(model);
+}
+
+// ---------------------------------------------------------------------------
+
+/** The pipelines of one length, found by a run on meta: shapes flow, nothing is computed. */
+function pipelinesOf(model: CausalLM, length: number): PipelineUse[] {
+  const uses: PipelineUse[] = [];
+  const forward = () => {
+    const ids = Tensor.empty([1, length], { dtype: "i32", device: "meta" });
+    const cache = model.makeCache({ maxLength: length, device: "meta" });
+    argmax(model.call(ids, { cache, logits_to_keep: 1 }));
+    argmax(model.call(ids, { logits_to_keep: 1 }));
+  };
+  const silent = currentTracer() ?? { op: () => {} };
+  withTracer(
+    silent,
+    () =>
+      collectPipelines((request, where, { packed }) => uses.push({ request, where, packed }), forward, true),
+  );
+  return uses;
+}
+
+/** A prompt and a step of a generation: buffers and bind groups are made, and the engine has seen the code. */
+async function runOnce(model: CausalLM): Promise<void> {
+  using cache = model.makeCache({ maxLength: 3 });
+  for (const length of [2, 1]) {
+    using next = keep(scope(() => {
+      const ids = Tensor.zeros([1, length], { dtype: "i32" });
+      return argmax(model.call(ids, { cache, logits_to_keep: 1 }));
+    }));
+    await next.data();
+  }
+}

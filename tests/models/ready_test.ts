@@ -1,0 +1,39 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { describe, it } from "@std/testing/bdd";
+import { currentGpu } from "../../sdk/gpu/mod.ts";
+import { generate, loadCausalLM } from "../../sdk/models/mod.ts";
+import { gpuForFile } from "../helpers/gpu_for_file.ts";
+import { modelFolder } from "../helpers/models.ts";
+
+const dir = modelFolder("stories260k");
+const kernels = decodeURIComponent(new URL("../../kernels.json", import.meta.url).pathname);
+
+describe("ready()", { ignore: !dir }, () => {
+  gpuForFile();
+
+  for (const options of [{}, { kernels }]) {
+    it(`leaves no pipeline for the first run to compile${options.kernels ? ", kernels' neither" : ""}`, async () => {
+      using model = await loadCausalLM(dir!, options);
+      await model.ready({ tokens: [1, 5] });
+      const { size } = currentGpu().pipelines;
+      await generate(model, [[1, 2, 3, 4, 5]], { maxNewTokens: 3, eosTokenIds: [] });
+      assertEquals(currentGpu().pipelines.size, size);
+    });
+  }
+
+  it("changes no number, and costs nothing the second time", async () => {
+    using plain = await loadCausalLM(dir!);
+    const expected = await generate(plain, [[1, 5, 9]], { maxNewTokens: 8, eosTokenIds: [] });
+    using model = await loadCausalLM(dir!, { ready: true });
+    const before = currentGpu().stream.dispatches;
+    await model.ready();
+    const again = currentGpu().stream.dispatches - before;
+    assert(again < 400, `${again} dispatches`); // a run of two lengths, no pipeline
+    const made = await generate(model, [[1, 5, 9]], { maxNewTokens: 8, eosTokenIds: [] });
+    assertEquals(made.ids, expected.ids);
+  });
+
+  it("is given up with the loading", async () => {
+    await assertRejects(() => loadCausalLM("/nowhere", { ready: true }), Error, "KW-MODEL-TYPE");
+  });
+});

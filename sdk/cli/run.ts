@@ -19,6 +19,7 @@ interface RunFlags {
   device: string;
   dtype: string;
   eos: boolean;
+  capture?: boolean;
   json?: boolean;
 }
 
@@ -34,6 +35,7 @@ export function registerRun(program: Command): void {
     .option("--logits <file>", "write the prompt's float32 logits, [len, vocab], as safetensors")
     .option("--device <name>", "webgpu or reference (float64 on the host)", "webgpu")
     .option("--dtype <name>", "f32 or f16: what the weights become on the device", "f32")
+    .option("--capture", "record the step of a generation once and replay it: faster, the same numbers")
     .option("--no-eos", "do not stop at the end-of-text id")
     .option("--json", "print one JSON object on stdout")
     .action(run);
@@ -68,6 +70,7 @@ async function run(flags: RunFlags): Promise<void> {
   const { ids, promptMs, tokenMs } = await generate(model, [prompt], {
     maxNewTokens,
     eosTokenIds: flags.eos ? undefined : [],
+    capture: flags.capture,
   });
   const text = tokenizer?.decode(ids[0]);
   const timings = {

@@ -36,6 +36,14 @@ const MLP: KernelEntry = {
 };
 const SWIGLU: KernelEntry = { replace: "SiluAndMul", with: `${EXAMPLES}/swiglu:SwiGLU` };
 
+const NORM_EXPERTS: KernelEntry = {
+  fuse: [
+    ["RMSNorm", `${LAYERS}.post_attention_layernorm`],
+    ["MixtralSparseMoeBlock", `${LAYERS}.block_sparse_moe`],
+  ],
+  with: `${decodeURIComponent(new URL("./norm_experts.ts", import.meta.url).pathname)}:NormExperts`,
+};
+
 const [STORIES, QWEN3, MIXTRAL] = ["stories260k", "qwen3-tiny-random", "mixtral-tiny-random"];
 
 /** Each example alone, and those that go together. */
@@ -49,6 +57,11 @@ export const EXAMPLE_KERNELS: readonly ExampleKernels[] = [
     name: "qkv-parallel",
     config: { kernels: [PARALLEL] },
     dispatches: { [STORIES]: [94, 84], [QWEN3]: [44, 40], [MIXTRAL]: [90, 86] },
+  },
+  {
+    name: "a norm and the stacked experts",
+    config: { kernels: [NORM_EXPERTS, PARALLEL] },
+    dispatches: { [MIXTRAL]: [90, 34] },
   },
   { name: "stacked-experts", config: { kernels: [EXPERTS] }, dispatches: { [MIXTRAL]: [90, 38] } },
   {

@@ -144,8 +144,11 @@ describe(needsModels("the stories model with the examples' kernels"), () => {
         "greedy",
       );
       using model = await loadCausalLM(modelDir("stories260k"), { kernels: config });
-      const { ids } = await generate(model, [prompt_ids], { maxNewTokens: new_ids.length, eosTokenIds: [] });
-      assertEquals(ids[0], new_ids);
+      for (const capture of [false, true]) {
+        const options = { maxNewTokens: new_ids.length, eosTokenIds: [], capture };
+        const { ids } = await generate(model, [prompt_ids], options);
+        assertEquals(ids[0], new_ids, capture ? "captured" : "eager");
+      }
     });
 
     it(`gives each row of a padded batch its own text with ${name}`, async () => {

@@ -53,8 +53,7 @@ const run = operator<[x: Tensor, position: Tensor, starts: Tensor | undefined, o
   },
   webgpu: (out, x, position, starts, options) => {
     const [, tokens, heads, size] = x.shape;
-    const turns = frequenciesOf(size, options).flatMap(fixedPoint);
-    while (turns.length % 4 !== 0) turns.push(0);
+    const turns = turnsOf(size, options);
     const params = { count: x.size / 2, tokens, heads, pairs: size / 2, turns };
     dispatch(ropeShader, { x, position, starts: starts ?? position, out, params }, {
       workgroups: grid(x.size / 2),
@@ -86,6 +85,19 @@ const run = operator<[x: Tensor, position: Tensor, starts: Tensor | undefined, o
     }
   },
 });
+
+const known = new Map<string, readonly number[]>();
+
+/** The shader's frequencies; those of a theta are worked out once, not for each token. */
+function turnsOf(size: number, options: RopeOptions): readonly number[] {
+  const key = options.frequencies ? "" : `${size},${options.theta}`;
+  const before = known.get(key);
+  if (before) return before;
+  const turns = frequenciesOf(size, options).flatMap(fixedPoint);
+  while (turns.length % 4 !== 0) turns.push(0);
+  if (key !== "") known.set(key, turns);
+  return turns;
+}
 
 function frequenciesOf(size: number, options: RopeOptions): readonly number[] {
   return options.frequencies ??

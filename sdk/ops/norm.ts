@@ -1,14 +1,12 @@
-import { dispatch, shader } from "../gpu/mod.ts";
 import { referenceValues, type Tensor, type TensorSpec } from "../tensor/mod.ts";
 import { checkExactShape, checkRank, checkSameDType } from "./checks.ts";
-import { grid } from "./grid.ts";
+import { dispatchLines, lineShaders } from "./lines.ts";
 import { checkDType, FLOATS, operator } from "./operator.ts";
-import { vectorize } from "./vector.ts";
 import layerNormCode from "./wgsl/layer_norm.wgsl" with { type: "text" };
 import rmsNormCode from "./wgsl/rms_norm.wgsl" with { type: "text" };
 
-const rmsNormShader = shader({ name: "rms_norm.wgsl", code: rmsNormCode });
-const layerNormShader = shader({ name: "layer_norm.wgsl", code: layerNormCode });
+const rmsNormShaders = lineShaders("rms_norm", rmsNormCode, "f32");
+const layerNormShaders = lineShaders("layer_norm", layerNormCode, "vec3<f32>");
 
 /**
  * `x / √(mean(x²) + eps) · weight` over the last dimension (Zhang and Sennrich, 2019).
@@ -23,10 +21,8 @@ export const rmsNorm: (x: Tensor, weight: Tensor, eps: number) => Tensor = opera
 >({
   name: "rmsNorm",
   infer: (x, weight) => inferNorm("run rmsNorm", x, weight, undefined),
-  webgpu: (out, x, weight, eps) => {
-    const { params, workgroups, types } = rowParams(x, eps);
-    dispatch(rmsNormShader, { x, weight, out, params }, { workgroups, types });
-  },
+  webgpu: (out, x, weight, eps) =>
+    dispatchLines(rmsNormShaders, { x, bindings: { weight, out }, ...rowsOf(x, eps) }),
   reference: (out, x, weight, eps) => {
     const [v, w, n] = [referenceValues(x), referenceValues(weight), weight.size];
     for (let start = 0; start < v.length; start += n) {
@@ -53,14 +49,13 @@ export const layerNorm: (x: Tensor, weight: Tensor, bias: Tensor | undefined, ep
   >({
     name: "layerNorm",
     infer: (x, weight, bias) => inferNorm("run layerNorm", x, weight, bias),
-    webgpu: (out, x, weight, bias, eps) => {
-      const { params, workgroups, types } = rowParams(x, eps);
-      dispatch(layerNormShader, { x, weight, bias: bias ?? weight, out, params }, {
-        workgroups,
-        types,
+    webgpu: (out, x, weight, bias, eps) =>
+      dispatchLines(layerNormShaders, {
+        x,
+        bindings: { weight, bias: bias ?? weight, out },
+        ...rowsOf(x, eps),
         constants: { HAS_BIAS: bias ? 1 : 0 },
-      });
-    },
+      }),
     reference: (out, x, weight, bias, eps) => {
       const [v, w, n] = [referenceValues(x), referenceValues(weight), weight.size];
       const b = bias ? referenceValues(bias) : undefined;
@@ -86,13 +81,10 @@ function inferNorm(action: string, x: Tensor, weight: Tensor, bias: Tensor | und
   return { shape: x.shape, dtype: x.dtype };
 }
 
-function rowParams(x: Tensor, eps: number) {
+function rowsOf(x: Tensor, eps: number) {
   const count = x.shape[x.rank - 1];
-  const rows = x.size / count;
-  const { width, types } = vectorize(x.dtype, count);
   return {
-    params: { rows, steps: count / width, count, eps, share: width / 4 },
-    workgroups: grid(rows),
-    types: { V: types.V, A: types.A },
+    around: { outer: x.size / count, count, inner: 1 },
+    params: (width: number) => ({ count, share: width / 4, eps }),
   };
 }

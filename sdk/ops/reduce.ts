@@ -1,13 +1,13 @@
-import { dispatch, shader } from "../gpu/mod.ts";
 import { referenceValues, resolveDim, type Tensor, type TensorSpec } from "../tensor/mod.ts";
 import { shapeError } from "./checks.ts";
-import { aroundDim, grid } from "./grid.ts";
+import { aroundDim } from "./grid.ts";
+import { dispatchLines, lineShaders } from "./lines.ts";
 import { checkDType, FLOATS, operator } from "./operator.ts";
 import argmaxCode from "./wgsl/argmax.wgsl" with { type: "text" };
 import reduceCode from "./wgsl/reduce.wgsl" with { type: "text" };
 
-const reduceShader = shader({ name: "reduce.wgsl", code: reduceCode });
-const argmaxShader = shader({ name: "argmax.wgsl", code: argmaxCode });
+const reduceShaders = lineShaders("reduce", reduceCode, "f32");
+const argmaxShaders = lineShaders("argmax", argmaxCode, "vec2<u32>");
 
 /**
  * The sum along a dimension, which drops out of the shape. Kept in f32; of nothing it is 0.
@@ -58,13 +58,13 @@ export function argmax(x: Tensor, dim = -1): Tensor {
 const runArgmax = operator<[x: Tensor, dim: number]>({
   name: "argmax",
   infer: (x, dim) => ({ ...inferReduced("argmax", x, dim, false), dtype: "i32" }),
-  webgpu: (out, x, dim) => {
-    const { outer, count, inner } = aroundDim(x.shape, resolveDim(dim, x.rank, "run argmax"));
-    dispatch(argmaxShader, { x, out, params: { lines: outer * inner, count, inner } }, {
-      workgroups: grid(outer * inner),
-      types: { T: x.dtype },
-    });
-  },
+  webgpu: (out, x, dim) =>
+    dispatchLines(argmaxShaders, {
+      x,
+      around: aroundDim(x.shape, resolveDim(dim, x.rank, "run argmax")),
+      bindings: { out },
+      params: (width) => ({ width }),
+    }),
   reference: (out, x, dim) =>
     eachLine(x, resolveDim(dim, x.rank, "run argmax"), (line, v) => {
       let best = 0;
@@ -84,11 +84,13 @@ function reduction(
     name,
     infer: (x, dim) => inferReduced(name, x, dim, name !== "max"),
     webgpu: (out, x, dim) => {
-      const { outer, count, inner } = aroundDim(x.shape, resolveDim(dim, x.rank, `run ${name}`));
-      dispatch(reduceShader, { x, out, params: { lines: outer * inner, count, inner } }, {
-        workgroups: grid(outer * inner),
+      const around = aroundDim(x.shape, resolveDim(dim, x.rank, `run ${name}`));
+      dispatchLines(reduceShaders, {
+        x,
+        around,
+        bindings: { out },
+        params: (width) => ({ width, count: around.count, least: -Infinity }),
         constants: { OP: id },
-        types: { T: x.dtype },
       });
     },
     reference: (out, x, dim) =>

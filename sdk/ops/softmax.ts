@@ -1,10 +1,10 @@
-import { dispatch, shader } from "../gpu/mod.ts";
 import { referenceValues, resolveDim, type Tensor } from "../tensor/mod.ts";
-import { aroundDim, grid } from "./grid.ts";
+import { aroundDim } from "./grid.ts";
+import { dispatchLines, lineShaders } from "./lines.ts";
 import { checkDType, FLOATS, operator } from "./operator.ts";
 import code from "./wgsl/softmax.wgsl" with { type: "text" };
 
-const softmaxShader = shader({ name: "softmax.wgsl", code });
+const shaders = lineShaders("softmax", code, "vec2<f32>");
 
 /**
  * `exp(x) / Σ exp(x)` along a dimension, shifted by the largest so that nothing overflows.
@@ -28,13 +28,13 @@ const run = operator<[x: Tensor, dim: number]>({
     resolveDim(dim, x.rank, "run softmax");
     return { shape: x.shape, dtype: x.dtype };
   },
-  webgpu: (out, x, dim) => {
-    const { outer, count, inner } = aroundDim(x.shape, resolveDim(dim, x.rank, "run softmax"));
-    dispatch(softmaxShader, { x, out, params: { lines: outer * inner, count, inner } }, {
-      workgroups: grid(outer * inner),
-      types: { T: x.dtype },
-    });
-  },
+  webgpu: (out, x, dim) =>
+    dispatchLines(shaders, {
+      x,
+      around: aroundDim(x.shape, resolveDim(dim, x.rank, "run softmax")),
+      bindings: { out },
+      params: (width) => ({ share: width / 4 }),
+    }),
   reference: (out, x, dim) => {
     const { outer, count, inner } = aroundDim(x.shape, resolveDim(dim, x.rank, "run softmax"));
     const v = referenceValues(x);

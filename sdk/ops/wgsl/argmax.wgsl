@@ -1,29 +1,42 @@
-// One invocation per line of `count` elements, `inner` apart: the place of the largest, the first of equals.
+// The place of the largest along a line, the first of equals. The state of a walk is the bits of the largest so
+// far, and its place; NOWHERE while it saw nothing but NaN.
 
-@group(0) @binding(0) var<storage, read> x: array<T>;
+@group(0) @binding(0) var<storage, read> x: array<V>;
 @group(0) @binding(1) var<storage, read_write> out: array<i32>;
 @group(0) @binding(2) var<uniform> params: Params;
 
-struct Params { lines: u32, count: u32, inner: u32 }
+// V is what is loaded at once: a vector of `width` 4, or a scalar. `steps` of them, `inner` apart, make a line.
+struct Params { lines: u32, steps: u32, inner: u32, width: u32 }
+
+const NOWHERE = 0xffffffffu;
 
 // By its bits: drivers may assume that there is no NaN where floats are compared.
-fn is_nan(v: f32) -> bool { return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u; }
+fn numbers(v: vec4<f32>) -> vec4<bool> { return (bitcast<vec4<u32>>(v) & vec4<u32>(0x7fffffffu)) <= vec4<u32>(0x7f800000u); }
 
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-  let line = id.x + id.y * groups.x * 64u;
-  if (line >= params.lines) { return; }
-  let start = line / params.inner * params.count * params.inner + line % params.inner;
-  var best = 0u;
-  var largest = 0.0;
-  var found = false;
-  for (var i = 0u; i < params.count; i++) {
-    let v = f32(x[start + i * params.inner]);
-    if (!is_nan(v) && (!found || v > largest)) {
-      best = i;
-      largest = v;
-      found = true;
-    }
+// Of a scalar, vec4 makes four copies, which find the same place.
+fn walk(start: u32, first: u32, by: u32) -> S {
+  var largest = vec4<f32>();
+  var places = vec4<u32>(NOWHERE);
+  let offsets = select(vec4<u32>(), vec4<u32>(0u, 1u, 2u, 3u), params.width == 4u);
+  for (var i = first; i < params.steps; i += by) {
+    let v = vec4<f32>(A(x[start + i * params.inner]));
+    let better = numbers(v) & ((v > largest) | (places == vec4<u32>(NOWHERE)));
+    largest = select(largest, v, better);
+    places = select(places, i * params.width + offsets, better);
   }
-  out[line] = i32(best);
+  var best = S(bitcast<u32>(largest.x), places.x);
+  for (var c = 1u; c < 4u; c++) { best = merge(best, S(bitcast<u32>(largest[c]), places[c])); }
+  return best;
+}
+
+fn merge(a: S, b: S) -> S {
+  if (b.y == NOWHERE) { return a; }
+  let l = bitcast<f32>(a.x);
+  let r = bitcast<f32>(b.x);
+  if (a.y == NOWHERE || r > l || (r == l && b.y < a.y)) { return b; }
+  return a;
+}
+
+fn finish(line: u32, start: u32, first: u32, by: u32, best: S) {
+  if (first == 0u) { out[line] = select(i32(best.y), 0, best.y == NOWHERE); }
 }

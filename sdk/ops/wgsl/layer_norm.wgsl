@@ -1,4 +1,5 @@
-// One invocation per row: out = (x - mean(x)) / sqrt(var(x) + eps) · weight + bias.
+// out = (x - mean(x)) / sqrt(var(x) + eps) · weight + bias along a line. The state of a walk is how many elements
+// it saw, their mean, and the sum of the squares of their distance to it.
 
 @group(0) @binding(0) var<storage, read> x: array<V>;
 @group(0) @binding(1) var<storage, read> weight: array<V>;
@@ -8,28 +9,38 @@
 
 override HAS_BIAS: u32;
 
-// V is what is loaded at once, A the same in f32: vectors of 4, or scalars. `steps` of them make a row of `count`.
-struct Params { rows: u32, steps: u32, count: f32, eps: f32, share: f32 }
+// V is what is loaded at once, A the same in f32: vectors of 4, or scalars. `steps` of them make a line of `count`.
+struct Params { lines: u32, steps: u32, inner: u32, count: f32, share: f32, eps: f32 }
 
 // Of a scalar, vec4 makes four copies: `share` is 1 for vectors and 1/4 for scalars.
 fn total(v: A) -> f32 { return dot(vec4<f32>(v), vec4<f32>(params.share)); }
 
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-  let row = id.x + id.y * groups.x * 64u;
-  if (row >= params.rows) { return; }
-  let start = row * params.steps;
+fn walk(start: u32, first: u32, by: u32) -> S {
+  if (first >= params.steps) { return S(); }
   var sum = A();
-  for (var i = 0u; i < params.steps; i++) { sum += A(x[start + i]); }
-  let mean = total(sum) / params.count;
+  for (var i = first; i < params.steps; i += by) { sum += A(x[start + i]); }
+  let count = f32((params.steps - first + by - 1u) / by) * 4.0 * params.share;
+  let mean = total(sum) / count;
   var squares = A(); // of the distance to the mean: mean(x²) - mean(x)² would cancel
-  for (var i = 0u; i < params.steps; i++) {
+  for (var i = first; i < params.steps; i += by) {
     let v = A(x[start + i]) - mean;
     squares += v * v;
   }
-  let factor = inverseSqrt(total(squares) / params.count + params.eps);
-  for (var i = 0u; i < params.steps; i++) {
-    var v = (A(x[start + i]) - mean) * factor * A(weight[i]);
+  return S(count, mean, total(squares));
+}
+
+// Chan, Golub and LeVeque, 1979.
+fn merge(a: S, b: S) -> S {
+  let count = a.x + b.x;
+  if (count == 0.0) { return a; }
+  let distance = b.y - a.y;
+  return S(count, a.y + distance * b.x / count, a.z + b.z + distance * distance * a.x * b.x / count);
+}
+
+fn finish(line: u32, start: u32, first: u32, by: u32, all: S) {
+  let factor = inverseSqrt(all.z / params.count + params.eps);
+  for (var i = first; i < params.steps; i += by) {
+    var v = (A(x[start + i]) - all.y) * factor * A(weight[i]);
     if (HAS_BIAS != 0u) { v += A(bias[i]); }
     out[start + i] = V(v);
   }

@@ -1,26 +1,36 @@
-// One invocation per line of `count` elements, `inner` apart: softmax in two walks, the first one online.
+// Softmax along a line in two walks, the first one online. Its state is the largest element and the sum of the
+// exponentials of the distances to it.
 
-@group(0) @binding(0) var<storage, read> x: array<T>;
-@group(0) @binding(1) var<storage, read_write> out: array<T>;
+@group(0) @binding(0) var<storage, read> x: array<V>;
+@group(0) @binding(1) var<storage, read_write> out: array<V>;
 @group(0) @binding(2) var<uniform> params: Params;
 
-struct Params { lines: u32, count: u32, inner: u32 }
+// V is what is loaded at once, A the same in f32: vectors of 4, or scalars. `steps` of them, `inner` apart, make a line.
+struct Params { lines: u32, steps: u32, inner: u32, share: f32 }
 
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-  let line = id.x + id.y * groups.x * 64u;
-  if (line >= params.lines) { return; }
-  let start = line / params.inner * params.count * params.inner + line % params.inner;
-  var largest = -3.0e38; // finite, since infinity less infinity is NaN
-  var sum = 0.0;
-  for (var i = 0u; i < params.count; i++) {
-    let v = f32(x[start + i * params.inner]);
+fn walk(start: u32, first: u32, by: u32) -> S {
+  var largest = A(-3.0e38); // finite, since infinity less infinity is NaN
+  var sums = A();
+  for (var i = first; i < params.steps; i += by) {
+    let v = A(x[start + i * params.inner]);
     let now = max(largest, v);
-    sum = sum * exp(largest - now) + exp(v - now);
+    sums = sums * exp(largest - now) + exp(v - now);
     largest = now;
   }
-  for (var i = 0u; i < params.count; i++) {
+  // Of a scalar, vec4 makes four copies: `share` is 1 for vectors and 1/4 for scalars.
+  let each = vec4<f32>(largest);
+  let most = max(max(each.x, each.y), max(each.z, each.w));
+  return S(most, dot(vec4<f32>(sums) * exp(each - most), vec4<f32>(params.share)));
+}
+
+fn merge(a: S, b: S) -> S {
+  let most = max(a.x, b.x);
+  return S(most, a.y * exp(a.x - most) + b.y * exp(b.x - most));
+}
+
+fn finish(line: u32, start: u32, first: u32, by: u32, all: S) {
+  for (var i = first; i < params.steps; i += by) {
     let at = start + i * params.inner;
-    out[at] = T(exp(f32(x[at]) - largest) / sum);
+    out[at] = V(exp(A(x[at]) - all.x) / all.y);
   }
 }

@@ -1,10 +1,8 @@
 import { fileSource, openCheckpoint } from "../../sdk/checkpoint/mod.ts";
-
-/** The folder of checkpoints with expected outputs, beside the repository. */
-export const MODELS: string = decodeURIComponent(new URL("../../../shared/models", import.meta.url).pathname);
+import { modelFolder, modelNames } from "../helpers/models.ts";
 
 /** Whether the checkpoints are there. */
-export const haveModels: boolean = await Deno.stat(MODELS).then((s) => s.isDirectory, () => false);
+export const haveModels: boolean = modelNames().length > 0;
 
 /** The name of a test group, which says why it is skipped where the checkpoints are missing. */
 export function needsModels(name: string): { name: string; ignore: boolean } {
@@ -15,7 +13,7 @@ export function needsModels(name: string): { name: string; ignore: boolean } {
 
 /** A folder of a model. */
 export function modelDir(name: string): string {
-  return `${MODELS}/${name}`;
+  return modelFolder(name)!;
 }
 
 /** An expected output stored as float32. */

@@ -12,6 +12,7 @@ import { KernelwrightError } from "../errors.ts";
 import { type Module, withObserver } from "../nn/mod.ts";
 import { DTYPES, keep, scope, Tensor } from "../tensor/mod.ts";
 import { compareValues, defaultTolerance, type Difference, type Tolerance } from "./compare.ts";
+import { bytesOf, dropAll, hold, holdAll, isPlain } from "./held.ts";
 import { onReference } from "./on_reference.ts";
 import type { KernelPlan, PlannedSite } from "./plan.ts";
 import { runKernel, runOriginals, type SiteTime, tensorsOf, timeSite } from "./run_site.ts";
@@ -144,10 +145,7 @@ function observe(root: Module, sites: readonly PlannedSite[], inputs: readonly u
       const kernel = runKernel(site, args.get(site)!);
       const held = args.get(site)!.map((a) => holdAll(a));
       seen.push({ site, args: held, plain: held.every(isPlain), kernel, original });
-      bytes += [...original, ...kernel, ...held.filter((a) => a instanceof Tensor)].reduce(
-        (n, t) => n + t.size * DTYPES[t.dtype].bytes,
-        0,
-      );
+      bytes += bytesOf([...original, ...kernel, ...held]);
       return result;
     },
   };
@@ -222,31 +220,8 @@ function merge(before: readonly Difference[], more: readonly Difference[]): Diff
   });
 }
 
-function hold(t: Tensor): Tensor {
-  return keep(t.reshape(t.shape));
-}
-
-function holdAll(value: unknown): unknown {
-  if (value instanceof Tensor) return hold(value);
-  if (typeof value !== "object" || value === null || Object.getPrototypeOf(value) !== Object.prototype) {
-    return value;
-  }
-  return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, holdAll(v)]));
-}
-
-function isPlain(value: unknown): boolean {
-  if (typeof value !== "object" || value === null || value instanceof Tensor) return true;
-  return Object.getPrototypeOf(value) === Object.prototype && Object.values(value).every(isPlain);
-}
-
 function release(seen: Seen): void {
-  const drop = (value: unknown): void => {
-    if (value instanceof Tensor) value.dispose();
-    else if (
-      typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype
-    ) Object.values(value).forEach(drop);
-  };
-  [...seen.args, ...seen.kernel, ...seen.original].forEach(drop);
+  [...seen.args, ...seen.kernel, ...seen.original].forEach(dropAll);
 }
 
 function short(x: number): string {

@@ -101,6 +101,9 @@ export const ERROR_CODES = {
   "KW-LAYOUT-SHARES": "A layout uses a parameter of the modules that it stands for.",
   "KW-PARALLEL-ORDER": "An output of a parallel fusion was asked for out of order.",
   "KW-VERIFY": "A kernel does not compute what the modules compute that it stands for.",
+  "KW-TUNE-OPTION": "The tune of a kernel names no constants with the numbers to try, or too many.",
+  "KW-TUNE-NAME": "A kernel's forward asks for a tuned constant that its tune does not name.",
+  "KW-TUNE-INPUTS": "Kernels cannot be tuned: the model has none, is not loaded, or has no inputs to run.",
   // tracing
   "KW-TRACE-INPUTS": "A fusion cannot be proven, since the model's inputs are not known.",
   "KW-TRACE-FORWARD": "A model's forward failed on meta.",

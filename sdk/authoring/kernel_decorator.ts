@@ -7,6 +7,7 @@ import type { Requirements } from "./requirements.ts";
 import type { SignatureMismatch } from "./signature_mismatch.ts";
 import { checkSite, describeSite, type First, sameSite, type Site } from "./site.ts";
 import { checkStateless } from "./stateless.ts";
+import { checkTune, type Tune } from "./tune.ts";
 
 /** What {@linkcode kernel} takes. */
 export interface KernelOptions<
@@ -27,6 +28,8 @@ export interface KernelOptions<
   readonly accepts?: Accepts<Parts>;
   /** The version that reports show. */
   readonly version?: string;
+  /** Constants that the machine decides, with the values to try; forward gets them from `tuned`. */
+  readonly tune?: Tune;
 }
 
 /** A class that has the forward for a site; its `this` is the layout, or the module where there is no layout. */
@@ -83,13 +86,15 @@ export interface KernelDefinition {
   readonly accepts?: Accepts<readonly Module[]>;
   /** The version that reports show. */
   readonly version?: string;
+  /** Constants that the machine decides. */
+  readonly tune?: Tune;
 }
 
 /**
  * Declares a class as a kernel for a site. Its `forward` dispatches shaders; it has no state of its own.
  *
  * @throws at decoration: KW-KERNEL-STATE, KW-SIGNATURE-FORWARD (no forward), KW-SIGNATURE-SITE (another site than
- * the layout's, or a fusion without a layout), KW-KERNEL-OPTION.
+ * the layout's, or a fusion without a layout), KW-KERNEL-OPTION, KW-TUNE-OPTION.
  */
 export function kernel<
   Ctor extends readonly unknown[],
@@ -114,6 +119,7 @@ export function kernel<
         where,
       );
     }
+    const tune = options.tune === undefined ? undefined : checkTune(options.tune, where);
     const site = checkSite(options.site as Site, where);
     const layout = options.layout &&
       inContext(where, () => layoutDefinition(options.layout as unknown as LayoutDefinition["cls"]));
@@ -143,6 +149,7 @@ export function kernel<
       requires: options.requires ?? {},
       accepts: options.accepts as Accepts<readonly Module[]> | undefined,
       version: options.version,
+      tune,
     });
   };
 }
@@ -170,5 +177,5 @@ export function isKernel(value: unknown): value is KernelClass {
 // ---------------------------------------------------------------------------
 
 const definitions = new WeakMap<object, KernelDefinition>();
-const OPTIONS = ["site", "layout", "requires", "accepts", "version"];
+const OPTIONS = ["site", "layout", "requires", "accepts", "version", "tune"];
 const REQUIREMENTS = ["features", "limits", "dtypes"];

@@ -27,3 +27,4 @@ export {
   type SiteKind,
   type SitePart,
 } from "./site.ts";
+export { type Constants, type Tune, tuned } from "./tune.ts";

@@ -10,6 +10,7 @@ import { Identity, type Module } from "../nn/mod.ts";
 import { keep } from "../tensor/mod.ts";
 import { SharedResults } from "./parallel.ts";
 import type { PlannedSite } from "./plan.ts";
+import { type SiteTuning, tunedForward } from "./tuning.ts";
 import type { KeyedParameter, PlannedRule, SitePlanConversions } from "./site_conversion.ts";
 
 /** A site that is swapped. */
@@ -41,10 +42,11 @@ export function boundForward(
   kernel: KernelDefinition,
   self: Module,
   path: string,
+  tuning?: SiteTuning,
 ): (...args: unknown[]) => unknown {
   const where = { site: path, kernel: kernel.name };
-  const { forward } = kernel.cls.prototype;
-  return (...args) => inContext(where, () => forward.apply(self, args));
+  const forward = tunedForward(kernel, self, tuning);
+  return (...args) => inContext(where, () => forward(args));
 }
 
 /** Fills a rule's targets from its sources, which stay as they are. */
@@ -85,7 +87,7 @@ function unload(parameters: readonly KeyedParameter[]): void {
 function swapModules(site: PlannedSite): () => void {
   const { nodes, kernel, layout, path } = site;
   const self = layout ?? nodes[0].module;
-  let forward = boundForward(kernel, self, path);
+  let forward = boundForward(kernel, self, path, site.tuning);
   const others: Module[] = [];
   let shared: SharedResults | undefined;
   if (site.match.kind === "fusesParallel") {

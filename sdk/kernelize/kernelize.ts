@@ -1,4 +1,4 @@
-import { inContext } from "../errors.ts";
+import { inContext, raise } from "../errors.ts";
 import { gpuIfOpen } from "../gpu/mod.ts";
 import type { Module } from "../nn/mod.ts";
 import { type AppliedSite, applySite } from "./apply.ts";
@@ -8,8 +8,9 @@ import type { RefResolver } from "./local_ref.ts";
 import type { Mode } from "./mode.ts";
 import type { KernelPlan } from "./plan.ts";
 import { loadKernels, prepare } from "./prepare.ts";
-import { type KernelReport, reportOf } from "./report.ts";
+import { KernelReport, reportOf, tunedOf } from "./report.ts";
 import { indexTree } from "./tree.ts";
+import { samplesOf, type TuneOptions, tuneSites } from "./tune.ts";
 import { type SiteFindings, verifyError, type VerifyOptions, verifySites, worstOf } from "./verify.ts";
 
 /** What {@linkcode kernelize} may be told. */
@@ -23,6 +24,11 @@ export interface KernelizeOptions {
   readonly inputs?: readonly (readonly unknown[])[];
   /** Runs every kernel beside its original before anything is swapped. The model must be loaded. */
   readonly verify?: VerifyOptions;
+  /**
+   * Measures which constants are best for kernels that have a `tune`, on its inputs and once the kernels are in. The
+   * model must be loaded. Without inputs only what is known from before is looked up, as without this option.
+   */
+  readonly tune?: TuneOptions;
   /** The folder or file that relative references start from. */
   readonly base?: URL;
   /** Loads the classes of references; local folders and files unless told. */
@@ -45,7 +51,7 @@ export interface ExampleInputs {
  * @param config Unless given, the mapping in scope: see `useKernelMapping`.
  * @returns What was swapped, where, and why not elsewhere.
  * @throws KW-CONFIG-…, KW-MAPPING-NONE, KW-REF-…, KW-MATCH-…, KW-SELECT-NONE, KW-SIGNATURE-…, KW-CONVERT-…,
- * KW-TRACE-…, KW-SHADER-….
+ * KW-TRACE-…, KW-SHADER-…, KW-TUNE-….
  */
 export function kernelize(
   model: Module,
@@ -63,6 +69,42 @@ export async function planKernelize(
 ): Promise<{ plan: KernelPlan; report: KernelReport }> {
   const plan = await prepare(model, await loadKernels(config, indexTree(model), options), options);
   return { plan, report: reportOf(plan) };
+}
+
+/**
+ * Measures which constants are best for the kernels of a model, see {@linkcode KernelizeOptions.tune}. Later runs use
+ * them at once; a plan that was captured before keeps the constants that it was captured with.
+ *
+ * ```ts ignore
+ * await kernelize(model, config);
+ * const report = await tune(model, { samples: [[prompt], [oneToken]] });
+ * ```
+ *
+ * @returns The model's report, with the constants and what they bring.
+ * @throws KW-TUNE-INPUTS without kernels, weights or inputs; what a kernel throws with its own defaults.
+ */
+export function tune(model: Module, options: TuneOptions): Promise<KernelReport> {
+  return inTurn(model, async () => {
+    const state = states.get(model);
+    if (!state || samplesOf(options).length === 0) {
+      raise(
+        "KW-TUNE-INPUTS",
+        state ? "Cannot tune: there are no inputs to run" : "Cannot tune: the model has no kernels",
+        state ? "Pass { inputs: […] }, as the model's forward takes them." : "Call kernelize first.",
+      );
+    }
+    const notes = await tuneSites(model, state.plan, options);
+    const sites = new Map(state.plan.sites.map((s) => [s.path, s]));
+    const { report } = state;
+    return remember(model, {
+      ...state,
+      report: new KernelReport(
+        report.sites.map((s) => ({ ...s, ...s.kernel ? tunedOf(sites.get(s.path)!) : {} })),
+        [...new Set([...report.notes, ...notes])],
+        report.endToEnd,
+      ),
+    });
+  });
 }
 
 /** Puts the original modules back, with their values. Does nothing for a model without kernels. */
@@ -127,12 +169,14 @@ async function swap(
     const origin = { config: kernels.config, base: options.base };
     if (!options.verify) {
       applied = applyAll(planned);
-      return remember(model, { ...origin, plan: planned, report: reportOf(planned), applied });
+      const plan = await tunedPlan(model, planned, options.tune);
+      return remember(model, { ...origin, plan, report: reportOf(plan), applied });
     }
-    const { plan, findings } = await verified(model, planned, options.verify);
+    const { plan: sound, findings } = await verified(model, planned, options.verify);
     const inputs = options.verify.samples?.[0] ?? options.verify.inputs ?? [];
     const plain = await resultOf(model, inputs);
-    applied = applyAll(plan);
+    applied = applyAll(sound);
+    const plan = await tunedPlan(model, sound, options.tune);
     const swapped = plain && await resultOf(model, inputs);
     const endToEnd = plain && swapped && compareResults(plain, swapped.data);
     return remember(model, { ...origin, plan, report: reportOf(plan, findings, endToEnd), applied });
@@ -141,6 +185,16 @@ async function swap(
     if (before) states.set(model, { ...before, applied: applyAll(before.plan) });
     throw error;
   }
+}
+
+async function tunedPlan(
+  model: Module,
+  plan: KernelPlan,
+  options: TuneOptions | undefined,
+): Promise<KernelPlan> {
+  if (!options || samplesOf(options).length === 0 || plan.sites.length === 0) return plan;
+  const notes = await tuneSites(model, plan, options);
+  return { ...plan, notes: [...new Set([...plan.notes, ...notes])] };
 }
 
 function remember(model: Module, state: State): KernelReport {

@@ -28,6 +28,7 @@ export {
   kernelPlan,
   kernelReport,
   planKernelize,
+  tune,
   unkernelize,
 } from "./kernelize.ts";
 export { exported, type RefPurpose, type RefResolver, resolveLocal, splitRef } from "./local_ref.ts";
@@ -49,3 +50,7 @@ export type { Considered, Selection, Target } from "./select.ts";
 export type { PlannedRule, SitePlanConversions } from "./site_conversion.ts";
 export { siteConversions } from "./site_conversions.ts";
 export type { Node, TreeIndex } from "./tree.ts";
+export type { TuneOptions } from "./tune.ts";
+export { forgetTuned, type TuneCacheLocation } from "./tune_cache.ts";
+export type { RaceOptions } from "./tune_race.ts";
+export type { DroppedConstants, SiteTuning, TunedCall } from "./tuning.ts";

@@ -17,6 +17,7 @@ import { type Considered, selectKernel, type Target } from "./select.ts";
 import { buildLayout, checkInstances } from "./signature.ts";
 import { planConversions, type SitePlanConversions } from "./site_conversion.ts";
 import { runOnMeta, type Trace, traceModel } from "./trace.ts";
+import { callClass, type SiteTuning, tunedForward } from "./tuning.ts";
 import { indexTree, type Node, type TreeIndex } from "./tree.ts";
 import { checkChain, checkParallel, checkWeights } from "./wiring.ts";
 
@@ -38,6 +39,8 @@ export interface PlannedSite {
   readonly conversions: SitePlanConversions;
   /** Whether forward was run on meta and compared with the original's result. */
   readonly forwardChecked: boolean;
+  /** Its tuned constants, where the kernel has any to tune. */
+  readonly tuning?: SiteTuning;
 }
 
 /** A site that keeps its original. */
@@ -175,9 +178,12 @@ function planSite(
   if (layout) { for (const trace of traces) checkWeights(nodes, trace, tree); }
   const self = layout ?? nodes[0].module;
   let forwardChecked = false;
+  const tuning: SiteTuning | undefined = kernel.tune && { chosen: new Map(), traced: new Map() };
   for (const trace of traces) {
-    const call = trace.callsOf.get(nodes[0].module)?.[0];
+    const calls = trace.callsOf.get(nodes[0].module) ?? [];
+    const [call] = calls;
     if (!call) continue;
+    for (const { args } of tuning ? calls : []) tuning?.traced.set(callClass(args), args);
     const results = nodes.map((n) => trace.callsOf.get(n.module)![0].result);
     const expected = match.kind === "fusesParallel" ? results : results.at(-1);
     collectPipelines(
@@ -186,7 +192,17 @@ function planSite(
     );
     forwardChecked = true;
   }
-  return { path: nodes[0].path, match, nodes, kernel, considered, layout, conversions, forwardChecked };
+  return {
+    path: nodes[0].path,
+    match,
+    nodes,
+    kernel,
+    considered,
+    layout,
+    conversions,
+    forwardChecked,
+    tuning,
+  };
 }
 
 function checkForward(
@@ -197,7 +213,7 @@ function checkForward(
 ): void {
   let actual: unknown;
   try {
-    actual = runOnMeta(() => kernel.cls.prototype.forward.apply(self, args.map(alive)));
+    actual = runOnMeta(() => tunedForward(kernel, self, undefined)(args.map(alive)));
   } catch (cause) {
     if (cause instanceof KernelwrightError) throw cause;
     // The class is frozen: a forward that keeps something on it is told by the engine, which quotes the whole class.

@@ -11,6 +11,7 @@ import { configInScope } from "./mapping.ts";
 import { type KernelPlan, planKernels } from "./plan.ts";
 import type { Target } from "./select.ts";
 import { kernelsOff } from "./switch.ts";
+import { recallTuned, samplesOf } from "./tune.ts";
 import type { TreeIndex } from "./tree.ts";
 
 /** What a plan is made from. */
@@ -57,11 +58,13 @@ export async function prepare(
       { features: gpu.features, limits: gpu.limits as unknown as Record<string, number>, info: gpu.info },
   };
   const example = (model as Partial<ExampleInputs>).exampleInputs?.bind(model);
-  const inputs = off ? [] : options.inputs ?? example?.() ?? [];
+  const inputs = off ? [] : options.inputs ?? example?.() ?? samplesOf(options.tune);
   const resolve = (c: Candidate) => typeof c.kernel === "string" ? classes.get(c.kernel)! : c.kernel;
   const plan = planKernels(model, config, { target, inputs, resolve, notes, off });
   if (gpu) { for (const { request, where } of plan.pipelines) await gpu.pipelines.prepare([request], where); }
-  return plan;
+  const more = gpu ? await recallTuned(plan, gpu, options.tune) : [];
+  for (const { tuning } of plan.sites) tuning?.traced.clear(); // they may hold caches
+  return more.length > 0 ? { ...plan, notes: [...plan.notes, ...more] } : plan;
 }
 
 // ---------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import type { SiteFindings } from "./verify.ts";
 import type { Considered } from "./select.ts";
 import type { KernelPlan, PlannedSite } from "./plan.ts";
 import { describeEntry } from "./match.ts";
+import { describeTuned, type TunedCall } from "./tuning.ts";
 
 /** How the whole model's result moved. */
 export interface EndToEnd {
@@ -43,6 +44,8 @@ export interface SiteReport {
   readonly differences?: readonly Difference[];
   /** GPU milliseconds of the original and of the kernel, where they were timed. */
   readonly ms?: SiteTime;
+  /** The constants that were tuned, by kind of call. */
+  readonly tuned?: readonly TunedCall[];
 }
 
 /** What kernelize did: a value that prints as a table and serialises as JSON. */
@@ -106,6 +109,7 @@ export class KernelReport {
         errors[0] === "–" ? "–" : `${errors[0]} (${errors[1]})`,
         timeRatio(sites),
         (first.kernel ? first.reason : `not swapped: ${first.reason}`) +
+        tunedText(sites) +
         (first.kernel && failed.length > 0
           ? `; differs on ${[...new Set(failed.map((d) => d.inputs))].join(", ")} inputs`
           : ""),
@@ -180,11 +184,22 @@ function siteReport(s: PlannedSite, findings?: SiteFindings): SiteReport {
     conversions: s.conversions.rules.map((r) => describeRule(r.bound.rule)),
     forwardChecked: s.forwardChecked,
     ...findings,
+    ...tunedOf(s),
     bytes: {
       before: bytes(before),
       after: s.layout ? bytes([...s.layout.namedParameters()].map(([, p]) => p)) : bytes(before),
     },
   };
+}
+
+/** What a site's report says of its constants. */
+export function tunedOf(site: PlannedSite): Pick<SiteReport, "tuned"> {
+  return site.tuning && site.tuning.chosen.size > 0 ? { tuned: [...site.tuning.chosen.values()] } : {};
+}
+
+function tunedText(sites: readonly SiteReport[]): string {
+  const calls = sites.flatMap((s) => s.tuned ?? []);
+  return calls.length > 0 ? `; tuned: ${describeTuned(calls)}` : "";
 }
 
 function grouped(sites: readonly SiteReport[]): { label: string; count: number; sites: SiteReport[] }[] {

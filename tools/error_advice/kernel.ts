@@ -164,6 +164,18 @@ export const KERNEL_ADVICE: Partial<Record<ErrorCode, Advice>> = {
     "A kernel is further from its original than rounding explains: a forgotten epsilon, a wrong stride, f16 sums.",
     'The figures say where; mend the kernel, or use `onFail: "fallback"` to keep the original there.',
   ],
+  "KW-TUNE-OPTION": [
+    "A single number where a list belongs, or so many candidates that trying them all would take minutes.",
+    "Write `tune: { TILE: [32, 64, 128] }`: finite numbers, and at most 64 combinations.",
+  ],
+  "KW-TUNE-NAME": [
+    "A name misspelt in `tuned({ … })`, or left out of the decorator's `tune`.",
+    "Use the same name in both; a constant that is not tuned needs no `tuned`.",
+  ],
+  "KW-TUNE-INPUTS": [
+    "`tune` was called before `kernelize`, before the weights were loaded, or without inputs.",
+    "Load the model, put the kernels in, and pass `{ inputs }`: real tensors, as the model is run with.",
+  ],
   "KW-TRACE-INPUTS": [
     "A fusion in a model that does not say what its forward takes.",
     "Pass `inputs`, or give the model an `exampleInputs()`.",

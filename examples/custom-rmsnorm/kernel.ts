@@ -10,6 +10,7 @@ import {
   replaces,
   shader,
   Tensor,
+  tuned,
 } from "@kernelwright/sdk";
 import { RMSNorm } from "@kernelwright/sdk/nn";
 import code from "./rms_norm.wgsl" with { type: "text" };
@@ -33,11 +34,19 @@ export class CustomRMSNormLayout extends Layout {
 }
 
 /** `x / sqrt(mean(x²) + eps) · weight`, several rows to a workgroup and one row to an invocation. */
-@kernel({ site, layout: CustomRMSNormLayout, version: "0.1.0", requires: { dtypes: ["f32", "f16"] } })
+@kernel({
+  site,
+  layout: CustomRMSNormLayout,
+  version: "0.1.0",
+  requires: { dtypes: ["f32", "f16"] },
+  // Few cores want few large workgroups, many want many: `tune(model, { inputs })` finds out.
+  tune: { ROWS: [4, 16, 64] },
+})
 export class CustomRMSNorm {
   /** `[..., hidden_size]` → the same shape. */
   forward(this: CustomRMSNormLayout, hidden_states: Tensor): Tensor {
     const rows = this.hidden_size === 0 ? 0 : hidden_states.size / this.hidden_size;
+    const { ROWS } = tuned({ ROWS: 16 });
     const out = Tensor.empty(hidden_states.shape, { dtype: hidden_states.dtype });
     dispatch(this.hidden_size % 4 === 0 ? normVec4 : norm, {
       x: hidden_states,
@@ -45,7 +54,8 @@ export class CustomRMSNorm {
       out,
       params: { rows, cols: this.hidden_size, eps: this.eps },
     }, {
-      workgroups: [...grid(Math.ceil(rows / 16))],
+      workgroups: [...grid(Math.ceil(rows / ROWS))],
+      constants: { ROWS },
       types: { T: hidden_states.dtype },
     });
     return out;

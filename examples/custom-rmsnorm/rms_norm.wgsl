@@ -1,5 +1,7 @@
 // One row to an invocation: no barrier, and the row is walked twice while it is in the cache.
 
+override ROWS: u32 = 16; // rows to a workgroup
+
 struct Params {
   rows: u32,
   cols: u32,
@@ -11,12 +13,12 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> out: array<T>;   // [rows, cols]
 @group(0) @binding(3) var<uniform> params: Params;
 
-@compute @workgroup_size(16)
+@compute @workgroup_size(ROWS)
 fn main(
   @builtin(global_invocation_id) id: vec3u,
   @builtin(num_workgroups) groups: vec3u,
 ) {
-  let row = id.y * groups.x * 16u + id.x;
+  let row = id.y * groups.x * ROWS + id.x;
   if (row >= params.rows) { return; }
   let start = row * params.cols;
 

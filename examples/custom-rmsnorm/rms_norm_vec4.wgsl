@@ -1,5 +1,7 @@
 // The same for rows of whole vec4s: a fourth of the loads, which is what a norm waits for.
 
+override ROWS: u32 = 16; // rows to a workgroup
+
 struct Params {
   rows: u32,
   cols: u32,
@@ -11,12 +13,12 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> out: array<vec4<T>>; // [rows, cols]
 @group(0) @binding(3) var<uniform> params: Params;
 
-@compute @workgroup_size(16)
+@compute @workgroup_size(ROWS)
 fn main(
   @builtin(global_invocation_id) id: vec3u,
   @builtin(num_workgroups) groups: vec3u,
 ) {
-  let row = id.y * groups.x * 16u + id.x;
+  let row = id.y * groups.x * ROWS + id.x;
   if (row >= params.rows) { return; }
   let steps = params.cols / 4u;
   let start = row * steps;

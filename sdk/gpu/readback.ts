@@ -14,6 +14,8 @@ const MAP_READ = 0x01 | 0x08; // MAP_READ | COPY_DST
 const IN_DENO: boolean = Object.hasOwn(globalThis, "Deno");
 /** Staging buffers up to this size are kept: tokens and reductions, not logits of a whole prompt. */
 const KEPT_BYTES = 256 * 1024;
+/** How long reads may follow each other before the event loop gets a turn. */
+const TURN_MS = 50;
 
 /** Reads buffers of one device back, with staging buffers that are used again. */
 export class Readback {
@@ -22,6 +24,7 @@ export class Readback {
   readonly #device: GPUDevice;
   readonly #stream: Stream;
   readonly #free = new Map<number, GPUBuffer[]>();
+  #turn = performance.now();
 
   /** @param eager Whether to try without awaiting; in Deno unless told. */
   constructor(device: GPUDevice, stream: Stream, eager = IN_DENO) {
@@ -38,6 +41,7 @@ export class Readback {
       this.#stream.submit();
       const result = (await this.#map(staging)).slice(0, bytes);
       staging.unmap();
+      await this.#letOthersRun();
       good = true;
       return result;
     } finally {
@@ -64,6 +68,13 @@ export class Readback {
     }
     await mapped;
     return staging.getMappedRange();
+  }
+
+  /** A loop of reads that are never waited for would keep timers and input waiting, and pile up their promises. */
+  async #letOthersRun(): Promise<void> {
+    if (performance.now() - this.#turn < TURN_MS) return;
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    this.#turn = performance.now();
   }
 
   #make(size: number): GPUBuffer {

@@ -10,7 +10,7 @@ import {
   RMSNorm,
 } from "../nn/mod.ts";
 import { add } from "../ops/mod.ts";
-import { Tensor } from "../tensor/mod.ts";
+import { releaseEarly, Tensor } from "../tensor/mod.ts";
 import type { DecoderConfig } from "./config.ts";
 
 /** One decoder layer: attention and MLP, each behind a norm and a residual. */
@@ -36,8 +36,10 @@ export class LlamaDecoderLayer extends Module {
 
   /** `[batch, tokens, hidden_size]` → the same shape. */
   override forward(hidden_states: Tensor, context: AttentionContext): Tensor {
-    const attended = this.self_attn.call(this.input_layernorm.call(hidden_states), context);
+    const normed = this.input_layernorm.call(hidden_states);
+    const attended = this.self_attn.call(normed, context);
     const residual = add(hidden_states, attended);
+    releaseEarly(normed, attended);
     return add(residual, this.mlp.call(this.post_attention_layernorm.call(residual)));
   }
 }
@@ -76,7 +78,12 @@ export class DecoderModel extends Module {
     const position = cache?.position ?? Tensor.zeros([1], { dtype: "i32", device: input_ids.device });
     const context: AttentionContext = { position, starts, cache };
     let hidden = this.embed_tokens.call(input_ids);
-    for (const decoder of this.layers) hidden = decoder.call(hidden, context);
+    for (const decoder of this.layers) {
+      const next = decoder.call(hidden, context);
+      // With many layers, what they hand on would be most of a run's memory.
+      if (next !== hidden) releaseEarly(hidden);
+      hidden = next;
+    }
     return this.norm.call(hidden);
   }
 }

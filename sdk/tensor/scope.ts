@@ -39,6 +39,14 @@ export function isScoped(t: Tensor): boolean {
   return scopes.at(-1)?.has(t) ?? false;
 }
 
+/**
+ * Releases tensors now that the innermost scope would release at its end: nobody reads them any more. Others, such
+ * as a scope's arguments and what was kept, stay.
+ */
+export function releaseEarly(...tensors: readonly Tensor[]): void {
+  for (const t of tensors) if (isScoped(t)) t.dispose();
+}
+
 /** Takes a tensor out of the scopes around it: it lives until it is disposed. Returns it. */
 export function keep<T extends Tensor>(t: T): T {
   forget(t);

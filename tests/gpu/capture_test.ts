@@ -128,6 +128,15 @@ describe("reading back", () => {
     });
   }
 
+  it("lets timers run between reads that follow each other", async () => {
+    let fired = false;
+    setTimeout(() => fired = true, 0);
+    using x = Tensor.from([1]);
+    let reads = 0;
+    for (; !fired && reads < 1_000_000; reads++) await x.data();
+    assert(fired, `${reads} reads and no turn`);
+  });
+
   it("serves several reads that wait at the same time", async () => {
     const tensors = Array.from({ length: 8 }, (_, i) => Tensor.from([i, i + 0.5]));
     const all = await Promise.all(tensors.map((t) => t.data()));

@@ -135,6 +135,7 @@ export const ERROR_CODES = {
   "KW-NEW-MODULE": "new-kernel does not know a module, or cannot put it there.",
   "KW-CLI-DENO": "A command of Deno that a tool needs has failed.",
   "KW-BUNDLE": "A package cannot be bundled.",
+  "KW-BUNDLE-DEPENDENCY": "A package to be bundled imports what a bundle cannot carry.",
   // references to elsewhere
   "KW-REF-FETCH": "A kernel's files could not be fetched.",
   "KW-REF-LIMIT": "A server was too slow, sent too much, or redirected too often.",
@@ -144,6 +145,8 @@ export const ERROR_CODES = {
   "KW-REF-DIGEST": "A file of a bundle is not the one that was published or locked.",
   "KW-REF-LOCK": "A reference is not what kernels.lock says, or the lock cannot be read.",
   "KW-REF-UNTRUSTED": "A kernel's publisher is not trusted.",
+  "KW-REF-REGISTRY": "Where the packages of a registry are is not known.",
+  "KW-REF-VERSION": "No version of a package fits what a reference asks for.",
   "KW-REF-SIGNATURE": "A bundle's signature does not fit the model, or is not that of its code.",
 } as const;
 

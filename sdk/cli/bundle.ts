@@ -32,9 +32,10 @@ export function registerBundle(program: Command): void {
 
 /**
  * Packs a package: one ESM file with the WGSL in it, decorators lowered, names kept, and the SDK left outside; and
- * `kernel.json`. The same sources give the same bytes.
+ * `kernel.json`. The same sources give the same bytes: so nothing is taken from a package whose version moves, and what
+ * is reviewed is all there is.
  *
- * @throws KW-BUNDLE, KW-CLI-DENO; then nothing was written.
+ * @throws KW-BUNDLE, KW-BUNDLE-DEPENDENCY, KW-CLI-DENO; then nothing was written.
  */
 export async function bundlePackage(
   dir: string,
@@ -42,7 +43,7 @@ export async function bundlePackage(
 ): Promise<{ folder: string; manifest: Manifest }> {
   const root = resolve(dir);
   const config = await readConfig(root);
-  const code = await bundleCode(root, config.entry);
+  const code = await bundleCode(root, config.entry, config.imports);
   const draft = await Deno.makeTempDir({ prefix: "kernelwright-bundle-" });
   try {
     // What is described is what was packed: the bundle is imported, not the sources.
@@ -85,6 +86,8 @@ interface PackageConfig {
   readonly license?: string;
   readonly entry: string;
   readonly sdk: string;
+  /** Names for files of the package itself. */
+  readonly imports: ReadonlyMap<string, string>;
 }
 
 async function readConfig(root: string): Promise<PackageConfig> {
@@ -109,19 +112,27 @@ async function readConfig(root: string): Promise<PackageConfig> {
     ? exports
     : (exports as Record<string, string> | undefined)?.["."];
   if (!entry) raise("KW-BUNDLE", "The package has no entry", 'Write "exports": "./mod.ts".', { file });
-  const sdk = (imports as Record<string, string> | undefined)?.["@kernelwright/sdk"] ?? "";
+  const named = Object.entries(imports as Record<string, string> | undefined ?? {});
+  const sdk = named.find(([name]) => name === "@kernelwright/sdk")?.[1] ?? "";
   return {
     name,
     version,
     license: typeof license === "string" ? license : undefined,
     entry,
     sdk: /@([~^]?\d[^/]*)$/.exec(sdk)?.[1] ?? "*",
+    imports: new Map(named.filter(([, to]) => /^\.\.?\//.test(to))),
   };
 }
 
-async function bundleCode(root: string, entry: string): Promise<Uint8Array<ArrayBuffer>> {
+async function bundleCode(
+  root: string,
+  entry: string,
+  imports: ReadonlyMap<string, string>,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const foreign: Foreign[] = [];
+  let result: esbuild.BuildResult<{ write: false }>;
   try {
-    const result = await esbuild.build({
+    result = await esbuild.build({
       absWorkingDir: root,
       entryPoints: [entry],
       bundle: true,
@@ -131,17 +142,53 @@ async function bundleCode(root: string, entry: string): Promise<Uint8Array<Array
       keepNames: true,
       charset: "utf8",
       legalComments: "inline",
-      external: ["@kernelwright/sdk", "@kernelwright/sdk/*"],
-      plugins: [textImports],
+      plugins: [ownImports(root, imports, foreign), textImports],
       write: false,
       logLevel: "silent",
     });
-    return new Uint8Array(result.outputFiles[0].contents);
   } catch (cause) {
     raise("KW-BUNDLE", `Cannot bundle ${entry}: ${String(cause)}`, undefined, { file: root }, cause);
   } finally {
     await esbuild.stop(); // its process would keep ours alive
   }
+  if (foreign.length === 0) return new Uint8Array(result.outputFiles[0].contents);
+  const [{ path, importer }] = foreign;
+  const others = new Set(foreign.map((f) => f.path).filter((p) => p !== path));
+  raise(
+    "KW-BUNDLE-DEPENDENCY",
+    `Cannot bundle an import of ${JSON.stringify(path)}${
+      others.size > 0 ? `, and of ${[...others].join(", ")}` : ""
+    }`,
+    "A bundle imports @kernelwright/sdk and its own files. Copy what you need beside them, and import it from there.",
+    { file: importer },
+  );
+}
+
+/** An import of something that is not the package's and not the SDK. */
+interface Foreign {
+  readonly path: string;
+  readonly importer: string;
+}
+
+/** The SDK stays outside, the package's own files come in, and all else is noted. */
+function ownImports(
+  root: string,
+  imports: ReadonlyMap<string, string>,
+  foreign: Foreign[],
+): esbuild.Plugin {
+  return {
+    name: "own-imports",
+    setup(build) {
+      build.onResolve({ filter: /^[^./]/ }, (args) => {
+        if (args.kind === "entry-point") return undefined;
+        const { path, importer } = args;
+        const own = imports.get(path);
+        if (own !== undefined) return { path: join(root, own) };
+        if (!/^@kernelwright\/sdk(\/|$)/.test(path)) foreign.push({ path, importer });
+        return { path, external: true };
+      });
+    },
+  };
 }
 
 /** `import code from "./x.wgsl" with { type: "text" }`. */

@@ -4,6 +4,7 @@ import { raise } from "../errors.ts";
 import { type KernelPlan, type KernelReport, planKernelize } from "../kernelize/mod.ts";
 import { joinPath, type Module, ModuleList } from "../nn/mod.ts";
 import { buildCausalLM, readConfig, readKernelConfig } from "../models/mod.ts";
+import { resolverFor } from "./resolver.ts";
 import { formatBytes } from "./show.ts";
 
 interface InspectFlags {
@@ -34,7 +35,10 @@ async function inspect(dir: string, flags: InspectFlags): Promise<void> {
   try {
     const plan = planLoad(model, checkpoint.tensors.values());
     const kernels = flags.kernels === undefined ? undefined : await readKernelConfig(flags.kernels);
-    const planned = kernels && await planKernelize(model, kernels.config, { base: kernels.base });
+    const planned = kernels && await planKernelize(model, kernels.config, {
+      base: kernels.base,
+      resolver: await resolverFor(flags.kernels!),
+    });
     if (flags.explain !== undefined) return explain(flags, planned?.report);
     if (flags.json) {
       console.log(JSON.stringify(

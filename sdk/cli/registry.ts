@@ -3,12 +3,13 @@ import { resolve } from "@std/path";
 import { raise } from "../errors.ts";
 import { drawTable } from "../kernelize/mod.ts";
 import {
-  bundleUrl,
   inspectReference,
+  isRemote,
   kernelResolver,
+  lockKey,
   type Manifest,
   readLock,
-  userTrust,
+  userSettings,
 } from "../registry/mod.ts";
 
 interface Options {
@@ -20,21 +21,35 @@ interface Options {
 export function registerRegistry(program: Command): void {
   const lockOption = ["--lock <FILE>", "the lock", "kernels.lock"] as const;
   program.command("lock").description("pin kernel references in kernels.lock")
-    .argument("<REF...>", "https://…/kernel.js:Name")
+    .argument("<REF...>", "https://…/kernel.js:Name, jsr:@scope/name@^1:Name, npm:name@1:Name")
     .option(...lockOption)
-    .option("--trust", "run code of publishers that are not in the list")
+    .option(
+      "--trust",
+      "say that these may run although their publishers are not in your list; the lock keeps it",
+    )
     .action(async (refs: string[], options: Options & { trust?: boolean }) => {
       // Locking imports the code too: what lies about itself is not locked.
-      const trust = { ...await userTrust(), trust: options.trust };
-      const resolver = kernelResolver({ ...trust, lock: options.lock, update: true });
-      for (const ref of refs) await resolver(ref, undefined);
+      const settings = await userSettings();
+      const trust = options.trust || settings.trust;
+      const resolver = kernelResolver({ ...settings, trust, lock: options.lock, update: true });
+      for (const ref of refs) {
+        if (!isRemote(ref)) {
+          raise("KW-REF-LOCK", `${ref} is on this machine: there is nothing to lock`, "Leave it out.");
+        }
+        await resolver(ref, undefined);
+      }
+      const locked = await readLock(options.lock!);
+      for (const ref of refs) {
+        const entry = locked.get(lockKey(ref));
+        console.log(`${entry?.version}${entry?.trusted ? "  trusted by you" : ""}  ${ref}`);
+      }
       console.log(`${refs.length} locked in ${resolve(options.lock!)}`);
     });
   program.command("info").description("show a bundle's kernels without running them")
-    .argument("<REF>", "a folder with a bundle, or https://…/kernel.js")
+    .argument("<REF>", "a folder with a bundle, https://…/kernel.js, jsr:… or npm:…")
     .option("--json", "print kernel.json")
     .action(async (ref: string, { json }: { json?: boolean }) => {
-      const { manifest } = await inspectReference(ref);
+      const { manifest } = await inspectReference(ref, { registries: (await userSettings()).registries });
       console.log(json ? JSON.stringify(manifest, null, 2) : describeManifest(manifest));
     });
   program.command("versions").description("show the locked versions")
@@ -42,19 +57,26 @@ export function registerRegistry(program: Command): void {
     .action(async ({ lock }: Options) => {
       const entries = [...await readLock(lock!)];
       if (entries.length === 0) console.log(`${resolve(lock!)} has no entries`);
-      else console.log(drawTable(entries.map(([where, e]) => [e.version, e.manifest.slice(0, 12), where])));
+      else {console.log(
+          drawTable(
+            entries.map((
+              [where, e],
+            ) => [e.version, e.manifest.slice(0, 12), e.trusted ? "trusted" : "", where]),
+          ),
+        );}
     });
   program.command("verify").description("check a bundle's digests, or those of all that is locked")
-    .argument("[REF]", "a folder with a bundle, or https://…/kernel.js; all of the lock unless told")
+    .argument("[REF]", "a folder with a bundle, or a reference; all of the lock unless told")
     .option(...lockOption)
     .option("--offline", "use the cache only")
     .action(async (ref: string | undefined, { lock, offline }: Options) => {
-      const refs = ref ? [bundleUrl(ref).href] : [...(await readLock(lock!)).keys()];
+      const refs = ref ? [ref] : [...(await readLock(lock!)).keys()];
       if (refs.length === 0) {
         raise("KW-REF-LOCK", "There is nothing to verify", "Give a reference.", { file: lock });
       }
+      const { registries } = await userSettings();
       for (const r of refs) {
-        const { manifest, files } = await inspectReference(r, { lock, offline });
+        const { manifest, files } = await inspectReference(r, { lock, offline, registries });
         console.log(`ok  ${manifest.name}@${manifest.version}  ${files.size} files  ${r}`);
       }
     });

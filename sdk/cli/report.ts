@@ -6,6 +6,7 @@ import { type CausalLM, generate, loadCausalLM, readKernelConfig } from "../mode
 import { Tensor } from "../tensor/mod.ts";
 import { tokenIds } from "./arguments.ts";
 import { type PageFacts, reportPage } from "./report_page.ts";
+import { resolverFor } from "./resolver.ts";
 import { formatBytes, progress } from "./show.ts";
 
 interface ReportFlags {
@@ -39,6 +40,7 @@ async function report(flags: ReportFlags): Promise<void> {
   using input = Tensor.from(Int32Array.from(ids), { shape: [1, ids.length] });
   const found: KernelReport = await kernelize(model, config, {
     base,
+    resolver: await resolverFor(flags.kernels),
     verify: { inputs: [input], onFail: "report" },
   });
   console.error(String(found));

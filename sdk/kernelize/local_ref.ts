@@ -40,7 +40,34 @@ export function splitRef(ref: string): { where: string; name: string } {
  * @throws KW-REF-SYNTAX, KW-REF-MISSING, KW-REF-EXPORT.
  */
 export const resolveLocal: RefResolver = async (ref, base) => {
-  const { where, name } = splitRef(ref);
+  const url = await findLocal(ref, base, [...SOURCES, BUNDLE]);
+  if (url.pathname.endsWith(`/${BUNDLE}`)) {
+    raise(
+      "KW-REF-SYNTAX",
+      `Cannot load ${JSON.stringify(ref)}: it is a bundle, whose digests are not checked here`,
+      "Give a resolver: kernelResolver() of @kernelwright/sdk/registry.",
+    );
+  }
+  return exported(await import(url.href), splitRef(ref).name, ref);
+};
+
+/** What a folder with sources is entered by. */
+const SOURCES = ["mod.ts", "mod.js"];
+
+/** What a folder with a bundle has. */
+const BUNDLE = "kernel.json";
+
+/**
+ * The file that a reference to this machine means: itself, or the first that its folder has of some names.
+ *
+ * @throws KW-REF-SYNTAX, KW-REF-MISSING.
+ */
+export async function findLocal(
+  ref: string,
+  base: URL | undefined,
+  names: readonly string[] = [BUNDLE, ...SOURCES],
+): Promise<URL> {
+  const { where } = splitRef(ref);
   if (/^[a-z][a-z0-9+.-]+:/i.test(where) && !where.startsWith("file:")) {
     raise(
       "KW-REF-SYNTAX",
@@ -51,15 +78,15 @@ export const resolveLocal: RefResolver = async (ref, base) => {
   const bases = [base, workingFolder()].filter((b) => b !== undefined);
   const tried: string[] = [];
   for (const b of bases) {
-    const url = await entryFile(new URL(where, b), tried);
-    if (url) return exported(await import(url.href), name, ref);
+    const url = await entryFile(new URL(where, b), names, tried);
+    if (url) return url;
   }
   raise(
     "KW-REF-MISSING",
     `Cannot load ${JSON.stringify(ref)}: there is no such folder or file`,
     `Looked for: ${[...new Set(tried)].join(", ")}.`,
   );
-};
+}
 
 // ---------------------------------------------------------------------------
 
@@ -68,13 +95,15 @@ function workingFolder(): URL | undefined {
   return deno ? new URL(`file://${deno.cwd()}/`) : undefined;
 }
 
-async function entryFile(url: URL, tried: string[]): Promise<URL | undefined> {
+async function entryFile(
+  url: URL,
+  names: readonly string[],
+  tried: string[],
+): Promise<URL | undefined> {
   const fs = await import("node:fs/promises");
   const isFile = (u: URL) => fs.stat(u).then((s) => s.isFile(), () => false);
   const folder = new URL(url.href.endsWith("/") ? url.href : `${url.href}/`);
-  const candidates = /\.[mc]?[jt]s$/.test(url.pathname)
-    ? [url]
-    : [new URL("mod.ts", folder), new URL("mod.js", folder)];
+  const candidates = /\.[mc]?[jt]s$/.test(url.pathname) ? [url] : names.map((name) => new URL(name, folder));
   for (const c of candidates) {
     tried.push(decodeURIComponent(c.pathname));
     if (await isFile(c)) return c;

@@ -16,30 +16,58 @@ export interface Bundle {
   readonly files: ReadonlyMap<string, Uint8Array<ArrayBuffer>>;
 }
 
-/** Where bytes come from. */
+/** Where a bundle lies. */
+export interface Origin {
+  /** Its address: what the lock calls it, and errors name. */
+  readonly href: string;
+  /** Whether it is on this machine: then the cache is not asked. */
+  readonly local?: boolean;
+  /** The bytes of one of its files. `digest` is what they should have; whether they do is seen to elsewhere. */
+  read(name: string, digest?: string): Promise<Uint8Array<ArrayBuffer>>;
+}
+
+/** Where bytes are looked for first, and whether further. */
 export interface Source {
   /** The cache. */
   readonly cache: FileCache;
-  /** Bounds. */
-  readonly limits?: FetchLimits;
   /** Whether only the cache may be used. */
   readonly offline?: boolean;
+}
+
+/** A bundle at a URL of its entry: `https://…/kernel.js`, `file:///…/kernel.js`. Its other files lie beside it. */
+export function urlOrigin(url: URL, limits?: FetchLimits): Origin {
+  const local = url.protocol === "file:";
+  return {
+    href: url.href,
+    local,
+    async read(name) {
+      const at = new URL(name, url);
+      if (!local) return await fetchBytes(at, limits);
+      return await Deno.readFile(at).catch((cause) =>
+        raise(
+          "KW-REF-FETCH",
+          `Cannot read ${decodeURIComponent(at.pathname)}`,
+          "Make the bundle with `bundle`.",
+          { file: at.href },
+          cause,
+        )
+      );
+    },
+  };
 }
 
 /**
  * Reads a bundle's description.
  *
- * @param url Of its entry: `https://…/kernel.js`, `file:///…/kernel.js`. `kernel.json` lies beside it.
  * @param locked What the lock says: then nothing else is taken, and the cache is asked first.
  * @throws KW-REF-LOCK, KW-REF-FETCH, KW-REF-LIMIT, KW-REF-MANIFEST, KW-REF-ESCAPES.
  */
 export async function readManifest(
-  url: URL,
+  origin: Origin,
   source: Source,
   locked?: LockEntry,
 ): Promise<{ manifest: Manifest; digest: string }> {
-  const at = new URL(MANIFEST_FILE, url);
-  const bytes = await bytesOf(at, source, locked?.manifest);
+  const bytes = await bytesOf(origin, MANIFEST_FILE, source, locked?.manifest);
   const digest = await sha256(bytes);
   if (locked && digest !== locked.manifest) {
     raise(
@@ -48,10 +76,12 @@ export async function readManifest(
         locked.manifest.slice(0, 12)
       }…)`,
       "If the change is wanted, lock again.",
-      { file: at.href },
+      { file: origin.href },
     );
   }
-  return { manifest: parseManifest(new TextDecoder().decode(bytes), at.href), digest };
+  const manifest = parseManifest(new TextDecoder().decode(bytes), origin.href);
+  if (!origin.local) await source.cache.put(bytes);
+  return { manifest, digest };
 }
 
 /**
@@ -60,14 +90,13 @@ export async function readManifest(
  * @throws KW-REF-DIGEST when a byte differs, and what {@linkcode readManifest} throws.
  */
 export async function readBundle(
-  url: URL,
+  origin: Origin,
   source: Source,
   { manifest, digest }: { manifest: Manifest; digest: string },
 ): Promise<Bundle> {
   const files = new Map<string, Uint8Array<ArrayBuffer>>();
   for (const [name, { bytes: size, sha256: wanted }] of Object.entries(manifest.files)) {
-    const at = new URL(name, url);
-    const bytes = await bytesOf(at, source, wanted);
+    const bytes = await bytesOf(origin, name, source, wanted);
     const got = await sha256(bytes);
     if (got !== wanted || bytes.length !== size) {
       raise(
@@ -77,13 +106,13 @@ export async function readBundle(
         }…; ` +
           `kernel.json has ${size} bytes, ${wanted.slice(0, 12)}…`,
         "Do not use it; fetch it again, or tell its publisher.",
-        { file: at.href },
+        { file: origin.href },
       );
     }
     files.set(name, bytes);
   }
   // Kept only now that all of it holds.
-  for (const bytes of files.values()) await source.cache.put(bytes);
+  if (!origin.local) { for (const bytes of files.values()) await source.cache.put(bytes); }
   const entry: LockEntry = {
     version: `${manifest.name}@${manifest.version}`,
     manifest: digest,
@@ -94,25 +123,22 @@ export async function readBundle(
 
 // ---------------------------------------------------------------------------
 
-async function bytesOf(url: URL, source: Source, digest?: string): Promise<Uint8Array<ArrayBuffer>> {
-  if (url.protocol === "file:") {
-    return await Deno.readFile(url).catch((cause) =>
-      raise("KW-REF-FETCH", `Cannot read ${url.pathname}`, undefined, { file: url.href }, cause)
-    );
-  }
-  const known = digest && await source.cache.get(digest);
+async function bytesOf(
+  origin: Origin,
+  name: string,
+  { cache, offline }: Source,
+  digest?: string,
+): Promise<Uint8Array<ArrayBuffer>> {
+  if (origin.local) return await origin.read(name, digest);
+  const known = digest && await cache.get(digest);
   if (known) return known;
-  if (source.offline) {
+  if (offline) {
     raise(
       "KW-REF-FETCH",
-      `${url.href} is not in the cache, and the network may not be used`,
+      `"${name}" of ${origin.href} is not in the cache, and the network may not be used`,
       "Fetch it once.",
-      {
-        file: url.href,
-      },
+      { file: origin.href },
     );
   }
-  const bytes = await fetchBytes(url, source.limits);
-  if (url.pathname.endsWith(`/${MANIFEST_FILE}`)) await source.cache.put(bytes);
-  return bytes;
+  return await origin.read(name, digest);
 }

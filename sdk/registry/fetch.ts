@@ -11,20 +11,34 @@ export interface FetchLimits {
   readonly maxRedirects?: number;
 }
 
+/** What a request says. */
+export interface FetchRequest {
+  /** The address that the user gave, where another led to this one; the same otherwise. */
+  readonly from?: URL;
+  /** The form that is asked for. */
+  readonly accept?: string;
+}
+
 /**
  * Fetches a file.
  *
  * @throws KW-REF-FETCH, KW-REF-LIMIT; KW-REF-ESCAPES for a URL or a redirect that is neither https nor, from the start,
  * http on this machine.
  */
-export async function fetchBytes(url: URL, limits: FetchLimits = {}): Promise<Uint8Array<ArrayBuffer>> {
+export async function fetchBytes(
+  url: URL,
+  limits: FetchLimits = {},
+  request: FetchRequest = {},
+): Promise<Uint8Array<ArrayBuffer>> {
   const { timeout = 20_000, maxBytes = 16 * 1024 * 1024, maxRedirects = 5 } = limits;
   const where = { file: url.href };
   const stop = new AbortController();
   const timer = setTimeout(() => stop.abort(), timeout);
   try {
-    const response = await follow(url, maxRedirects, stop.signal);
-    return await readBody(response, maxBytes, where);
+    const response = await follow(url, maxRedirects, stop.signal, request);
+    const announced = Number(response.headers.get("content-length") ?? 0);
+    if (announced > maxBytes) tooLarge(announced, maxBytes, where);
+    return await readBounded(response.body ?? [], maxBytes, where);
   } catch (cause) {
     if (cause instanceof KernelwrightError) throw cause;
     if (stop.signal.aborted) {
@@ -37,13 +51,44 @@ export async function fetchBytes(url: URL, limits: FetchLimits = {}): Promise<Ui
   }
 }
 
+/**
+ * All of a stream, unless it is too long.
+ *
+ * @throws KW-REF-LIMIT
+ */
+export async function readBounded(
+  stream: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  maxBytes: number,
+  where: { readonly file: string },
+): Promise<Uint8Array<ArrayBuffer>> {
+  const pieces: Uint8Array[] = [];
+  let total = 0;
+  for await (const piece of stream) {
+    total += piece.length;
+    if (total > maxBytes) tooLarge(total, maxBytes, where); // the loop's end cancels the rest
+    pieces.push(piece);
+  }
+  const all = new Uint8Array(total);
+  let at = 0;
+  for (const piece of pieces) {
+    all.set(piece, at);
+    at += piece.length;
+  }
+  return all;
+}
+
 // ---------------------------------------------------------------------------
 
-async function follow(start: URL, maxRedirects: number, signal: AbortSignal): Promise<Response> {
-  let url = start;
+async function follow(
+  first: URL,
+  maxRedirects: number,
+  signal: AbortSignal,
+  { from: start = first, accept = "*/*" }: FetchRequest,
+): Promise<Response> {
+  let url = first;
   checkPlace(url, start);
   for (let hops = 0; hops <= maxRedirects; hops++) {
-    const response = await fetch(url, { redirect: "manual", signal });
+    const response = await fetch(url, { redirect: "manual", signal, headers: { accept } });
     if (response.status < 300 || response.status >= 400) {
       if (response.ok) return response;
       await response.body?.cancel();
@@ -66,7 +111,7 @@ function checkPlace(url: URL, start: URL): void {
   if (url.protocol === "http:" && isLoopback(url) && isLoopback(start)) return;
   raise(
     "KW-REF-ESCAPES",
-    url === start ? `Cannot fetch ${url.href}` : `${start.href} redirects to ${url.href}`,
+    url === start ? `Cannot fetch ${url.href}` : `${start.href} leads to ${url.href}`,
     "Kernels come over https.",
     { file: start.href },
   );
@@ -76,27 +121,11 @@ function isLoopback(url: URL): boolean {
   return /^(localhost|127(\.\d+){3}|\[::1\])$/.test(url.hostname);
 }
 
-async function readBody(
-  response: Response,
-  maxBytes: number,
-  where: { file: string },
-): Promise<Uint8Array<ArrayBuffer>> {
-  const tooLarge = (bytes: number) =>
-    raise("KW-REF-LIMIT", `The file is larger than ${maxBytes} bytes (${bytes} or more)`, undefined, where);
-  const announced = Number(response.headers.get("content-length") ?? 0);
-  if (announced > maxBytes) tooLarge(announced);
-  const pieces: Uint8Array[] = [];
-  let total = 0;
-  for await (const piece of response.body ?? []) {
-    total += piece.length;
-    if (total > maxBytes) tooLarge(total); // the loop's end cancels the rest
-    pieces.push(piece);
-  }
-  const all = new Uint8Array(total);
-  let at = 0;
-  for (const piece of pieces) {
-    all.set(piece, at);
-    at += piece.length;
-  }
-  return all;
+function tooLarge(bytes: number, maxBytes: number, where: { file: string }): never {
+  return raise(
+    "KW-REF-LIMIT",
+    `The file is larger than ${maxBytes} bytes (${bytes} or more)`,
+    undefined,
+    where,
+  );
 }

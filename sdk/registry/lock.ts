@@ -10,9 +10,11 @@ export interface LockEntry {
   readonly manifest: string;
   /** SHA-256 of each file. */
   readonly files: Readonly<Record<string, string>>;
+  /** Whether the user said that these very bytes may run although their publisher is not in the list. */
+  readonly trusted?: boolean;
 }
 
-/** Locked references by where they lead: `https://…/kernel.js`. */
+/** Locked references by where they lead: `https://…/kernel.js`, `jsr:@you/kernel@^1`. */
 export type Lock = Map<string, LockEntry>;
 
 /** Reads a lock; a file that is not there is an empty one. @throws KW-REF-LOCK */
@@ -53,6 +55,11 @@ const Schema = z.object({
   version: z.literal(1),
   kernels: z.record(
     z.string(),
-    z.object({ version: z.string(), manifest: Digest, files: z.record(z.string(), Digest) }),
+    z.object({
+      version: z.string(),
+      manifest: Digest,
+      files: z.record(z.string(), Digest),
+      trusted: z.boolean().optional(),
+    }),
   ),
 });

@@ -3,10 +3,17 @@
  *
  * @module
  */
-export { type Bundle, readBundle, readManifest, type Source } from "./bundle_files.ts";
+export {
+  type Bundle,
+  type Origin,
+  readBundle,
+  readManifest,
+  type Source,
+  urlOrigin,
+} from "./bundle_files.ts";
 export { defaultCacheFolder, FileCache } from "./cache.ts";
 export { sha256 } from "./digest.ts";
-export { fetchBytes, type FetchLimits } from "./fetch.ts";
+export { fetchBytes, type FetchLimits, type FetchRequest } from "./fetch.ts";
 export { type Lock, type LockEntry, readLock, sameEntry, writeLock } from "./lock.ts";
 export {
   type Manifest,
@@ -16,6 +23,8 @@ export {
   type ManifestParameter,
   parseManifest,
 } from "./manifest.ts";
-export { bundleUrl, inspectReference, kernelResolver, type ResolverOptions } from "./resolver.ts";
+export { type PackageSpec, parsePackage } from "./package_spec.ts";
+export type { Registries } from "./registries.ts";
+export { inspectReference, isRemote, kernelResolver, lockKey, type ResolverOptions } from "./resolver.ts";
 export type { Trust } from "./trust.ts";
-export { userTrust } from "./user_config.ts";
+export { type UserSettings, userSettings } from "./user_config.ts";

@@ -1,17 +1,29 @@
 /**
- * References to kernels that are not in a folder of this machine.
+ * References to kernels: sources and bundles on this machine, and bundles from elsewhere.
  *
  *   reference ─► trusted? ─► kernel.json ─► the lock's? ─► fits the model? ─► files ─► digests ─► import ─► as it said?
  *
  * Nothing of a stranger's code runs before the last arrow but one.
  */
+import { join, resolve, toFileUrl } from "@std/path";
 import { type KernelClass, kernelDefinition } from "../authoring/mod.ts";
 import { didYouMean, raise } from "../errors.ts";
-import { exported, type RefPurpose, type RefResolver, resolveLocal, splitRef } from "../kernelize/mod.ts";
-import { type Bundle, readBundle, readManifest, type Source } from "./bundle_files.ts";
+import { exported, findLocal, type RefPurpose, type RefResolver, splitRef } from "../kernelize/mod.ts";
+import {
+  type Bundle,
+  type Origin,
+  readBundle,
+  readManifest,
+  type Source,
+  urlOrigin,
+} from "./bundle_files.ts";
 import { defaultCacheFolder, FileCache } from "./cache.ts";
 import type { FetchLimits } from "./fetch.ts";
-import { type Lock, readLock, sameEntry, writeLock } from "./lock.ts";
+import { type Lock, type LockEntry, readLock, sameEntry, writeLock } from "./lock.ts";
+import { type Manifest, MANIFEST_FILE, parseManifest } from "./manifest.ts";
+import { parsePackage } from "./package_spec.ts";
+import { packageOrigin } from "./packages.ts";
+import type { Registries } from "./registries.ts";
 import { checkAgainstCode, checkAgainstModel } from "./signature.ts";
 import { checkTrust, type Trust } from "./trust.ts";
 
@@ -27,80 +39,133 @@ export interface ResolverOptions extends Trust {
   readonly offline?: boolean;
   /** Bounds for servers. */
   readonly limits?: FetchLimits;
+  /** Where packages are; what the environment says unless told. */
+  readonly registries?: Registries;
 }
 
 /**
- * A resolver for `kernelize`: local folders and files, `https://…/kernel.js:Name` (http on this machine), and
- * `jsr:` and `npm:` packages through the runtime's own client.
+ * A resolver for `kernelize`: folders with sources or a bundle, files, `https://…/kernel.js:Name` (http on this
+ * machine), and bundles in packages, `jsr:@scope/name@^1:Name` and `npm:name@1:Name`.
  *
  * ```ts ignore
  * await kernelize(model, config, { resolver: kernelResolver({ lock: "kernels.lock", publishers: ["jsr:@you/"] }) });
  * ```
+ *
+ * @throws KW-REF-UNTRUSTED, KW-REF-LOCK, KW-REF-DIGEST, KW-REF-SIGNATURE, KW-REF-FETCH, KW-REF-LIMIT, KW-REF-ESCAPES,
+ * KW-REF-MANIFEST, KW-REF-REGISTRY, KW-REF-VERSION, KW-REF-EXPORT, KW-REF-SYNTAX, KW-REF-MISSING: the resolver does.
  */
 export function kernelResolver(options: ResolverOptions = {}): RefResolver {
   return async (ref, base, purpose) => {
     const { where, name } = splitRef(ref);
-    if (/^(jsr|npm):/.test(where)) return await fromPackage(where, name, ref, options);
-    if (/^https?:/.test(where)) return await fromUrl(new URL(where), name, { ref, purpose }, options);
-    return await resolveLocal(ref, base, purpose);
+    if (isRemote(where)) return await fromElsewhere(where, { ref, name, purpose }, options);
+    const url = await findLocal(ref, base);
+    if (!await isBundle(url)) return exported(await import(url.href), name, ref);
+    return await load(urlOrigin(url), { ref, name, purpose }, sourceOf(options));
   };
 }
 
 /**
  * Reads what a reference leads to, with every digest checked, and runs none of it.
  *
+ * @param ref A reference, with or without a kernel's name.
  * @throws what {@linkcode kernelResolver} throws before it imports.
  */
 export async function inspectReference(ref: string, options: ResolverOptions = {}): Promise<Bundle> {
-  const url = bundleUrl(ref);
+  const where = withoutName(ref);
   const source = sourceOf(options);
-  const locked = options.lock ? (await readLock(options.lock)).get(url.href) : undefined;
-  return await readBundle(url, source, await readManifest(url, source, options.update ? undefined : locked));
+  if (!isRemote(where)) {
+    const origin = urlOrigin(localBundle(where));
+    return await readBundle(origin, source, await readManifest(origin, source));
+  }
+  const lock = options.lock && !options.update ? await readLock(options.lock) : undefined;
+  const locked = lock?.get(keyOf(where).href);
+  const origin = originOf(where, options, locked);
+  return await readBundle(origin, source, await readManifest(origin, source, locked));
 }
 
-/** The URL of a bundle's entry: an https reference, or a folder of this machine that has a bundle. */
-export function bundleUrl(ref: string): URL {
-  const where = /^(https?:|file:)/.test(ref) && !/:[A-Za-z_$][\w$]*$/.test(ref) ? ref : splitRef(ref).where;
-  if (/^https?:|^file:/.test(where)) return new URL(where);
-  const folder = new URL(`file://${Deno.cwd()}/`);
-  return new URL(/\.js$/.test(where) ? where : `${where.replace(/\/?$/, "/")}kernel.js`, folder);
+/** Whether a reference leads away from this machine's folders, so that it is locked and its publisher matters. */
+export function isRemote(where: string): boolean {
+  return /^(https?|jsr|npm):/.test(where);
+}
+
+/** What the lock calls a reference from elsewhere, with or without a kernel's name. @throws KW-REF-SYNTAX */
+export function lockKey(ref: string): string {
+  return keyOf(withoutName(ref)).href;
 }
 
 // ---------------------------------------------------------------------------
 
-function sourceOf({ cache, limits, offline }: ResolverOptions): Source {
-  return { cache: new FileCache(cache ?? defaultCacheFolder()), limits, offline };
+interface Wanted {
+  readonly ref: string;
+  readonly name: string;
+  readonly purpose?: RefPurpose;
 }
 
-async function fromUrl(
-  url: URL,
-  name: string,
-  { ref, purpose }: { ref: string; purpose?: RefPurpose },
-  options: ResolverOptions,
-): Promise<KernelClass> {
-  checkTrust(url.href, options);
-  const lock: Lock = options.lock ? await readLock(options.lock) : new Map();
-  const locked = options.update ? undefined : lock.get(url.href);
-  if (options.lock && !locked && !options.update) {
-    raise("KW-REF-LOCK", `${url.href} is not in the lock`, "Lock it first.", { file: options.lock });
+/** A reference's place. A port has digits, so it is no name. */
+function withoutName(ref: string): string {
+  const named = /.:[A-Za-z_$][\w$]*$/.test(ref.replace(/^(https?|file|jsr|npm):/, ""));
+  return named ? splitRef(ref).where : ref;
+}
+
+function sourceOf({ cache, offline }: ResolverOptions): Source {
+  return { cache: new FileCache(cache ?? defaultCacheFolder()), offline };
+}
+
+/** What the lock calls a reference, and how its publisher's references begin. */
+function keyOf(where: string): { href: string; publisher: string } {
+  if (/^https?:/.test(where)) {
+    const { href } = new URL(where);
+    return { href, publisher: href };
   }
-  const source = sourceOf(options);
-  const read = await readManifest(url, source, locked);
+  const { href, registry, name } = parsePackage(where);
+  return { href, publisher: `${registry}:${name}/` };
+}
+
+function originOf(where: string, { registries, limits }: ResolverOptions, locked?: LockEntry): Origin {
+  if (/^https?:/.test(where)) return urlOrigin(new URL(where), limits);
+  return packageOrigin(parsePackage(where), { registries, limits }, locked?.version.split("@").at(-1));
+}
+
+async function fromElsewhere(where: string, wanted: Wanted, options: ResolverOptions): Promise<KernelClass> {
+  const { href, publisher } = keyOf(where);
+  const lock: Lock = options.lock ? await readLock(options.lock) : new Map();
+  const before = lock.get(href);
+  const locked = options.update ? undefined : before;
+  // What was locked with trust has that trust, and nothing else has: the digest is the lock's.
+  const voucher = locked?.trusted ? "user" : checkTrust(href, options, publisher);
+  if (options.lock && !locked && !options.update) {
+    raise("KW-REF-LOCK", `${href} is not in the lock`, "Lock it first: kernelwright lock REF.", {
+      file: options.lock,
+    });
+  }
+  const keep = async (entry: LockEntry) => {
+    if (!options.update || !options.lock) return;
+    const same = before !== undefined && sameEntry(before, entry);
+    const trusted = voucher === "user" || (same && before.trusted);
+    if (same && Boolean(before.trusted) === trusted) return;
+    await writeLock(options.lock, lock.set(href, { ...entry, ...(trusted ? { trusted } : {}) }));
+  };
+  return await load(originOf(where, options, locked), wanted, sourceOf(options), { locked, keep });
+}
+
+/** Reads, checks and only then imports. */
+async function load(
+  origin: Origin,
+  { ref, name, purpose }: Wanted,
+  source: Source,
+  { locked, keep }: { locked?: LockEntry; keep?: (entry: LockEntry) => Promise<void> } = {},
+): Promise<KernelClass> {
+  const read = await readManifest(origin, source, locked);
   const kernel = Object.hasOwn(read.manifest.kernels, name) ? read.manifest.kernels[name] : raise(
     "KW-REF-EXPORT",
-    `${url.href} has no kernel "${name}"`,
+    `${origin.href} has no kernel "${name}"`,
     didYouMean(name, Object.keys(read.manifest.kernels)),
   );
   if (purpose) checkAgainstModel(kernel, ref, purpose);
-  const bundle = await readBundle(url, source, read);
-  if (options.update && options.lock) {
-    const before = lock.get(url.href);
-    if (!before || !sameEntry(before, bundle.entry)) {
-      await writeLock(options.lock, lock.set(url.href, bundle.entry));
-    }
-  }
+  const bundle = await readBundle(origin, source, read);
   const cls = exported(await importBundle(bundle, source), name, ref);
   checkAgainstCode(kernel, kernelDefinition(cls), ref);
+  await keep?.(bundle.entry);
   return cls;
 }
 
@@ -110,27 +175,25 @@ async function importBundle(bundle: Bundle, source: Source): Promise<Record<stri
   const folder = `${source.cache.folder}/${entry.manifest}.d`;
   await Deno.mkdir(folder, { recursive: true });
   for (const [name, bytes] of files) await Deno.writeFile(`${folder}/${name}`, bytes);
-  return await import(new URL(`file://${await Deno.realPath(folder)}/${manifest.entry}`).href);
+  return await import(toFileUrl(join(await Deno.realPath(folder), manifest.entry)).href);
 }
 
-async function fromPackage(
-  where: string,
-  name: string,
-  ref: string,
-  options: ResolverOptions,
-): Promise<KernelClass> {
-  checkTrust(where, options);
-  if (options.offline) {
-    raise("KW-REF-FETCH", `${where} needs the runtime's client, which may fetch`, undefined, { file: where });
+/** A bundle's entry on this machine: given itself or as a folder. */
+function localBundle(where: string): URL {
+  if (where.startsWith("file:")) {
+    return new URL(/\.m?js$/.test(where) ? where : `${where.replace(/\/*$/, "/")}.`);
   }
-  const exact = /^(jsr|npm):@?[^@]+@\d+\.\d+\.\d+[^/]*(\/.*)?$/.test(where);
-  if (options.lock && !exact) {
-    raise(
-      "KW-REF-LOCK",
-      `${where} is no exact version`,
-      "Write the whole version, as in jsr:@you/kernel@1.2.3; the runtime's own lock holds its digests.",
-      { file: options.lock },
-    );
-  }
-  return exported(await import(where), name, ref);
+  const path = resolve(where);
+  return toFileUrl(/\.m?js$/.test(where) ? path : join(path, MANIFEST_FILE));
+}
+
+/** Whether a file of this machine is a bundle's kernel.json, or the entry of the one beside it. */
+async function isBundle(url: URL): Promise<boolean> {
+  if (url.pathname.endsWith(`/${MANIFEST_FILE}`)) return true;
+  if (!/\.m?js$/.test(url.pathname)) return false;
+  const beside = new URL(MANIFEST_FILE, url);
+  const text = await Deno.readTextFile(beside).catch(() => undefined);
+  if (text === undefined) return false;
+  const { entry }: Manifest = parseManifest(text, beside.href);
+  return new URL(entry, url).href === url.href;
 }

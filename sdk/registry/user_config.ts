@@ -1,19 +1,31 @@
 import { join } from "@std/path";
 import { z } from "zod";
 import { raise } from "../errors.ts";
+import type { Registries } from "./registries.ts";
 import type { Trust } from "./trust.ts";
 
+/** What the user's configuration says of references. */
+export interface UserSettings extends Trust {
+  /** Where packages are. */
+  readonly registries?: Registries;
+}
+
 /**
- * Whom the user trusts: `publishers` in `config.json` of the folder `kernelwright` in the user's configuration, or in
- * the file that `KERNELWRIGHT_CONFIG` names. Nobody where there is no such file.
+ * Whom the user trusts and where their packages are: `config.json` of the folder `kernelwright` in the user's
+ * configuration, or the file that `KERNELWRIGHT_CONFIG` names. Nobody where there is no such file.
  *
  * ```json
- * { "publishers": ["jsr:@you/", "https://kernels.example/"] }
+ * {
+ *   "publishers": ["jsr:@you/", "npm:some-kernel/", "https://kernels.example/"],
+ *   "trust": ["https://elsewhere.example/kernel.js"]
+ * }
  * ```
+ *
+ * `trust` names single references; `true` is for all there are. `registries` are addresses for `npm` and `jsr`.
  *
  * @throws KW-REF-UNTRUSTED when the file cannot be read: who is trusted must not be guessed.
  */
-export async function userTrust(path: string | undefined = configPath()): Promise<Trust> {
+export async function userSettings(path: string | undefined = configPath()): Promise<UserSettings> {
   if (!path) return {};
   let text: string;
   try {
@@ -27,8 +39,8 @@ export async function userTrust(path: string | undefined = configPath()): Promis
   } catch (cause) {
     raise(
       "KW-REF-UNTRUSTED",
-      "The list of trusted publishers cannot be read",
-      'Write { "publishers": ["https://kernels.example/"] }; each ends with a slash.',
+      "Your configuration, which says who is trusted, cannot be read",
+      'Write { "publishers": ["https://kernels.example/"] }; each ends with a slash. trust is true or a list.',
       { file: path },
       cause,
     );
@@ -39,6 +51,8 @@ export async function userTrust(path: string | undefined = configPath()): Promis
 
 const Schema = z.strictObject({
   publishers: z.array(z.string().regex(/^(https:\/\/|jsr:@|npm:).*\/$/)).optional(),
+  trust: z.union([z.boolean(), z.array(z.string())]).optional(),
+  registries: z.strictObject({ npm: z.url().optional(), jsr: z.url().optional() }).optional(),
 });
 
 function configPath(): string | undefined {

@@ -9,7 +9,7 @@ import {
   kernelResolver,
   type ResolverOptions,
   sha256,
-  userTrust,
+  userSettings,
 } from "../../sdk/registry/mod.ts";
 import { serve, type TestServer } from "./server.ts";
 
@@ -108,6 +108,42 @@ describe("the registry", () => {
     });
   });
 
+  it("bundles files that the package has names for, and refuses what a bundle cannot carry", async () => {
+    const dir = Deno.makeTempDirSync({ dir: folder });
+    const write = (name: string, text: string) => Deno.writeTextFileSync(join(dir, name), text);
+    for (const f of ["kernel.ts", "swiglu.wgsl"]) {
+      Deno.copyFileSync(join(examples, "swiglu", f), join(dir, f));
+    }
+    write(
+      "deno.json",
+      JSON.stringify({
+        name: "@a/b",
+        version: "1.0.0",
+        exports: "./mod.ts",
+        imports: {
+          "#own": "./own.ts",
+          "zod": "npm:zod@^4",
+          "@kernelwright/sdk": "jsr:@kernelwright/sdk@^0.1.0",
+        },
+      }),
+    );
+    write("own.ts", "export const mine = 42;");
+    write("mod.ts", 'export * from "./kernel.ts"; export { mine } from "#own";');
+    const { folder: out } = await bundlePackage(dir);
+    assertStringIncludes(Deno.readTextFileSync(join(out, "kernel.js")), "mine = 42");
+    Deno.removeSync(out, { recursive: true });
+    for (
+      const foreign of ["zod", "npm:zod@4", "jsr:@std/path", "https://a.example/b.js", "node:fs", "lodash/fp"]
+    ) {
+      write("mod.ts", `export * from "./kernel.ts"; export * from "${foreign}";`);
+      const error = await assertRejects(() => bundlePackage(dir), KernelwrightError);
+      assertEquals(error.code, "KW-BUNDLE-DEPENDENCY", error.message);
+      assertStringIncludes(error.message, `"${foreign}"`);
+      assertStringIncludes(error.diagnostic.where?.file ?? "", "mod.ts");
+      assert(![...Deno.readDirSync(dir)].some((e) => e.name === "dist"), "something was written");
+    }
+  });
+
   describe("a reference", () => {
     it("is locked, loaded, put into a model, and loaded again without the network", async () => {
       await load({ update: true });
@@ -162,12 +198,12 @@ describe("the registry", () => {
 
     it("is trusted by a list of the user's, and by none that cannot be read", async () => {
       const file = join(folder, "config.json");
-      assertEquals(await userTrust(join(folder, "none.json")), {});
+      assertEquals(await userSettings(join(folder, "none.json")), {});
       Deno.writeTextFileSync(file, '{ "publishers": ["https://kernels.example/"] }');
-      assertEquals(await userTrust(file), { publishers: ["https://kernels.example/"] });
-      for (const bad of ["{", '{ "publishers": ["https://kernels.example"] }', '{ "trust": true }']) {
+      assertEquals(await userSettings(file), { publishers: ["https://kernels.example/"] });
+      for (const bad of ["{", '{ "publishers": ["https://kernels.example"] }', '{ "trust": "yes" }']) {
         Deno.writeTextFileSync(file, bad);
-        assertEquals(await code(() => userTrust(file)), "KW-REF-UNTRUSTED");
+        assertEquals(await code(() => userSettings(file)), "KW-REF-UNTRUSTED");
       }
     });
 

@@ -254,7 +254,15 @@ export const KERNEL_ADVICE: Partial<Record<ErrorCode, Advice>> = {
   ],
   "KW-REF-UNTRUSTED": [
     "Code of a publisher that you have not allowed.",
-    "Read it; then add the publisher, or say `trust: true` yourself.",
+    "Read it; then lock it with `--trust`, add the publisher to your list, or say `trust: true` yourself.",
+  ],
+  "KW-REF-REGISTRY": [
+    "A `jsr:` or `npm:` reference where neither the environment nor the configuration has the registry's address.",
+    "Set `JSR_URL` or `npm_config_registry`, or write `registries` into `~/.config/kernelwright/config.json`.",
+  ],
+  "KW-REF-VERSION": [
+    "A range above the newest version, a misspelt tag, or versions that were all taken back.",
+    "Take one of the versions that the message lists.",
   ],
   "KW-REF-SIGNATURE": [
     "A bundle for other layers than the model has, or whose code says otherwise than its kernel.json.",
@@ -291,5 +299,9 @@ export const KERNEL_ADVICE: Partial<Record<ErrorCode, Advice>> = {
   "KW-BUNDLE": [
     "A package without a kernel, without a deno.json, or with something that a bundle cannot hold.",
     "Export the kernel from the package's entry.",
+  ],
+  "KW-BUNDLE-DEPENDENCY": [
+    "An import of a package other than the SDK, from npm, JSR or the network, or of a module of Node.js.",
+    "Copy what you need into the package, with its license, and import it by a relative path.",
   ],
 };

@@ -1,4 +1,4 @@
-import { StackedExperts, StackedExpertsLayout } from "../../examples/stacked-experts/mod.ts";
+import { StackedExperts, type StackedExpertsLayout } from "../../examples/stacked-experts/mod.ts";
 import {
   concatenate,
   convert,

@@ -1,12 +1,15 @@
-import { dispatch, shader } from "../gpu/mod.ts";
-import { referenceValues, type Tensor } from "../tensor/mod.ts";
+import { dispatch, type Shader, shader } from "../gpu/mod.ts";
+import { referenceValues, Tensor } from "../tensor/mod.ts";
+import { attentionCode, attentionHead } from "./attention_code.ts";
 import { checkExactShape, checkPosition, checkSameDType, checkStarts, shapeError } from "./checks.ts";
+import { type AttentionPlan, planAttention } from "./choose.ts";
 import { grid } from "./grid.ts";
 import { checkDType, FLOATS, operator } from "./operator.ts";
 import { vectorize } from "./vector.ts";
-import code from "./wgsl/attention.wgsl" with { type: "text" };
+import combineCode from "./wgsl/attention_combine.wgsl" with { type: "text" };
+import tileCode from "./wgsl/attention_tile.wgsl" with { type: "text" };
 
-const attentionShader = shader({ name: "attention.wgsl", code });
+const combineShader = shader({ name: "attention_combine.wgsl", code: combineCode });
 
 /** What {@linkcode attention} needs besides queries, keys and values. */
 export interface AttentionOptions {
@@ -77,32 +80,39 @@ const run = operator<
     return { shape: q.shape, dtype: q.dtype };
   },
   webgpu: (out, q, k, v, position, starts, causal, scale) => {
-    const [, tokens, heads, size] = q.shape;
+    const [rows, tokens, heads, size] = q.shape;
+    const [, keys, keyHeads] = k.shape;
     const { width, types } = vectorize(q.dtype, size);
-    const count = q.size / size;
     const steps = size / width;
-    dispatch(attentionShader, {
-      q,
-      k,
-      v,
-      position,
-      starts: starts ?? position,
-      out,
+    const plan = planAttention({ rows, queries: tokens * heads / keyHeads, keys, keyHeads, steps });
+    const bindings = {
+      ...{ q, k, v, position, starts: starts ?? position },
       params: {
-        count,
-        tokens,
-        keys: k.shape[1],
-        heads,
-        key_heads: k.shape[2],
+        ...{ rows, tokens, keys, heads, key_heads: keyHeads, blocks: plan.blocks, chunks: plan.chunks },
         scale,
         share: width / 4,
         has_starts: starts ? 1 : 0,
         causal: causal ? 1 : 0,
       },
-    }, {
-      workgroups: grid(count, 8),
-      constants: { STEPS: steps },
-      types: { V: types.V, A: types.A, Head: `array<${types.A}, ${steps}>` },
+    };
+    const count = rows * plan.blocks * keyHeads * plan.chunks;
+    const options = {
+      workgroups: plan.tile ? grid(count, 1) : grid(count, 8),
+      types: { V: types.V, A: types.A },
+    };
+    const code = shaderFor(plan, steps);
+    if (plan.chunks === 1) {
+      dispatch(code, { ...bindings, out }, options);
+      return;
+    }
+    const states = rows * tokens * heads * plan.chunks;
+    using sums = Tensor.empty([states, size]);
+    using shares = Tensor.empty([states, 2]);
+    dispatch(code, { ...bindings, sums, shares }, options);
+    const params = { count: q.size / width, steps, chunks: plan.chunks };
+    dispatch(combineShader, { sums, shares, out, params }, {
+      workgroups: grid(params.count),
+      types: options.types,
     });
   },
   reference: (out, q, k, v, position, starts, causal, scale) => {
@@ -134,3 +144,35 @@ const run = operator<
     }
   },
 });
+
+// ---------------------------------------------------------------------------
+
+const shaders = new Map<string, Shader>();
+
+function shaderFor({ tile, queries, chunks }: AttentionPlan, steps: number): Shader {
+  const split = chunks > 1;
+  const name = `attention ${tile ? "tile" : "block"} ${queries}x${steps}${split ? " split" : ""}`;
+  let made = shaders.get(name);
+  if (!made) {
+    const code = tile
+      ? `const R = ${queries}u;\nconst STEPS = ${steps}u;\n${attentionHead(split)}${
+        writeCode(split)
+      }${tileCode}`
+      : attentionCode({ queries, steps, split });
+    shaders.set(name, made = shader({ name, code }));
+  }
+  return made;
+}
+
+function writeCode(split: boolean): string {
+  return `fn put(query: u32, chunk: u32, step: u32, largest: f32, weight: f32, sum: A) {
+${
+    split
+      ? `  let to = query * params.chunks + chunk;
+  sums[to * STEPS + step] = sum;
+  if (step == 0u) { shares[to] = vec2<f32>(largest, weight); }`
+      : "  out[query * STEPS + step] = V(sum * select(0.0, 1.0 / weight, weight > 0.0)); // no key, no weight: zeros"
+  }
+}
+`;
+}

@@ -29,3 +29,45 @@ export function lanesOf(lines: number, steps: number, inner: number): number {
   if (onSoftware()) return lines < 8 && steps >= 128 ? 8 : 1;
   return steps < 32 ? 1 : steps < 1024 ? 64 : 256;
 }
+
+/** How attention is cut. */
+export interface AttentionPlan {
+  /** A workgroup per block, with workgroup memory; otherwise an invocation. */
+  readonly tile: boolean;
+  /** Queries of a block: heads that share a key head, token by token. */
+  readonly queries: number;
+  /** Blocks of a row and key head. */
+  readonly blocks: number;
+  /** Chunks that the visible keys are cut into. */
+  readonly chunks: number;
+}
+
+/**
+ * Large blocks load keys and values less often; chunks bring work where queries are few. The counts follow from
+ * shapes alone, so that every step of a generation has the same; where chunks begin, the shader reads off the position.
+ *
+ * On software a block is written out, and 64 vectors of queries are what still compiles in about a second. A second
+ * dispatch is worth about 500 loads, so short caches are not cut. Against a head of a token per invocation:
+ *
+ *     decode   1@1023 of 1024, 8/4 heads of 64 0.57   32/8 heads of 128 0.36   1@100 of 1024 0.64   1@127 of 128, 8/4 of 8 0.87
+ *     prefill  64 over 64, 8/4 of 64 0.32   128 over 128, 8/8 of 64 0.25   64 over 64, 8/4 of 128 0.39
+ *     tiles    2 to 60 times as long everywhere: three barriers for 64 keys
+ */
+export function planAttention(
+  { rows, queries, keys, keyHeads, steps }: {
+    readonly rows: number;
+    readonly queries: number;
+    readonly keys: number;
+    readonly keyHeads: number;
+    readonly steps: number;
+  },
+): AttentionPlan {
+  const tile = !onSoftware() && steps <= 64;
+  const block = tile ? 4 : steps <= 16 ? 4 : steps <= 32 ? 2 : 1;
+  const size = tile || queries > 2 ? block : Math.min(block, queries); // few sizes, so that few are compiled
+  const blocks = Math.ceil(queries / size);
+  const count = rows * blocks * keyHeads;
+  const [enough, shortest] = tile ? [128, 128] : [32, Math.max(16, 1024 / steps)];
+  const chunks = Math.max(1, Math.min(Math.floor(keys / shortest), Math.ceil(enough / count)));
+  return { tile, queries: size, blocks, chunks };
+}

@@ -31,7 +31,14 @@ export {
   tune,
   unkernelize,
 } from "./kernelize.ts";
-export { exported, findLocal, type RefPurpose, type RefResolver, resolveLocal, splitRef } from "./local_ref.ts";
+export {
+  exported,
+  findLocal,
+  type RefPurpose,
+  type RefResolver,
+  resolveLocal,
+  splitRef,
+} from "./local_ref.ts";
 export {
   type KernelMapping,
   kernelMapping,

@@ -1,0 +1,226 @@
+import { afterAll, beforeAll, beforeEach, describe, it } from "@std/testing/bdd";
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { fromFileUrl, join, toFileUrl } from "@std/path";
+import { kernelDefinition, kernelize, KernelwrightError, replace, Tensor } from "@kernelwright/sdk";
+import { LlamaMLP } from "@kernelwright/sdk/nn";
+import { bundlePackage } from "../../sdk/cli/bundle.ts";
+import { kernelResolver, type ResolverOptions, userSettings } from "../../sdk/registry/mod.ts";
+import { serve, type TestServer } from "./server.ts";
+
+const example = fromFileUrl(new URL("../../examples/swiglu", import.meta.url));
+const main = fromFileUrl(new URL("../../sdk/cli/main.ts", import.meta.url));
+
+let server: TestServer;
+let folder = "";
+let bundle = "";
+let options: ResolverOptions;
+let ref = "";
+
+const refused = async (run: () => Promise<unknown>) =>
+  (await assertRejects(run, KernelwrightError) as KernelwrightError).code;
+const load = (given: ResolverOptions = {}) => kernelResolver({ ...options, ...given })(ref, undefined);
+
+function publish(change: object = {}): void {
+  server.files.set("swiglu/kernel.js", Deno.readFileSync(join(bundle, "kernel.js")));
+  const manifest = JSON.parse(Deno.readTextFileSync(join(bundle, "kernel.json")));
+  server.files.set(
+    "swiglu/kernel.json",
+    new Uint8Array(new TextEncoder().encode(JSON.stringify({ ...manifest, ...change }))),
+  );
+}
+
+describe("trust", () => {
+  beforeAll(async () => {
+    server = serve();
+    folder = Deno.makeTempDirSync({ prefix: "kernelwright-trust-" });
+    bundle = join(folder, "bundle");
+    await bundlePackage(example, bundle);
+    ref = `${server.url}swiglu/kernel.js:SwiGLU`;
+  });
+  afterAll(async () => {
+    await server.close();
+    Deno.removeSync(folder, { recursive: true });
+  });
+  beforeEach(() => {
+    publish();
+    const cache = Deno.makeTempDirSync({ dir: folder });
+    options = { cache, lock: join(cache, "kernels.lock") };
+  });
+
+  it("is read from the user's file, for all or for single references", async () => {
+    const file = join(folder, "config.json");
+    const said = async (text: string) => {
+      Deno.writeTextFileSync(file, text);
+      return await userSettings(file);
+    };
+    const where = `${server.url}swiglu/kernel.js`;
+    for (const trust of [true, [where], ["https://a.example/kernel.js", where]]) {
+      assertEquals(await said(JSON.stringify({ trust })), { trust });
+      await load({ trust, update: true });
+    }
+    for (const trust of [false, [], [server.url], [`${where}x`]]) {
+      assertEquals(await refused(() => load({ trust, update: true })), "KW-REF-UNTRUSTED");
+    }
+    for (
+      const bad of [
+        '{ "trust": "all" }',
+        '{ "trust": [1] }',
+        '{ "registries": { "npm": "x" } }',
+        '{ "x": 1 }',
+      ]
+    ) {
+      assertEquals(await refused(() => said(bad)), "KW-REF-UNTRUSTED");
+    }
+  });
+
+  it("is remembered by the lock for what was locked, and for nothing else", async () => {
+    await load({ trust: true, update: true });
+    assertEquals(kernelDefinition(await load()).name, "SwiGLU");
+    assertEquals(await refused(() => load({ update: true })), "KW-REF-UNTRUSTED"); // other bytes might come
+    publish({ license: "other" });
+    const elsewhere = { cache: Deno.makeTempDirSync({ dir: folder }) };
+    assertEquals(await refused(() => load(elsewhere)), "KW-REF-LOCK");
+    // A publisher in the list is one's own matter: locked by one who trusts it, it is not trusted for the next.
+    await load({ publishers: [server.url], update: true });
+    assertEquals(await refused(() => load()), "KW-REF-UNTRUSTED");
+    await load({ publishers: [server.url] });
+  });
+
+  it("stays with the same bytes when they are locked again by a publisher's name", async () => {
+    await load({ trust: true, update: true });
+    await load({ publishers: [server.url], update: true });
+    await load();
+  });
+
+  it("cannot be said by the kernel", async () => {
+    publish({ trust: true, trusted: true });
+    assertEquals(await refused(() => load({ publishers: [server.url] })), "KW-REF-LOCK");
+    await load({ publishers: [server.url], update: true });
+    assertEquals(await refused(() => load()), "KW-REF-UNTRUSTED");
+  });
+
+  describe("on the command line", () => {
+    const cli = async (args: string[], more: Record<string, string> = {}) => {
+      const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+        args: ["run", "-A", "--no-check", main, ...args],
+        env: {
+          NO_COLOR: "1",
+          KERNELWRIGHT_CACHE: options.cache!,
+          KERNELWRIGHT_CONFIG: join(folder, "none.json"),
+          ...more,
+        },
+      }).output();
+      const decoder = new TextDecoder();
+      return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+    };
+
+    it("is said with --trust, and holds for the kernels.json beside the lock", async () => {
+      const model = await tinyModel(folder);
+      const kernels = join(options.cache!, "kernels.json");
+      Deno.writeTextFileSync(kernels, JSON.stringify({ kernels: [replace("SiluAndMul", ref)] }));
+      const inspect = ["inspect", model, "--kernels", kernels];
+      let said = await cli(inspect);
+      assertStringIncludes(said.stderr, "KW-REF-UNTRUSTED");
+      assertEquals((await cli(["lock", "--lock", options.lock!, ref])).code, 1);
+      said = await cli(["lock", "--lock", options.lock!, "--trust", ref]);
+      assertStringIncludes(said.stdout, "trusted by you");
+      assertStringIncludes((await cli(["versions", "--lock", options.lock!])).stdout, "trusted");
+      assertEquals((await cli(["verify", "--offline", "--lock", options.lock!])).code, 0);
+      const taken = [
+        inspect,
+        ["run", "--model", model, "--kernels", kernels, "--ids", "1", "--max-new-tokens", "1"],
+        ["report", "--model", model, "--kernels", kernels, "--ids", "1,2", "--json"],
+        ["demo", "--model", model, "--kernels", kernels, "--max-new-tokens", "2"],
+      ];
+      for (const { code, stdout, stderr } of await Promise.all(taken.map((args) => cli(args)))) {
+        assertEquals(code, 0, stderr);
+        assertStringIncludes(stdout + stderr, "SwiGLU");
+      }
+      said = await cli(["lock", "--lock", options.lock!, "./here:Kernel"]);
+      assertStringIncludes(said.stderr, "nothing to lock");
+    });
+  });
+});
+
+describe("a folder with a bundle", () => {
+  const where = () => toFileUrl(`${folder}/`);
+  const at = (ref: string) => kernelResolver({ cache: join(folder, "cache") })(ref, where());
+
+  beforeAll(async () => {
+    folder = Deno.makeTempDirSync({ prefix: "kernelwright-folder-" });
+    await bundlePackage(example, join(folder, "bundle"));
+  });
+  afterAll(() => Deno.removeSync(folder, { recursive: true }));
+
+  it("is loaded by its folder, by its file and by its URL, and put into a model", async () => {
+    const resolver = kernelResolver({ cache: join(folder, "cache") });
+    for (const ref of ["./bundle", "./bundle/", "./bundle/kernel.js", `${where().href}bundle`]) {
+      assertEquals(kernelDefinition(await at(`${ref}:SwiGLU`)).name, "SwiGLU");
+    }
+    const model = new LlamaMLP(4, 4);
+    const report = await kernelize(model, { kernels: [replace("SiluAndMul", "./bundle:SwiGLU")] }, {
+      base: where(),
+      resolver,
+      inputs: [[Tensor.empty([2, 4], { device: "meta" })]],
+    });
+    assertEquals(report.swapped.map((s) => s.kernel), ["SwiGLU"]);
+  });
+
+  it("is refused where a byte differs or kernel.json lies, by its folder and by its file", async () => {
+    const copy = join(folder, "changed");
+    const file = (name: string) => join(copy, name);
+    Deno.mkdirSync(copy);
+    const code = Deno.readFileSync(join(folder, "bundle", "kernel.js"));
+    const manifest = JSON.parse(Deno.readTextFileSync(join(folder, "bundle", "kernel.json")));
+    code[code.length >> 1] ^= 1;
+    Deno.writeFileSync(file("kernel.js"), code);
+    Deno.writeTextFileSync(file("kernel.json"), JSON.stringify(manifest));
+    for (const ref of ["./changed", "./changed/kernel.js"]) {
+      assertEquals(await refused(() => at(`${ref}:SwiGLU`)), "KW-REF-DIGEST");
+    }
+    Deno.removeSync(file("kernel.js"));
+    assertEquals(await refused(() => at("./changed:SwiGLU")), "KW-REF-FETCH");
+    Deno.writeTextFileSync(file("kernel.json"), "{");
+    assertEquals(await refused(() => at("./changed:SwiGLU")), "KW-REF-MANIFEST");
+  });
+
+  it("is told from sources, which are loaded as they are", async () => {
+    const sources = await kernelResolver()(`${example}:SwiGLU`, undefined);
+    assertEquals(kernelDefinition(sources).name, "SwiGLU");
+    const plain = new LlamaMLP(4, 4);
+    const config = { kernels: [replace("SiluAndMul", "./bundle:SwiGLU")] };
+    const error = await assertRejects(() => kernelize(plain, config, { base: where() }), KernelwrightError);
+    assert(error.message.includes("kernelResolver()"), error.message);
+  });
+});
+
+/** A folder with a Llama of a few numbers. */
+async function tinyModel(folder: string): Promise<string> {
+  const { writeSafetensors } = await import("../../sdk/checkpoint/mod.ts");
+  const { buildCausalLM, parseDecoderConfig } = await import("../../sdk/models/mod.ts");
+  const config = {
+    model_type: "llama",
+    hidden_size: 8,
+    intermediate_size: 16,
+    num_hidden_layers: 1,
+    num_attention_heads: 2,
+    num_key_value_heads: 1,
+    vocab_size: 16,
+    max_position_embeddings: 16,
+    rms_norm_eps: 1e-5,
+    rope_theta: 10000,
+    hidden_act: "silu",
+    tie_word_embeddings: true,
+  };
+  const dir = join(folder, "model");
+  Deno.mkdirSync(dir);
+  const parameters = new Map(buildCausalLM(parseDecoderConfig(config)).stateDict());
+  parameters.delete("lm_head.weight");
+  const tensors = [...parameters].map(([key, p]): [string, Tensor] => [
+    key,
+    Tensor.from(new Float32Array(p.size).fill(0.1), { shape: p.shape, device: "reference" }),
+  ]);
+  Deno.writeTextFileSync(join(dir, "config.json"), JSON.stringify(config));
+  Deno.writeFileSync(join(dir, "model.safetensors"), await writeSafetensors(new Map(tensors)));
+  return dir;
+}

@@ -1,0 +1,209 @@
+/** What a bundle is for besides Deno: a page that has the SDK loads it, swaps it in, and computes with it. */
+import { afterAll, beforeAll, describe, it } from "@std/testing/bdd";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { fromFileUrl, join } from "@std/path";
+import { Tensor } from "@kernelwright/sdk";
+import { LlamaMLP, ModuleList, RMSNorm } from "@kernelwright/sdk/nn";
+import * as esbuild from "esbuild";
+import { bundlePackage } from "../../sdk/cli/bundle.ts";
+import { findChromium, openPage } from "./chromium.ts";
+
+const root = fromFileUrl(new URL("../../", import.meta.url));
+const chromium = findChromium();
+
+interface Result {
+  readonly error?: string;
+  readonly swapped: readonly string[];
+  readonly dom: string;
+  readonly adapter?: string;
+  readonly plain?: readonly number[];
+  readonly fused?: readonly number[];
+  readonly eager?: readonly number[];
+  readonly awaits?: boolean;
+}
+
+let files: Map<string, [type: string, text: string]>;
+let folder = "";
+
+describe("in a browser", () => {
+  beforeAll(async () => {
+    folder = Deno.makeTempDirSync({ prefix: "kernelwright-browser-" });
+    await bundlePackage(join(root, "examples", "rmsnorm-mlp"), folder);
+    files = await sdkForBrowsers();
+    files.set("/kernel.js", ["text/javascript", Deno.readTextFileSync(join(folder, "kernel.js"))]);
+    files.set("/", ["text/html", PAGE]);
+  });
+  afterAll(() => Deno.removeSync(folder, { recursive: true }));
+
+  it("the SDK is bundled without a module of Node.js that is imported at once", () => {
+    for (const [path, [, text]] of files) {
+      const found = /^\s*(import|export)\b[^;(]*["']node:[^"']+["']/m.exec(text);
+      assertEquals(found?.[0], undefined, path);
+    }
+  });
+
+  if (!chromium) {
+    it.ignore("a page loads the SDK and a bundle (no Chromium was found; CHROMIUM may name one)", () => {});
+  } else {
+    it("a page loads the SDK and a bundle, swaps it in, shows the report, and computes the same on WebGPU where it has it", async () => {
+      const result: Result = JSON.parse(await openPage(chromium, files, 25_000));
+      assertEquals(result.error, undefined);
+      assertEquals(result.swapped, ["RMSNormMLP"]);
+      assertStringIncludes(result.dom, "RMSNormMLP");
+      if (result.adapter === undefined) {
+        console.log("the page has no WebGPU adapter: swapped on meta only");
+        return;
+      }
+      console.log(`the page's adapter: ${result.adapter}`);
+      const { plain, fused, eager } = result;
+      assertEquals([plain!.length, fused!.length], [3 * 8, 3 * 8]);
+      const exact = await onReference();
+      const largest = Math.max(...exact.map(Math.abs));
+      for (const values of [plain!, fused!]) {
+        const off = Math.max(...exact.map((x, i) => Math.abs(x - values[i])));
+        assert(off < 1e-5 * largest, `off by ${off} of ${largest}`);
+      }
+      // Reading without awaiting is Deno's way; tried here, getMappedRange() throws, and the promise is awaited.
+      assertEquals(result.awaits, true);
+      assertEquals(eager, fused);
+    });
+  }
+});
+
+// ---------------------------------------------------------------------------
+
+/** What the page computes, in float64 on the host. */
+async function onReference(): Promise<number[]> {
+  const device = "reference";
+  const [norm, mlp] = [new RMSNorm(8), new LlamaMLP(8, 12)];
+  const both = new ModuleList([norm, mlp]);
+  both.loadStateDict(
+    new Map([...both.stateDict()].map(([key, p], k) => [
+      key,
+      Tensor.from(Float32Array.from({ length: p.size }, (_, i) => 2 * Math.sin(i * 1.3 + k)), {
+        shape: p.shape,
+        device,
+      }),
+    ])),
+  );
+  const x = Tensor.from(Float32Array.from({ length: 24 }, (_, i) => Math.cos(i)), {
+    shape: [1, 3, 8],
+    device,
+  });
+  return [...await mlp.call(norm.call(x)).data()].map(Number);
+}
+
+const PAGE = `<!doctype html>
+<title>Kernelwright</title>
+<script type="importmap">
+{ "imports": { "@kernelwright/sdk": "/mod.js", "@kernelwright/sdk/nn": "/nn.js" } }
+</script>
+<pre id="report"></pre>
+<script type="module">
+const result = {};
+try {
+  const sdk = await import("@kernelwright/sdk");
+  const { RMSNorm, LlamaMLP } = await import("@kernelwright/sdk/nn");
+  const { RMSNormMLP } = await import("/kernel.js");
+  class Block extends sdk.Module {
+    constructor() {
+      super();
+      this.norm = new RMSNorm(8);
+      this.mlp = new LlamaMLP(8, 12);
+    }
+    forward(x) {
+      return this.mlp.call(this.norm.call(x));
+    }
+  }
+  const config = { kernels: [sdk.fuse([["RMSNorm", "norm"], ["LlamaMLP", "mlp"]], RMSNormMLP)] };
+  const onMeta = new Block();
+  const report = await sdk.kernelize(onMeta, config, { inputs: [[sdk.Tensor.empty([1, 3, 8], { device: "meta" })]] });
+  document.querySelector("#report").textContent = String(report);
+  result.swapped = report.swapped.map((s) => s.kernel);
+  result.dom = document.querySelector("#report").textContent;
+
+  const adapter = await navigator.gpu?.requestAdapter();
+  if (adapter) {
+    const gpu = await sdk.openGpu();
+    result.adapter = [adapter.info.vendor, adapter.info.architecture].join(" ");
+    const model = new Block();
+    model.loadStateDict(new Map([...model.stateDict()].map(([key, p], k) => [
+      key,
+      sdk.Tensor.from(Float32Array.from({ length: p.size }, (_, i) => 2 * Math.sin(i * 1.3 + k)), { shape: p.shape }),
+    ])));
+    const x = sdk.Tensor.from(Float32Array.from({ length: 24 }, (_, i) => Math.cos(i)), { shape: [1, 3, 8] });
+    const values = async () => [...await model.call(x).data()];
+    result.plain = await values();
+    const swapped = await sdk.kernelize(model, config, { inputs: [[x]] });
+    document.querySelector("#report").textContent += "\\n" + swapped;
+    result.fused = await values();
+    result.awaits = !gpu.readback.eager;
+    gpu.readback.eager = true;
+    result.eager = await values();
+  }
+} catch (error) {
+  result.error = String(error?.stack ?? error);
+}
+await fetch("/result", { method: "POST", body: JSON.stringify(result) });
+</script>
+`;
+
+/** The SDK as files for a page: its entries share one copy of everything. */
+async function sdkForBrowsers(): Promise<Map<string, [string, string]>> {
+  try {
+    const { outputFiles } = await esbuild.build({
+      absWorkingDir: root,
+      entryPoints: { mod: "mod.ts", nn: "sdk/nn/mod.ts" },
+      outdir: "out",
+      bundle: true,
+      splitting: true,
+      format: "esm",
+      platform: "browser",
+      target: "es2022",
+      keepNames: true,
+      external: ["node:*"],
+      plugins: [await npmFromCache()],
+      write: false,
+      logLevel: "silent",
+    });
+    return new Map(
+      outputFiles.map((f) => [f.path.slice(join(root, "out").length), ["text/javascript", f.text]]),
+    );
+  } finally {
+    await esbuild.stop();
+  }
+}
+
+/** Packages as Deno has them, and text imports. */
+async function npmFromCache(): Promise<esbuild.Plugin> {
+  const { stdout } = await new Deno.Command(Deno.execPath(), {
+    args: ["info", "--json", "mod.ts"],
+    cwd: root,
+  })
+    .output();
+  const { npmPackages }: { npmPackages: Record<string, { name: string; localPath: string }> } = JSON.parse(
+    new TextDecoder().decode(stdout),
+  );
+  const folders = new Map(Object.values(npmPackages).map((p) => [p.name, p.localPath]));
+  const imports: Record<string, string> = JSON.parse(Deno.readTextFileSync(join(root, "deno.json"))).imports;
+  return {
+    name: "npm-from-cache",
+    setup(build) {
+      build.onResolve({ filter: /^[@a-z]/ }, async ({ path, kind }) => {
+        if (kind === "entry-point" || path.startsWith("node:")) return undefined;
+        const at = folders.get(path);
+        // deno.json may name a file: npm:wgsl_reflect@^1/wgsl_reflect.module.js
+        const [, file] = /^npm:(?:@[^/]+\/)?[^/]+\/(.+)$/.exec(imports[path] ?? "") ?? [];
+        if (at && file) return { path: join(at, file) };
+        return at ? await build.resolve("./", { resolveDir: at, kind: "import-statement" }) : undefined;
+      });
+      build.onLoad(
+        { filter: /.*/ },
+        async (args) =>
+          args.with.type === "text"
+            ? { contents: await Deno.readTextFile(args.path), loader: "text" }
+            : undefined,
+      );
+    },
+  };
+}

@@ -24,7 +24,7 @@ describe("a reference must", () => {
       `
         KW-REF-MISSING  kernels[0].with
           Cannot load "./nowhere:Norm": there is no such folder or file
-          Looked for: ${folder}/nowhere/mod.ts, ${folder}/nowhere/mod.js, ${Deno.cwd()}/nowhere/mod.ts, ${Deno.cwd()}/nowhere/mod.js.`,
+          Looked for: ${folder}/nowhere/mod.ts, ${folder}/nowhere/mod.js, ${folder}/nowhere/kernel.json, ${Deno.cwd()}/nowhere/mod.ts, ${Deno.cwd()}/nowhere/mod.js, ${Deno.cwd()}/nowhere/kernel.json.`,
     ));
   it("name an export", () =>
     refuses(

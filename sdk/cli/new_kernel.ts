@@ -1,12 +1,12 @@
-import { cancel, select, text } from "@clack/prompts";
 import type { Command } from "commander";
 import { relative, resolve } from "@std/path";
 import { raise } from "../errors.ts";
+import { askLicense, askModule, askModules, askName, askRole, askScope } from "./ask.ts";
 import type { KernelPlanText } from "./kernel_source.ts";
 import { LICENSES } from "./license.ts";
 import { classFacts } from "./module_facts.ts";
 import { scaffold } from "./scaffold.ts";
-import { type Stage, stageOf, STAGES } from "./stages.ts";
+import { type Stage, stageOf } from "./stages.ts";
 
 /** What `new-kernel` takes on the command line. */
 export interface NewKernelOptions {
@@ -37,8 +37,8 @@ export function registerNewKernel(program: Command): void {
     .option("--parallel", "the fused modules are fed the same input")
     .option("--function", "swap forward only: no layout, no parameters of its own")
     .option("--dir <FOLDER>", "where to write it; unless told, the name in small letters")
-    .option("--scope <SCOPE>", "the scope of the package's name", "@me")
-    .option("--license <LICENSE>", LICENSES.join(", "), "MIT")
+    .option("--scope <SCOPE>", "the scope of the package's name; @me unless told")
+    .option("--license <LICENSE>", `${LICENSES.join(", ")}; MIT unless told`)
     .option("--yes", "ask nothing")
     .action(async (name: string | undefined, options: NewKernelOptions) => {
       const folder = await newKernel(name, options);
@@ -57,10 +57,8 @@ export async function newKernel(name: string | undefined, options: NewKernelOpti
   const asked = await askForMissing(name, options);
   checkName(asked.name);
   const plan = await planOf(asked.name, asked.options);
-  const { scope = "@me", license = "MIT" } = options;
-  if (!/^@[a-z0-9][a-z0-9-]*$/.test(scope)) {
-    raise("KW-NEW-NAME", `Cannot use the scope ${JSON.stringify(scope)}`, "Write @ and small letters: @you.");
-  }
+  const { scope = "@me", license = "MIT" } = asked.options;
+  checkScope(scope);
   if (!(LICENSES as readonly string[]).includes(license)) {
     raise("KW-NEW-ARGUMENT", `Unknown license ${JSON.stringify(license)}`, `Known: ${LICENSES.join(", ")}.`);
   }
@@ -88,38 +86,45 @@ async function askForMissing(
     }
     return { name, options: options.fuses ? options : { ...options, replaces: known } };
   }
-  const given = name ??
-    answer(await text({ message: "What is the kernel called?", placeholder: "FastNorm" }));
-  if (known) return { name: given, options: options.fuses ? options : { ...options, replaces: known } };
-  const how = answer(
-    await select({
-      message: "What does it do?",
-      options: [
-        { value: "replaces", label: "replace one module" },
-        { value: "fuses", label: "fuse a chain of modules" },
-        { value: "parallel", label: "fuse modules that are fed the same input" },
-        { value: "function", label: "replace only a module's forward" },
-      ],
-    }),
-  );
-  const names = STAGES.map((s) => s.module).join(", ");
-  const modules = answer(await text({ message: `Which? (${names})`, placeholder: "RMSNorm" }));
+  const checked = (given: string): void => {
+    checkName(given);
+    checkFree(options.dir ?? kebab(given));
+  };
+  if (name) checked(name);
+  if (known) stagesOf({ ...options, replaces: options.fuses ? options.replaces : known });
+  const given = name ?? await askName(checked);
+  const role = known ? undefined : await askRole();
+  const several = role === "fuses" || role === "parallel";
+  const modules = known ??
+    (several ? await askModules(role, (text) => stagesOf({ fuses: text })) : await askModule());
   return {
     name: given,
     options: {
       ...options,
-      ...(how === "fuses" || how === "parallel" ? { fuses: modules } : { replaces: modules }),
-      parallel: how === "parallel",
-      function: how === "function",
+      ...(options.fuses || several ? { fuses: modules } : { replaces: modules }),
+      parallel: options.parallel || role === "parallel",
+      function: options.function || role === "function",
+      scope: options.scope ?? await askScope(checkScope),
+      license: options.license ?? await askLicense(),
     },
   };
 }
 
-/** What was answered; stops where the question was cancelled. */
-function answer(value: unknown): string {
-  if (typeof value === "string") return value;
-  cancel("Nothing was written.");
-  return raise("KW-NEW-ARGUMENT", "new-kernel was stopped");
+function checkScope(scope: string): void {
+  if (/^@[a-z0-9][a-z0-9-]*$/.test(scope)) return;
+  raise("KW-NEW-NAME", `Cannot use the scope ${JSON.stringify(scope)}`, "Write @ and small letters: @you.");
+}
+
+/** The folder is looked at again when it is written; this is so that nobody answers questions in vain. */
+function checkFree(dir: string): void {
+  try {
+    Deno.lstatSync(resolve(dir));
+  } catch {
+    return;
+  }
+  raise("KW-NEW-EXISTS", `There is a folder ${dir} already`, "Choose another name, or give --dir.", {
+    file: resolve(dir),
+  });
 }
 
 function checkName(name: string): void {
@@ -131,8 +136,8 @@ function checkName(name: string): void {
   );
 }
 
-async function planOf(name: string, options: NewKernelOptions): Promise<KernelPlanText> {
-  const { replaces, fuses, parallel = false } = options;
+/** The stages that are named, as many as there should be. */
+function stagesOf({ replaces, fuses }: NewKernelOptions): Stage[] {
   if (replaces && fuses) {
     raise("KW-NEW-ARGUMENT", "--replaces and --fuses were both given", "Give one of them.");
   }
@@ -140,10 +145,18 @@ async function planOf(name: string, options: NewKernelOptions): Promise<KernelPl
   if (fuses ? stages.length < 2 : stages.length > 1) {
     raise(
       "KW-NEW-ARGUMENT",
-      fuses ? "--fuses takes two modules or more" : "--replaces takes one module",
-      fuses ? "Use --replaces for one module." : "Use --fuses for several.",
+      fuses ? "A fusion takes two modules or more" : "--replaces takes one module",
+      fuses
+        ? "Separate them by commas; one module is replaced, with --replaces."
+        : "Use --fuses for several.",
     );
   }
+  return stages;
+}
+
+async function planOf(name: string, options: NewKernelOptions): Promise<KernelPlanText> {
+  const { fuses, parallel = false } = options;
+  const stages = stagesOf(options);
   if (fuses && options.function) {
     raise("KW-NEW-ARGUMENT", "--function swaps one module's forward, and --fuses names several");
   }

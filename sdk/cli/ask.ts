@@ -1,0 +1,100 @@
+/** What `new-kernel` asks at a terminal: each answer is checked where it is given, not after the last one. */
+import { select, text } from "@clack/prompts";
+import { KernelwrightError, raise } from "../errors.ts";
+import { LICENSES } from "./license.ts";
+import { STAGES } from "./stages.ts";
+
+/** What a kernel does to the modules. */
+export type Role = "replaces" | "fuses" | "parallel" | "function";
+
+/** Asks for the kernel's name. @throws KW-NEW-ARGUMENT when it is cancelled; so do all of these. */
+export async function askName(check: (name: string) => void): Promise<string> {
+  return answer(
+    await text({
+      message: "What is the kernel called?",
+      placeholder: "a class name, e.g. FastNorm",
+      validate: (name) => problem(() => check(name?.trim() ?? "")),
+    }),
+  );
+}
+
+/** Asks what it does. */
+export async function askRole(): Promise<Role> {
+  return answer<Role>(
+    await select({
+      message: "What does it do?",
+      options: [
+        { value: "replaces", label: "replace one module" },
+        { value: "fuses", label: "fuse a chain of modules", hint: "RMSNorm → LlamaMLP" },
+        { value: "parallel", label: "fuse modules that are fed the same input", hint: "q, k, v" },
+        { value: "function", label: "replace only a module's forward", hint: "no parameters of its own" },
+      ],
+    }),
+  );
+}
+
+/** Asks which module. */
+export async function askModule(): Promise<string> {
+  return answer(
+    await select({
+      message: "Which module?",
+      options: STAGES.map(({ module }) => ({ value: module, label: module })),
+    }),
+  );
+}
+
+/** Asks which modules, in what order; one may come twice. */
+export async function askModules(role: Role, check: (modules: string) => void): Promise<string> {
+  const names = STAGES.map((s) => s.module).join(", ");
+  return answer(
+    await text({
+      message: `Which modules, ${role === "fuses" ? "first to last" : "in order"}? There are ${names}.`,
+      placeholder: role === "fuses" ? "e.g. RMSNorm, LlamaMLP" : "e.g. Linear, Linear, Linear",
+      validate: (modules) => problem(() => check(modules ?? "")),
+    }),
+  );
+}
+
+/** Asks whose package it is. */
+export async function askScope(check: (scope: string) => void): Promise<string> {
+  return answer(
+    await text({
+      message: "Whose package is it?",
+      placeholder: "@me",
+      defaultValue: "@me",
+      validate: (scope) => scope ? problem(() => check(scope.trim())) : undefined,
+    }),
+  );
+}
+
+/** Asks for the license. */
+export async function askLicense(): Promise<string> {
+  return answer<string>(
+    await select({
+      message: "Under which license?",
+      options: LICENSES.map((l) => ({
+        value: l as string,
+        label: l === "none" ? "none, or one of your own" : l,
+      })),
+    }),
+  );
+}
+
+// ---------------------------------------------------------------------------
+
+/** What was answered; stops where the question was cancelled. */
+function answer<T extends string>(value: T | symbol): T {
+  if (typeof value === "symbol") raise("KW-NEW-ARGUMENT", "new-kernel was stopped", "Nothing was written.");
+  return value.trim() as T;
+}
+
+/** What a check says, in a line. */
+function problem(check: () => void): string | undefined {
+  try {
+    check();
+  } catch (error) {
+    if (!(error instanceof KernelwrightError)) throw error;
+    const { what, fix } = error.diagnostic;
+    return fix ? `${what}. ${fix}` : `${what}.`;
+  }
+}

@@ -1,9 +1,11 @@
-import { dispatch, gpuIfOpen, type Shader, shader } from "../gpu/mod.ts";
+import { dispatch, type Shader, shader } from "../gpu/mod.ts";
 import { referenceValues, type Tensor } from "../tensor/mod.ts";
 import { checkExactShape, checkRank, checkSameDType, shapeError } from "./checks.ts";
+import { familyOf } from "./families.ts";
 import { grid } from "./grid.ts";
 import { linearCode, type LoadWidth } from "./linear_code.ts";
 import { checkDType, FLOATS, operator } from "./operator.ts";
+import { chooseBlock, dispatchTiles } from "./product_block.ts";
 import { vectorize } from "./vector.ts";
 
 /**
@@ -41,8 +43,14 @@ const run = operator<[x: Tensor, weight: Tensor, bias: Tensor | undefined]>({
   webgpu: (out, x, weight, bias) => {
     const [columns, depth] = weight.shape;
     const rows = out.size / columns;
+    const sizes = { rows, columns, depth };
+    if (familyOf({ operator: "linear", dtype: x.dtype, ...sizes }) === "tile") {
+      const whole = { batch: [], strideA: [], strideB: [] };
+      dispatchTiles({ a: x, b: weight, bias, out, transposed: true, sizes, ...whole });
+      return;
+    }
     const { width, types } = vectorize(x.dtype, depth);
-    const block = chooseBlock(rows, columns, gpuIfOpen()?.info.software ?? false);
+    const block = chooseBlock(rows, columns);
     const [rowBlocks, columnBlocks] = [Math.ceil(rows / block.rows), Math.ceil(columns / block.columns)];
     dispatch(blockShader(block.rows, block.columns, width), {
       x,
@@ -71,26 +79,6 @@ const run = operator<[x: Tensor, weight: Tensor, bias: Tensor | undefined]>({
     }
   },
 });
-
-/** Invocations that a small product is cut into at least, if its columns allow: two software workgroups. */
-const ENOUGH = 16;
-
-/**
- * How many outputs an invocation makes. Rows that are few are all in one block, so that a weight is loaded once.
- * Sums are registers: a software device spills 16 by 16 of them to its cache and gains, a GPU would lose. A single
- * row waits for the weights whatever its block; four columns leave the most invocations.
- */
-function chooseBlock(rows: number, columns: number, software: boolean): { rows: number; columns: number } {
-  const most = software ? 16 : 8;
-  const even = Math.ceil(rows / Math.ceil(rows / most)); // 18 rows are two blocks of 9, not of 16 and 2
-  const block = {
-    rows: even <= 2 ? even : Math.ceil(even / 4) * 4,
-    columns: even === 1 ? 4 : software ? 16 : 8,
-  };
-  const blocks = () => Math.ceil(rows / block.rows) * Math.ceil(columns / block.columns);
-  while (block.columns > 4 && blocks() < ENOUGH) block.columns /= 2;
-  return block;
-}
 
 const shaders = new Map<string, Shader>();
 

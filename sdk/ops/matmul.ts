@@ -1,12 +1,14 @@
-import { dispatch, shader } from "../gpu/mod.ts";
+import { dispatch, type Shader, shader } from "../gpu/mod.ts";
 import { broadcastShapes, numel, referenceValues, type Tensor } from "../tensor/mod.ts";
 import { broadcastStrides, offsetOf } from "./binary.ts";
 import { checkRank, checkSameDType, shapeError } from "./checks.ts";
+import { onSoftware } from "./choose.ts";
+import { familyOf } from "./families.ts";
 import { eight, grid } from "./grid.ts";
+import { type MatmulBlock, matmulCode } from "./matmul_code.ts";
 import { checkDType, FLOATS, operator } from "./operator.ts";
-import code from "./wgsl/matmul.wgsl" with { type: "text" };
-
-const matmulShader = shader({ name: "matmul.wgsl", code });
+import { chooseBlock, dispatchTiles } from "./product_block.ts";
+import { vectorize } from "./vector.ts";
 
 /**
  * The matrix product of the last two dimensions; the ones before broadcast.
@@ -38,24 +40,34 @@ export const matmul: (a: Tensor, b: Tensor) => Tensor = operator<[a: Tensor, b: 
   },
   webgpu: (out, a, b) => {
     const { batch, strideA, strideB, rows, depth, columns } = sizes(a, b);
-    const [rowBlocks, columnBlocks, matrices] = [Math.ceil(rows / 4), Math.ceil(columns / 4), numel(batch)];
-    dispatch(matmulShader, {
-      a,
-      b,
-      out,
+    const size = { rows, columns, depth };
+    if (familyOf({ operator: "matmul", dtype: a.dtype, ...size }) === "tile") {
+      dispatchTiles({ a, b, out, transposed: false, sizes: size, batch, strideA, strideB });
+      return;
+    }
+    const matrices = numel(batch);
+    const block = chooseBlock(rows, columns, { matrices, single: onSoftware() ? 8 : 4 });
+    const [rowBlocks, columnBlocks] = [Math.ceil(rows / block.rows), Math.ceil(columns / block.columns)];
+    const [loadA, loadB] = [vectorize(a.dtype, depth), vectorize(b.dtype, columns)];
+    const code = blockShader({
+      rows: block.rows,
+      vectors: block.columns / 4,
+      widthA: loadA.width,
+      widthB: loadB.width,
+    });
+    dispatch(code, {
+      ...{ a, b, out },
       params: {
-        rows,
-        columns,
-        depth,
-        row_blocks: rowBlocks,
-        column_blocks: columnBlocks,
-        matrices,
+        ...size,
+        ...{ row_blocks: rowBlocks, column_blocks: columnBlocks, matrices },
+        has_bias: 0,
         rank: batch.length,
-        shape: eight(batch),
-        a: eight(strideA),
-        b: eight(strideB),
+        ...{ shape: eight(batch), a: eight(strideA), b: eight(strideB) },
       },
-    }, { workgroups: grid(matrices * rowBlocks * columnBlocks), types: { T: a.dtype } });
+    }, {
+      workgroups: grid(matrices * rowBlocks * columnBlocks, 8),
+      types: { VA: loadA.types.V, VB: loadB.types.V },
+    });
   },
   reference: (out, a, b) => {
     const { batch, strideA, strideB, rows, depth, columns } = sizes(a, b);
@@ -75,6 +87,16 @@ export const matmul: (a: Tensor, b: Tensor) => Tensor = operator<[a: Tensor, b: 
 });
 
 // ---------------------------------------------------------------------------
+
+const shaders = new Map<string, Shader>();
+
+function blockShader(block: MatmulBlock): Shader {
+  const scalar = [block.widthA === 1 ? "a" : "", block.widthB === 1 ? "b" : ""].join("");
+  const name = `matmul ${block.rows}x${4 * block.vectors}${scalar && ` (scalar loads of ${scalar})`}`;
+  let made = shaders.get(name);
+  if (!made) shaders.set(name, made = shader({ name, code: matmulCode(block) }));
+  return made;
+}
 
 function batchOf(a: Tensor, b: Tensor): number[] {
   return broadcastShapes(a.shape.slice(0, -2), b.shape.slice(0, -2), "run matmul");

@@ -15,6 +15,8 @@ export {
   operator,
   type OperatorLegs,
 } from "./operator.ts";
+export { type Probed, type ProbeOptions, probeProducts } from "./probe.ts";
+export type { Family, Product } from "./families.ts";
 export { concat, permute, slice, transpose } from "./rearrange.ts";
 export { argmax, max, mean, sum } from "./reduce.ts";
 export { rope, type RopeOptions } from "./rope.ts";

@@ -4,6 +4,7 @@ import * as fc from "fast-check";
 import { KernelwrightError } from "../../sdk/errors.ts";
 import { linear, matmul } from "../../sdk/ops/mod.ts";
 import { Tensor } from "../../sdk/tensor/mod.ts";
+import { withFamily } from "../../sdk/ops/families.ts";
 import { gpu, gpuForFile } from "../helpers/gpu_for_file.ts";
 import { assertParity, floatDTypes, valuesOn } from "../helpers/parity.ts";
 import { seed, size, values } from "../helpers/random.ts";
@@ -94,6 +95,44 @@ describe("linear()", () => {
         "  The weight must be [N, 64].",
     );
   });
+});
+
+describe("both families of products", () => {
+  gpuForFile();
+
+  // Tiles of 64 by 64 with parts past the end, slices of 16 too; a single row; nothing to sum up.
+  const SIZES = [[1, 70, 20], [65, 3, 33], [64, 128, 16], [130, 67, 40], [17, 18, 0]];
+  for (const family of ["block", "tile"] as const) {
+    it(`linear() agrees with its reference in ${family}s`, async () => {
+      for (const dtype of floatDTypes()) {
+        for (const [rows, columns, depth] of SIZES) {
+          await assertParity((x, w, b) => withFamily(family, () => linear(x, w, rows % 2 ? b : undefined)), [
+            { shape: [rows, depth], data: values(rows * depth, 1, { outliers: true }) },
+            { shape: [columns, depth], data: values(columns * depth, 2) },
+            { shape: [columns], data: values(columns, 3) },
+          ], dtype);
+        }
+      }
+    });
+
+    it(`matmul() agrees with its reference in ${family}s, batches broadcast`, async () => {
+      for (const dtype of floatDTypes()) {
+        for (const [rows, columns, depth] of SIZES) {
+          for (const [a, b] of [[[], []], [[2, 1], [3]], [[], [2]]]) {
+            const shapes = [[...a, rows, depth], [...b, depth, columns]];
+            await assertParity(
+              (a, b) => withFamily(family, () => matmul(a, b)),
+              shapes.map((shape, i) => ({
+                shape,
+                data: values(shape.reduce((x, y) => x * y, 1), i + 1, { outliers: i === 0 }),
+              })),
+              dtype,
+            );
+          }
+        }
+      }
+    });
+  }
 });
 
 describe("matmul()", () => {

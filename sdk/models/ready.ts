@@ -33,8 +33,11 @@ function pipelinesOf(model: CausalLM, length: number): PipelineUse[] {
   const uses: PipelineUse[] = [];
   const forward = () => {
     const ids = Tensor.empty([1, length], { dtype: "i32", device: "meta" });
-    const cache = model.makeCache({ maxLength: length, device: "meta" });
-    argmax(model.call(ids, { cache, logits_to_keep: 1 }));
+    // Attention cuts long caches into chunks, with shaders of their own.
+    for (const maxLength of new Set([length, model.config.max_position_embeddings])) {
+      const cache = model.makeCache({ maxLength, device: "meta" });
+      argmax(model.call(ids, { cache, logits_to_keep: 1 }));
+    }
     argmax(model.call(ids, { logits_to_keep: 1 }));
   };
   const silent = currentTracer() ?? { op: () => {} };

@@ -1,9 +1,9 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { KernelwrightError } from "../../sdk/errors.ts";
-import { memory } from "../../sdk/gpu/mod.ts";
+import { collectPipelines, memory } from "../../sdk/gpu/mod.ts";
 import { grid } from "../../sdk/ops/grid.ts";
-import { add, advance, cast, concat, operator, scale } from "../../sdk/ops/mod.ts";
+import { add, advance, argmax, attention, cast, concat, matmul, operator, scale } from "../../sdk/ops/mod.ts";
 import { scope, Tensor, withTracer } from "../../sdk/tensor/mod.ts";
 import { gpuForFile } from "../helpers/gpu_for_file.ts";
 
@@ -33,6 +33,31 @@ describe("operator()", () => {
       assert(seen[0][2][0] === position);
       assert(seen[1][1][0] === x && seen[1][2][0] === out);
     });
+  });
+
+  it("shows the pipelines of its leg to whoever collects them, and stays one step to the tracer", () => {
+    const meta = (...shape: number[]) => Tensor.empty(shape, { device: "meta" });
+    const position = Tensor.empty([1], { device: "meta", dtype: "i32" });
+    const [steps, shaders]: [string[], string[]] = [[], []];
+    const forward = () => {
+      attention(meta(1, 1, 2, 64), meta(1, 512, 2, 64), meta(1, 512, 2, 64), { position, causal: true });
+      argmax(meta(1, 32000));
+      concat([meta(2, 3), meta(2, 3)], 1);
+      matmul(meta(4, 8), meta(8, 4));
+    };
+    withTracer(
+      { op: (name) => steps.push(name) },
+      () => collectPipelines((request) => shaders.push(request.variant.shader.name), forward, true),
+    );
+    assertEquals(steps, ["attention", "argmax", "concat", "matmul"]);
+    assertEquals(shaders.map((name) => name.split(/[ .]/)[0]), [
+      "attention",
+      "attention_combine",
+      "argmax",
+      "strided_copy",
+      "strided_copy",
+      "matmul",
+    ]);
   });
 
   it("says which tensor is on another device", () => {

@@ -10,6 +10,7 @@ export * from "./sdk/errors.ts";
 export * from "./sdk/tensor/mod.ts";
 export * from "./sdk/gpu/mod.ts";
 export * from "./sdk/ops/mod.ts";
+/** Every operator by its name, also those whose plain name is a conversion's. */
 export * as ops from "./sdk/ops/mod.ts";
 export * from "./sdk/nn/mod.ts";
 export * from "./sdk/authoring/mod.ts";

@@ -60,6 +60,8 @@ export class KernelwrightError extends Error {
   readonly diagnostic: Diagnostic;
 
   /**
+   * Wraps a diagnostic.
+   *
    * @param diagnostic What happened; the surrounding {@linkcode inContext} calls add to its `where`.
    * @param cause The error underneath, if there was one.
    */

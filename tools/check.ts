@@ -13,6 +13,10 @@ const root = fromFileUrl(new URL("..", import.meta.url));
 const FOLDERS = ["sdk", "tests", "examples", "templates", "bench", "tools"];
 const MISTAKES = join(root, "tests", "types", "mistakes");
 
+const config: { exports: Record<string, string> } = JSON.parse(
+  Deno.readTextFileSync(join(root, "deno.json")),
+);
+
 const sources = [
   ...walkTop(),
   ...FOLDERS.flatMap((folder) => walk(join(root, folder), isSource)),
@@ -24,6 +28,7 @@ const STEPS: [name: string, args: string[]][] = [
   ["lint", ["lint"]],
   ["types", ["check", ...sources]],
   ["publish", ["publish", "--dry-run", "--allow-dirty"]],
+  ["docs", ["doc", "--lint", ...Object.values(config.exports)]],
   ["rooms", ["run", "-A", "tools/check_rooms.ts"]],
   ["links", ["run", "-A", "tools/check_markdown_links.ts"]],
 ];

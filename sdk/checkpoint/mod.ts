@@ -33,5 +33,6 @@ export { readHeader, type SafetensorsHeader, type TensorEntry } from "./safetens
 export { saveCheckpoint, type SaveOptions, type SaveReport } from "./save.ts";
 export { blobSource, bytesSource, fileSource, type Source } from "./source.ts";
 export { stderrProgress } from "./progress.ts";
+export type { Bytes } from "./codec.ts";
 export { tensorBytes } from "./tensor_bytes.ts";
 export { type WriteOptions, writeSafetensors } from "./write_safetensors.ts";

@@ -28,7 +28,11 @@ export class GpuBackend implements Backend {
   reads = 0;
   readonly #mostBytes: number;
 
-  /** @param gpu The device. */
+  /**
+   * Makes one.
+   *
+   * @param gpu The device.
+   */
   constructor(gpu: Gpu) {
     this.gpu = gpu;
     const { maxStorageBufferBindingSize, maxBufferSize } = gpu.limits;

@@ -140,7 +140,11 @@ export class Gpu {
     this.pool.trim(0, true);
   }
 
-  /** @throws KW-GPU-LOST when the device is gone. */
+  /**
+   * Does nothing while the device is there.
+   *
+   * @throws KW-GPU-LOST when the device is gone.
+   */
   throwIfLost(cause?: unknown): void {
     if (this.#lost === undefined) return;
     raise(

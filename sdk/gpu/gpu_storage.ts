@@ -22,6 +22,7 @@ export class GpuStorage extends Storage {
     this.madeAt = madeAt;
   }
 
+  /** Gives the memory back. */
   protected override free(): void {
     this.backend.forget(this);
   }

@@ -13,9 +13,15 @@ export {
 export { GpuStorage } from "./gpu_storage.ts";
 export { guardMemory, type MemoryGuard, type Overrun } from "./guard.ts";
 export { type LiveTensor, liveTensors, memory, type MemoryReport, traceAllocations } from "./memory.ts";
-export type { PipelineRequest } from "./pipeline.ts";
-export type { GpuBuffer, PoolStats } from "./pool.ts";
+export type { Arena } from "./arena.ts";
+export type { GpuBackend } from "./backend.ts";
+export type { CompiledPipeline, PipelineCache, PipelineRequest } from "./pipeline.ts";
+export type { BufferPool, GpuBuffer, PoolStats } from "./pool.ts";
+export type { Readback } from "./readback.ts";
+export type { Reflection, StorageBinding, UniformBinding, UniformField } from "./reflect.ts";
 export { type Shader, shader, type ShaderOptions, type ShaderVariant } from "./shader.ts";
 export { canTime, gpuTime } from "./timer.ts";
+export type { PreparedDispatch, RecordedDispatch, Stream, StreamRecorder } from "./stream.ts";
+export type { UniformRing } from "./uniform_ring.ts";
 export type { UniformValues } from "./uniforms.ts";
 export { type PipelineUse, warmPipelines } from "./warm.ts";

@@ -39,7 +39,11 @@ export class PipelineCache {
   readonly #pipelines = new Map<string, CompiledPipeline>();
   readonly #usedBy = new Map<number, { groups: Map<string, unknown>; key: string }[]>();
 
-  /** @param gpu The device. */
+  /**
+   * Makes one.
+   *
+   * @param gpu The device.
+   */
   constructor(gpu: Gpu) {
     this.#gpu = gpu;
   }

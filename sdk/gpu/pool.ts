@@ -60,7 +60,11 @@ export class BufferPool {
   /** While a plan is captured, buffers come from its arena and go back there. */
   arena: Arena | undefined;
 
-  /** @param onDestroy Told of every buffer that is about to be destroyed, so that caches forget it. */
+  /**
+   * Makes one.
+   *
+   * @param onDestroy Told of every buffer that is about to be destroyed, so that caches forget it.
+   */
   constructor(device: GPUDevice, onDestroy: (b: GpuBuffer) => void) {
     this.#device = device;
     this.#onDestroy = onDestroy;

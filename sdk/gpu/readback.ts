@@ -26,7 +26,11 @@ export class Readback {
   readonly #free = new Map<number, GPUBuffer[]>();
   #turn = performance.now();
 
-  /** @param eager Whether to try without awaiting; in Deno unless told. */
+  /**
+   * Makes one.
+   *
+   * @param eager Whether to try without awaiting; in Deno unless told.
+   */
   constructor(device: GPUDevice, stream: Stream, eager = IN_DENO) {
     [this.#device, this.#stream, this.eager] = [device, stream, eager];
   }

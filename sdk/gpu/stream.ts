@@ -71,7 +71,11 @@ export class Stream {
   #submits = 0;
   #dispatches = 0;
 
-  /** @param afterSubmit Told after each submit, with its number. */
+  /**
+   * Makes one.
+   *
+   * @param afterSubmit Told after each submit, with its number.
+   */
   constructor(device: GPUDevice, afterSubmit: (submit: number) => void) {
     this.#device = device;
     this.#afterSubmit = afterSubmit;

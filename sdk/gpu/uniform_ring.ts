@@ -13,7 +13,11 @@ export class UniformRing {
   readonly #align: number;
   #used = 0;
 
-  /** @param bytes The ring's size. */
+  /**
+   * Makes one.
+   *
+   * @param bytes The ring's size.
+   */
   constructor(device: GPUDevice, bytes = 256 * 1024) {
     this.#queue = device.queue;
     this.#align = Math.max(16, device.limits.minUniformBufferOffsetAlignment);

@@ -11,7 +11,8 @@ import { keep } from "../tensor/mod.ts";
 import { SharedResults } from "./parallel.ts";
 import type { PlannedSite } from "./plan.ts";
 import { type SiteTuning, tunedForward } from "./tuning.ts";
-import type { KeyedParameter, PlannedRule, SitePlanConversions } from "./site_conversion.ts";
+import type { KeyedParameter } from "../checkpoint/mod.ts";
+import type { PlannedRule, SitePlanConversions } from "./site_conversion.ts";
 
 /** A site that is swapped. */
 export interface AppliedSite {

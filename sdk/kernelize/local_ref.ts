@@ -39,7 +39,7 @@ export function splitRef(ref: string): { where: string; name: string } {
  *
  * @throws KW-REF-SYNTAX, KW-REF-MISSING, KW-REF-EXPORT.
  */
-export const resolveLocal: RefResolver = async (ref, base) => {
+export const resolveLocal: RefResolver = async (ref: string, base: URL | undefined): Promise<KernelClass> => {
   const url = await findLocal(ref, base, [...SOURCES, BUNDLE]);
   if (url.pathname.endsWith(`/${BUNDLE}`)) {
     raise(

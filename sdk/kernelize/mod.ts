@@ -54,6 +54,8 @@ export { compareValues, defaultTolerance, type Difference, type Tolerance } from
 export { drawTable, type EndToEnd, formatNumber, KernelReport, type SiteReport } from "./report.ts";
 export type { VerifyOptions } from "./verify.ts";
 export type { Considered, Selection, Target } from "./select.ts";
+export type { KeyedParameter, SiteConversion, SiteRule } from "../checkpoint/mod.ts";
+export type { SiteTime } from "./run_site.ts";
 export type { PlannedRule, SitePlanConversions } from "./site_conversion.ts";
 export { siteConversions } from "./site_conversions.ts";
 export type { Node, TreeIndex } from "./tree.ts";

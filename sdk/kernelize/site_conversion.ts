@@ -13,18 +13,11 @@ import {
   nameTargets,
   rename,
 } from "../authoring/mod.ts";
+import type { KeyedParameter } from "../checkpoint/mod.ts";
 import { didYouMean, KernelwrightError, raise } from "../errors.ts";
 import { joinPath } from "../nn/mod.ts";
 import { formatSpec, type Parameter, sameShape } from "../tensor/mod.ts";
 import { isBelow, type Node, type TreeIndex } from "./tree.ts";
-
-/** A parameter under its absolute path, which is its key in the checkpoint. */
-export interface KeyedParameter {
-  /** The path. */
-  readonly key: string;
-  /** The parameter. */
-  readonly parameter: Parameter;
-}
 
 /** One conversion of one site. */
 export interface PlannedRule {

@@ -19,7 +19,11 @@ export class CausalLM extends Module {
   /** The head. Where the config ties it, its weight is the embedding's. */
   lm_head: Linear;
 
-  /** @param makeLayer Builds a decoder layer; Llama's unless told. */
+  /**
+   * Builds the module; its parameters are on the meta device.
+   *
+   * @param makeLayer Builds a decoder layer; Llama's unless told.
+   */
   constructor(
     readonly config: DecoderConfig,
     makeLayer: (index: number) => Module & { forward(h: Tensor, c: AttentionContext): Tensor } = (i) =>

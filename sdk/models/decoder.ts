@@ -25,7 +25,11 @@ export class LlamaDecoderLayer extends Module {
   /** Before the MLP. */
   post_attention_layernorm: RMSNorm;
 
-  /** @param layer_idx The layer's place, which is also its place in the cache. */
+  /**
+   * Builds the module; its parameters are on the meta device.
+   *
+   * @param layer_idx The layer's place, which is also its place in the cache.
+   */
   constructor(config: DecoderConfig, layer_idx: number) {
     super();
     this.self_attn = new LlamaAttention(attentionConfig(config), layer_idx);
@@ -61,7 +65,11 @@ export class DecoderModel extends Module {
   /** The last norm. */
   norm: RMSNorm;
 
-  /** @param makeLayer Builds the layer of an index. */
+  /**
+   * Builds the module; its parameters are on the meta device.
+   *
+   * @param makeLayer Builds the layer of an index.
+   */
   constructor(
     config: DecoderConfig,
     makeLayer: (index: number) => Module & { forward(h: Tensor, c: AttentionContext): Tensor },

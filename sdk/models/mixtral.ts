@@ -26,7 +26,11 @@ export class MixtralExpert extends Module {
   /** `(gate, up) → act(gate) · up`. */
   act_fn: GatedActivation;
 
-  /** @param hidden_act The activation's name as in config.json. */
+  /**
+   * Builds the module; its parameters are on the meta device.
+   *
+   * @param hidden_act The activation's name as in config.json.
+   */
   constructor(hidden_size: number, intermediate_size: number, hidden_act = "silu") {
     super();
     this.w1 = new Linear(hidden_size, intermediate_size, false);
@@ -54,7 +58,11 @@ export class MixtralSparseMoeBlock extends Module {
   /** The experts. */
   experts: ModuleList<MixtralExpert>;
 
-  /** @param top_k Experts for each token. */
+  /**
+   * Builds the module; its parameters are on the meta device.
+   *
+   * @param top_k Experts for each token.
+   */
   constructor(
     readonly hidden_size: number,
     readonly intermediate_size: number,
@@ -97,7 +105,11 @@ export class MixtralDecoderLayer extends Module {
   /** Before the experts. */
   post_attention_layernorm: RMSNorm;
 
-  /** @param layer_idx The layer's place. */
+  /**
+   * Builds the module; its parameters are on the meta device.
+   *
+   * @param layer_idx The layer's place.
+   */
   constructor(config: DecoderConfig, layer_idx: number) {
     super();
     const {

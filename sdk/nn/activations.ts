@@ -40,7 +40,11 @@ export class SiluAndMul extends GatedActivation {
 /** `gelu(gate) · up`: the middle of a GEGLU block, exact or with tanh. */
 @layer("GeluAndMul")
 export class GeluAndMul extends GatedActivation {
-  /** @param approximate Whether to use the tanh approximation. */
+  /**
+   * Builds the module.
+   *
+   * @param approximate Whether to use the tanh approximation.
+   */
   constructor(readonly approximate = false) {
     super();
   }

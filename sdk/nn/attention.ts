@@ -53,7 +53,11 @@ export class LlamaAttention extends Module {
   /** The same for k. */
   k_norm?: RMSNorm;
 
-  /** @param layer_idx Which of the cache's layers is this one's. */
+  /**
+   * Builds the module; its parameters are on the meta device.
+   *
+   * @param layer_idx Which of the cache's layers is this one's.
+   */
   constructor(readonly config: AttentionConfig, readonly layer_idx: number) {
     super();
     const { hidden_size, num_attention_heads: heads, num_key_value_heads: kvHeads, head_dim } = config;

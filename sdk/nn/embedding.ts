@@ -9,7 +9,12 @@ export class Embedding extends Module {
   /** `[num_embeddings, embedding_dim]`. */
   weight: Parameter;
 
-  /** @param num_embeddings The vocabulary's size. @param embedding_dim The width of a row. */
+  /**
+   * Builds the module; its parameters are on the meta device.
+   *
+   * @param num_embeddings The vocabulary's size.
+   * @param embedding_dim The width of a row.
+   */
   constructor(readonly num_embeddings: number, readonly embedding_dim: number) {
     super();
     this.weight = parameter([num_embeddings, embedding_dim]);

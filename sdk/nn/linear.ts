@@ -11,7 +11,11 @@ export class Linear extends Module {
   /** `[out_features]`, if there is one. */
   bias?: Parameter;
 
-  /** @param bias Whether there is a bias; true unless told, as in PyTorch. */
+  /**
+   * Builds the module; its parameters are on the meta device.
+   *
+   * @param bias Whether there is a bias; true unless told, as in PyTorch.
+   */
   constructor(readonly in_features: number, readonly out_features: number, bias = true) {
     super();
     this.weight = parameter([out_features, in_features]);

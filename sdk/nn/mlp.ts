@@ -16,7 +16,12 @@ export class LlamaMLP extends Module {
   /** `(gate, up) → act(gate) · up`. */
   act_fn: GatedActivation;
 
-  /** @param hidden_act The activation's name as in config.json. @param bias Whether the projections have biases. */
+  /**
+   * Builds the module; its parameters are on the meta device.
+   *
+   * @param hidden_act The activation's name as in config.json.
+   * @param bias Whether the projections have biases.
+   */
   constructor(
     readonly hidden_size: number,
     readonly intermediate_size: number,

@@ -2,8 +2,9 @@ import { raise } from "../errors.ts";
 import { type DType, Parameter, scope, type Tensor } from "../tensor/mod.ts";
 import { observed } from "./observe.ts";
 
+/** Arguments of some forward. */
 // deno-lint-ignore no-explicit-any -- a forward takes what it takes; Site and call() bring the types back
-type AnyArguments = any[];
+export type AnyArguments = any[];
 
 /** A class of modules. */
 export type ModuleClass = abstract new (...args: AnyArguments) => Module;

@@ -10,7 +10,11 @@ export class ModuleList<M extends Module = Module> extends Module implements Ite
     return Object.keys(this).length;
   }
 
-  /** @param modules The modules, in order. */
+  /**
+   * Puts modules in a row.
+   *
+   * @param modules The modules, in order.
+   */
   constructor(modules: Iterable<M> = []) {
     super();
     let i = 0;

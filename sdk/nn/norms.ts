@@ -9,7 +9,11 @@ export class RMSNorm extends Module {
   /** `[hidden_size]`. */
   weight: Parameter;
 
-  /** @param eps Added to the mean of squares, inside the root. */
+  /**
+   * Builds the module; its parameters are on the meta device.
+   *
+   * @param eps Added to the mean of squares, inside the root.
+   */
   constructor(readonly hidden_size: number, readonly eps = 1e-6) {
     super();
     this.weight = parameter([hidden_size]);
@@ -29,7 +33,12 @@ export class LayerNorm extends Module {
   /** `[normalized_shape]`, if there is one. */
   bias?: Parameter;
 
-  /** @param normalized_shape The width of the last dimension. @param eps Added to the variance. */
+  /**
+   * Builds the module; its parameters are on the meta device.
+   *
+   * @param normalized_shape The width of the last dimension.
+   * @param eps Added to the variance.
+   */
   constructor(readonly normalized_shape: number, readonly eps = 1e-5, bias = true) {
     super();
     this.weight = parameter([normalized_shape]);

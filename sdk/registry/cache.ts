@@ -7,7 +7,11 @@ export class FileCache {
   /** The folder. */
   readonly folder: string;
 
-  /** @param folder Made when something is first put. */
+  /**
+   * Makes one.
+   *
+   * @param folder Made when something is first put.
+   */
   constructor(folder: string) {
     this.folder = folder;
   }

@@ -5,6 +5,7 @@ import { type Backend, registerBackend, Storage } from "./storage.ts";
 export class MetaStorage extends Storage {
   /** The meta backend. */
   override readonly backend: Backend = metaBackend;
+  /** Gives the memory back. */
   protected override free(): void {}
 }
 

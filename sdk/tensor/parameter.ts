@@ -12,6 +12,8 @@ import { Tensor } from "./tensor.ts";
  */
 export class Parameter extends Tensor {
   /**
+   * Makes a parameter on the meta device.
+   *
    * @param shape The sizes of the dimensions. @param dtype The element type; `f32` unless told.
    * @throws KW-TENSOR-SHAPE for a size that is negative or fractional, or a product that is no safe integer.
    */

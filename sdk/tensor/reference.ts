@@ -10,12 +10,17 @@ export class ReferenceStorage extends Storage {
   /** One float64 per element, whatever the dtype. */
   values: Float64Array;
 
-  /** @param values One float64 per element. */
+  /**
+   * Takes over the values.
+   *
+   * @param values One float64 per element.
+   */
   constructor(values: Float64Array) {
     super();
     this.values = values;
   }
 
+  /** Gives the memory back. */
   protected override free(): void {
     this.values = new Float64Array(0);
   }

@@ -19,6 +19,8 @@ export class WeightRenaming implements ConversionRule {
   readonly ops: readonly ConversionOp[] = [];
 
   /**
+   * Checks the patterns.
+   *
    * @param from The pattern of the keys in the file.
    * @param to The pattern of the keys in the model, with the same wildcards in the same order.
    * @throws KW-CONVERT-PATTERN
@@ -48,6 +50,8 @@ export class WeightConverter implements ConversionRule {
   readonly loadOnly?: boolean;
 
   /**
+   * Checks the patterns.
+   *
    * @param from The patterns of the keys in the file. Wildcards that the targets lack make a list.
    * @param to The patterns of the keys in the model.
    * @param ops What is done, in order.

@@ -12,7 +12,8 @@ export function onSoftware(): boolean {
 }
 
 /**
- * How many lanes share a line of `steps` loads; 1 for a line per invocation.
+ * How many lanes share a line of `steps` loads, which are walked in `rounds` rounds of loops each; 1 for a line per
+ * invocation.
  *
  * On software eight lanes fill a vector and pass one barrier. Against a line per invocation they take:
  *
@@ -24,11 +25,21 @@ export function onSoftware(): boolean {
  * 1.05 to 1.3 times as long as one workgroup of eight at every width from 512 to 128,000: a second dispatch costs
  * more than the second core brings.
  */
-export function lanesOf(lines: number, steps: number, inner: number): number {
+export function lanesOf(lines: number, steps: number, inner: number, rounds: number): number {
+  if (onSoftware()) {
+    const enough = [8, 64, 256].find((lanes) => steps * rounds / lanes <= MOST_ROUNDS) ?? 256;
+    if (steps * rounds > MOST_ROUNDS) return enough;
+    return inner === 1 && lines < 8 && steps >= 128 ? 8 : 1;
+  }
   if (inner !== 1) return 1; // neighbours are read by neighbours already
-  if (onSoftware()) return lines < 8 && steps >= 128 ? 8 : 1;
   return steps < 32 ? 1 : steps < 1024 ? 64 : 256;
 }
+
+/**
+ * llvmpipe leaves every loop of an invocation after 65,535 rounds in all, without a word: a sum of 66,000 ones is
+ * 65,535 there. So no invocation may be given more than this.
+ */
+export const MOST_ROUNDS = 60_000;
 
 /** How attention is cut. */
 export interface AttentionPlan {
@@ -68,6 +79,7 @@ export function planAttention(
   const blocks = Math.ceil(queries / size);
   const count = rows * blocks * keyHeads;
   const [enough, shortest] = tile ? [128, 128] : [32, Math.max(16, 1024 / steps)];
-  const chunks = Math.max(1, Math.min(Math.floor(keys / shortest), Math.ceil(enough / count)));
+  const cut = Math.min(Math.floor(keys / shortest), Math.ceil(enough / count));
+  const chunks = Math.max(1, cut, Math.ceil(keys / MOST_ROUNDS));
   return { tile, queries: size, blocks, chunks };
 }

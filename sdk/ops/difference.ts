@@ -1,6 +1,7 @@
 import { dispatch, shader } from "../gpu/mod.ts";
 import { referenceValues, sameShape, Tensor } from "../tensor/mod.ts";
 import { checkSameDType, shapeError } from "./checks.ts";
+import { MOST_ROUNDS } from "./choose.ts";
 import { grid } from "./grid.ts";
 import { checkDType, FLOATS, operator } from "./operator.ts";
 import mergeCode from "./wgsl/difference_merge.wgsl" with { type: "text" };
@@ -36,7 +37,7 @@ export const maxAbsDifference: (a: Tensor, b: Tensor) => Tensor = operator<[a: T
     return { shape: [4], dtype: "f32" };
   },
   webgpu: (out, a, b) => {
-    const parts = Math.max(1, Math.min(PARTS, a.size));
+    const parts = Math.max(1, Math.min(PARTS, a.size), Math.ceil(a.size / MOST_ROUNDS));
     using partial = Tensor.empty([parts, 4], { device: "webgpu" });
     dispatch(partShader, { a, b, out: partial, params: { count: a.size, parts, tiny: TINY } }, {
       workgroups: grid(parts),

@@ -42,6 +42,10 @@ export interface LineDispatch {
   readonly bindings: DispatchBindings;
   /** The parameters that the text declares behind `lines`, `steps` and `inner`. */
   readonly params: (width: number) => Readonly<Record<string, number>>;
+  /** Whether elements are loaded one by one; otherwise by four where the count allows. */
+  readonly scalar?: boolean;
+  /** Rounds of loops for each load of a line; 3 is the most that norms have. */
+  readonly rounds?: number;
   /** Overrides. */
   readonly constants?: Readonly<Record<string, number>>;
 }
@@ -50,9 +54,9 @@ export interface LineDispatch {
 export function dispatchLines(shaders: LineShaders, d: LineDispatch): void {
   const { outer, count, inner } = d.around;
   const lines = outer * inner;
-  const { width, types } = vectorize(d.x.dtype, inner === 1 ? count : 1);
+  const { width, types } = vectorize(d.x.dtype, inner === 1 && !d.scalar ? count : 1);
   const steps = count / width;
-  const lanes = lanesOf(lines, steps, inner);
+  const lanes = lanesOf(lines, steps, inner, d.rounds ?? 3);
   const bindings = { x: d.x, ...d.bindings, params: { lines, steps, inner, ...d.params(width) } };
   const all = { ...types, S: shaders.state };
   if (lanes === 1) {

@@ -1,11 +1,10 @@
-import { dispatch, shader } from "../gpu/mod.ts";
 import { referenceValues, type Tensor } from "../tensor/mod.ts";
 import { shapeError } from "./checks.ts";
-import { grid } from "./grid.ts";
+import { dispatchLines, lineShaders } from "./lines.ts";
 import { checkDType, FLOATS, operator } from "./operator.ts";
 import code from "./wgsl/topk_mask.wgsl" with { type: "text" };
 
-const topkMaskShader = shader({ name: "topk_mask.wgsl", code });
+const shaders = lineShaders("topk_mask", code, "f32");
 
 /**
  * The k largest of each row, and zeros in place of the others: how much a token goes to each expert.
@@ -29,13 +28,15 @@ export const topkMask: (probabilities: Tensor, k: number, normalize: boolean) =>
     }
     return { shape: x.shape, dtype: x.dtype };
   },
-  webgpu: (out, x, k, normalize) => {
-    const [rows, count] = x.shape;
-    dispatch(topkMaskShader, { x, out, params: { rows, count, k, normalize: normalize ? 1 : 0 } }, {
-      workgroups: grid(rows),
-      types: { T: x.dtype },
-    });
-  },
+  webgpu: (out, x, k, normalize) =>
+    dispatchLines(shaders, {
+      x,
+      around: { outer: x.shape[0], count: x.shape[1], inner: 1 },
+      bindings: { out },
+      params: () => ({ k, normalize: normalize ? 1 : 0 }),
+      scalar: true,
+      rounds: x.shape[1] + 1,
+    }),
   reference: (out, x, k, normalize) => {
     const [rows, count] = x.shape;
     for (let row = 0; row < rows; row++) {

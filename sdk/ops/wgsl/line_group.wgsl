@@ -1,6 +1,6 @@
 
 // A line per workgroup, whose lanes take every GROUP-th step and then merge what they have: for lines that are few
-// and long. Lines lie next to each other (`inner` is 1).
+// and long.
 
 override GROUP: u32;
 var<workgroup> lanes: Lanes; // GROUP states
@@ -26,6 +26,6 @@ fn main(
 ) {
   let line = id.x + id.y * groups.x;
   if (line >= params.lines) { return; }
-  let start = line * params.steps;
+  let start = line / params.inner * params.steps * params.inner + line % params.inner;
   finish(line, start, lane, GROUP, across(lane, walk(start, lane, GROUP)));
 }

@@ -36,6 +36,14 @@ export function lanesOf(lines: number, steps: number, inner: number, rounds: num
 }
 
 /**
+ * Lines side by side in a workgroup, where each has an invocation of its own. A software workgroup runs on one core:
+ * 64×512 takes 0.8 of the time in groups of eight, and 2048×64 1.1 times as long.
+ */
+export function groupOf(lines: number): number {
+  return onSoftware() && lines < 1024 ? 8 : 64;
+}
+
+/**
  * llvmpipe leaves every loop of an invocation after 65,535 rounds in all, without a word: a sum of 66,000 ones is
  * 65,535 there. So no invocation may be given more than this.
  */

@@ -7,7 +7,7 @@
  */
 import { dispatch, type DispatchBindings, type Shader, shader } from "../gpu/mod.ts";
 import type { Tensor } from "../tensor/mod.ts";
-import { lanesOf } from "./choose.ts";
+import { groupOf, lanesOf } from "./choose.ts";
 import { type AroundDim, grid } from "./grid.ts";
 import { vectorize } from "./vector.ts";
 import eachCode from "./wgsl/line_each.wgsl" with { type: "text" };
@@ -60,7 +60,12 @@ export function dispatchLines(shaders: LineShaders, d: LineDispatch): void {
   const bindings = { x: d.x, ...d.bindings, params: { lines, steps, inner, ...d.params(width) } };
   const all = { ...types, S: shaders.state };
   if (lanes === 1) {
-    dispatch(shaders.each, bindings, { workgroups: grid(lines), types: all, constants: d.constants });
+    const size = groupOf(lines);
+    dispatch(shaders.each, bindings, {
+      workgroups: grid(lines, size),
+      types: all,
+      constants: { ...d.constants, SIDE_BY_SIDE: size },
+    });
     return;
   }
   dispatch(shaders.group, bindings, {

@@ -6,7 +6,7 @@ import type { KernelConfig } from "./config.ts";
 import { compareResults, resultOf } from "./end_to_end.ts";
 import type { RefResolver } from "./local_ref.ts";
 import type { Mode } from "./mode.ts";
-import type { KernelPlan } from "./plan.ts";
+import type { KernelPlan, PlannedSite } from "./plan.ts";
 import { loadKernels, prepare } from "./prepare.ts";
 import { KernelReport, reportOf, tunedOf } from "./report.ts";
 import { indexTree } from "./tree.ts";
@@ -202,38 +202,45 @@ function remember(model: Module, state: State): KernelReport {
   return state.report;
 }
 
-/** Verifies a plan, and takes out the sites that fail where they may stay as they were. */
+/** Verifies a plan, and takes out the sites that fail, or are slower, where they may stay as they were. */
 async function verified(
   model: Module,
   plan: KernelPlan,
   options: VerifyOptions,
 ): Promise<{ plan: KernelPlan; findings: Map<string, SiteFindings> }> {
   const findings = await verifySites(model, plan, options);
-  const failed = plan.sites.flatMap((site) => {
+  const wrong = plan.sites.flatMap((site) => {
     const found = findings.get(site.path);
     const worst = found && worstOf(found.differences);
     return worst && !worst.passed ? [{ site, path: site.path, kernel: site.kernel.name, worst }] : [];
   });
   const onFail = options.onFail ?? "error";
-  if (failed.length === 0 || onFail === "report") return { plan, findings };
-  if (onFail === "error") {
+  if (wrong.length > 0 && onFail === "error") {
     throw verifyError(
-      failed.sort((a, b) => b.worst.absolute / b.worst.allowed - a.worst.absolute / a.worst.allowed),
+      wrong.sort((a, b) => b.worst.absolute / b.worst.allowed - a.worst.absolute / a.worst.allowed),
     );
   }
-  const out = new Map(failed.map((f) => [f.site, f]));
-  const kept = failed.map(({ site, kernel, worst }) => ({
-    path: site.path,
-    nodes: site.nodes,
-    why: `${kernel} is off by ${worst.absolute.toPrecision(3)} on ${worst.inputs} inputs, ${
-      worst.allowed.toPrecision(3)
-    } allowed`,
-    considered: site.considered,
-  }));
-  return {
-    plan: { ...plan, sites: plan.sites.filter((s) => !out.has(s)), kept: [...plan.kept, ...kept] },
-    findings,
-  };
+  const reasons = new Map<PlannedSite, string>();
+  if (options.onSlower === "fallback") {
+    for (const site of plan.sites) {
+      const ms = findings.get(site.path)?.ms;
+      if (ms && ms.after > ms.before) {
+        reasons.set(
+          site,
+          `${site.kernel.name} takes ${(ms.after / ms.before).toFixed(2)}× the original's time`,
+        );
+      }
+    }
+  }
+  if (onFail === "fallback") {
+    for (const { site, kernel, worst } of wrong) {
+      const [off, allowed] = [worst.absolute.toPrecision(3), worst.allowed.toPrecision(3)];
+      reasons.set(site, `${kernel} is off by ${off} on ${worst.inputs} inputs, ${allowed} allowed`);
+    }
+  }
+  const kept = [...reasons].map(([{ path, nodes, considered }, why]) => ({ path, nodes, why, considered }));
+  const sites = plan.sites.filter((s) => !reasons.has(s));
+  return { plan: { ...plan, sites, kept: [...plan.kept, ...kept] }, findings };
 }
 
 function applyAll(plan: KernelPlan): AppliedSite[] {

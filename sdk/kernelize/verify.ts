@@ -31,6 +31,8 @@ export interface VerifyOptions {
   readonly onFail?: "error" | "fallback" | "report";
   /** Whether to run the originals in float64 too; true unless told. Skipped by itself where it would take long. */
   readonly reference?: boolean;
+  /** What becomes of a site whose kernel takes longer than its original: only the report says it (unless told), or the original stays. */
+  readonly onSlower?: "report" | "fallback";
   /** Whether to time original and kernel on the GPU; true unless told, where the adapter has timestamp queries. */
   readonly time?: boolean;
 }

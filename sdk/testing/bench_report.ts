@@ -56,13 +56,23 @@ export class BenchReport {
         i === 0 ? `${row.dtype} ${Object.entries(row.dims).map(([k, v]) => `${k}=${v}`).join(" ")}` : "",
         t.name,
         `${t.median.toPrecision(3)} ms`,
+        t.gpu === undefined ? "–" : `${t.gpu.toPrecision(3)} ms`,
         `${(row.bytes / t.median / 1e6).toPrecision(3)} GB/s`,
         row.flops === undefined ? "" : `${(row.flops / t.median / 1e6).toPrecision(3)} GFLOP/s`,
         `${(100 * this.shareOfRoof(row, t)).toFixed(0)} %`,
         i === 0 ? "" : `${(t.median / row.timings[0].median).toFixed(2)}×`,
       ])
     );
-    const head = ["shape", "", "median", "memory", "arithmetic", "of roof", "of the kernel's time"];
+    const head = [
+      "shape",
+      "",
+      "median",
+      "on the GPU",
+      "memory",
+      "arithmetic",
+      "of roof",
+      "of the kernel's time",
+    ];
     return [
       `${this.kernel} on ${this.adapter}; roof: copy ${this.roof.copy.toPrecision(3)} GB/s, multiply-add ${
         this.roof.fma.toPrecision(3)

@@ -7,7 +7,7 @@
  * runtimes). What an empty wait costs is measured and taken off. The sides take turns, so that a machine that warms
  * up or slows down does so for all of them.
  */
-import type { Gpu } from "../gpu/mod.ts";
+import { canTime, type Gpu, gpuTime } from "../gpu/mod.ts";
 
 /** One thing to time. */
 export interface Side {
@@ -27,6 +27,8 @@ export interface Timing {
   readonly fastest: number;
   /** Calls in each train. */
   readonly calls: number;
+  /** Milliseconds that the GPU works on one call, by timestamp queries, where the adapter has them: the median. */
+  readonly gpu?: number;
 }
 
 /** How timing is done. */
@@ -54,11 +56,13 @@ export async function timeSides(
       times.push(Math.max(0, await runTrain(gpu, side, calls) - idle) / calls);
     }
   }
-  return trains.map(({ side, calls, times }) => ({
+  const onGpu = await gpuTimes(sides, rounds);
+  return trains.map(({ side, calls, times }, i) => ({
     name: side.name,
     median: median(times),
     fastest: Math.min(...times),
     calls,
+    ...(onGpu ? { gpu: onGpu[i] } : {}),
   }));
 }
 
@@ -89,6 +93,20 @@ async function runTrain(gpu: Gpu, side: Side, calls: number): Promise<number> {
   for (let i = 0; i < calls; i++) side.call();
   await gpu.sync();
   return performance.now() - start;
+}
+
+/** What the host adds falls out here: the shaders alone, the sides in turn. */
+async function gpuTimes(sides: readonly Side[], rounds: number): Promise<number[] | undefined> {
+  if (!canTime()) return undefined;
+  const times: number[][] = sides.map(() => []);
+  for (let round = 0; round < rounds; round++) {
+    for (const [i, side] of sides.entries()) {
+      const ms = await gpuTime(side.call);
+      if (ms === undefined) return undefined; // too many passes to count
+      times[i].push(ms);
+    }
+  }
+  return times.map(median);
 }
 
 async function idleWait(gpu: Gpu): Promise<number> {

@@ -47,6 +47,24 @@ class RightNorm {
   }
 }
 
+/** Right, and walks each row five hundred times. */
+const slow = shader({
+  name: "slow.wgsl",
+  code: `${HEAD} var inv = 0.0;
+  for (var round = 0u; round < 500u; round++) {
+    var again = 0.0;
+    for (var i = 0u; i < params.cols; i++) { again += x[id.x * params.cols + i] * x[id.x * params.cols + i]; }
+    inv = inverseSqrt(max(mean, again / f32(params.cols)) + params.eps);
+  } ${TAIL}`,
+});
+
+@kernel({ site: replaces(RMSNorm) })
+class SlowNorm {
+  forward(this: RMSNorm, x: Tensor): Tensor {
+    return run(slow, this, x);
+  }
+}
+
 @kernel({ site: replaces(RMSNorm) })
 class NormWithoutEpsilon {
   forward(this: RMSNorm, x: Tensor): Tensor {
@@ -153,6 +171,20 @@ describe("kernelize() with verify", () => {
       report.at("blocks.1.norm")!.reason,
     );
     assertEquals(await output(model, x), before);
+  });
+
+  it("leaves the original where a kernel is slower and only a faster one is wanted", async () => {
+    using model = filled();
+    using x = input();
+    const config = { kernels: [replace("RMSNorm", SlowNorm, { at: "blocks.1.norm" })] };
+    const kept = await kernelize(model, config, { verify: { inputs: [x], onSlower: "fallback" } });
+    const { ms, reason } = kept.at("blocks.1.norm")!;
+    if (!ms) return; // an adapter without timestamp queries keeps what it cannot time
+    assertEquals(kept.swapped.length, 0);
+    assert(/^SlowNorm takes \d+\.\d\d× the original's time$/.test(reason), reason);
+    const said = await kernelize(model, config, { verify: { inputs: [x] } });
+    assertEquals(said.swapped.length, 1);
+    unkernelize(model);
   });
 
   it("swaps and only says so where a report is wanted", async () => {

@@ -58,6 +58,8 @@ describe({
       // x, the weight and the result, once each.
       assertEquals(report.rows.map((r) => r.bytes), [4 * (2 * 4 * 64 + 64), 4 * (2 * 4 * 256 + 256)]);
       assertEquals(report.rows.map((r) => r.flops), [1024, 4096]);
+      const timed = report.rows.flatMap((r) => r.timings.map((t) => (t.gpu ?? 0) > 0));
+      assertEquals(new Set(timed), new Set([(await openGpu()).features.has("timestamp-query")]));
       assert(report.roof.copy > 0.1 && report.roof.fma > 0.1, JSON.stringify(report.roof));
       assert(report.rows.every((r) => r.timings.every((t) => t.median > 0 && t.fastest <= t.median)));
       assertStringIncludes(String(report), "GFLOP/s");

@@ -147,6 +147,7 @@ export const ERROR_CODES = {
   "KW-REF-UNTRUSTED": "A kernel's publisher is not trusted.",
   "KW-REF-REGISTRY": "Where the packages of a registry are is not known.",
   "KW-REF-VERSION": "No version of a package fits what a reference asks for.",
+  "KW-REF-SDK": "A bundle was made for another version of the SDK.",
   "KW-REF-SIGNATURE": "A bundle's signature does not fit the model, or is not that of its code.",
 } as const;
 

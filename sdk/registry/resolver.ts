@@ -24,6 +24,7 @@ import { type Manifest, MANIFEST_FILE, parseManifest } from "./manifest.ts";
 import { parsePackage } from "./package_spec.ts";
 import { packageOrigin } from "./packages.ts";
 import type { Registries } from "./registries.ts";
+import { checkSdkRange } from "./sdk_range.ts";
 import { checkAgainstCode, checkAgainstModel } from "./signature.ts";
 import { checkTrust, type Trust } from "./trust.ts";
 
@@ -156,6 +157,7 @@ async function load(
   { locked, keep }: { locked?: LockEntry; keep?: (entry: LockEntry) => Promise<void> } = {},
 ): Promise<KernelClass> {
   const read = await readManifest(origin, source, locked);
+  checkSdkRange(read.manifest.sdk, ref);
   const kernel = Object.hasOwn(read.manifest.kernels, name) ? read.manifest.kernels[name] : raise(
     "KW-REF-EXPORT",
     `${origin.href} has no kernel "${name}"`,

@@ -264,6 +264,10 @@ export const KERNEL_ADVICE: Partial<Record<ErrorCode, Advice>> = {
     "A range above the newest version, a misspelt tag, or versions that were all taken back.",
     "Take one of the versions that the message lists.",
   ],
+  "KW-REF-SDK": [
+    "A bundle whose kernel.json names a range that this SDK is not in.",
+    "Take a version of the kernel for this SDK, or use the SDK that it names.",
+  ],
   "KW-REF-SIGNATURE": [
     "A bundle for other layers than the model has, or whose code says otherwise than its kernel.json.",
     "Choose another kernel, or change the entry.",

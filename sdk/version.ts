@@ -1,0 +1,2 @@
+/** The SDK's version, as in deno.json. */
+export const SDK_VERSION: string = "0.1.0";

@@ -88,7 +88,7 @@ class Three {
   }
 }
 
-const double = shader({
+const clip = shader({
   name: "relu.wgsl",
   code: `
 @group(0) @binding(0) var<storage, read> x: array<f32>;
@@ -100,7 +100,7 @@ const double = shader({
 class FastClippedLinear {
   forward(this: InstanceType<typeof ClippedLinear>, x: Tensor): Tensor {
     const out = Tensor.empty(x.shape);
-    dispatch(double, { x, out }, { workgroups: x.size });
+    dispatch(clip, { x, out }, { workgroups: x.size });
     return out;
   }
 }

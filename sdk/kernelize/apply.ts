@@ -20,6 +20,8 @@ export interface AppliedSite {
   readonly plan: PlannedSite;
   /** Puts the original modules and their values back. */
   undo(): void;
+  /** Puts the original modules back without their values, to be looked at on meta. Returns what ends that. */
+  setAside(): () => void;
 }
 
 /**
@@ -30,12 +32,21 @@ export function applySite(site: PlannedSite): AppliedSite {
   const undo: (() => void)[] = [];
   try {
     for (const rule of site.conversions.rules) undo.push(convertRule(rule, site.conversions));
-    undo.push(swapModules(site));
+    const swap = swapOf(site);
+    swap.putIn();
+    undo.push(swap.takeOut);
+    return {
+      plan: site,
+      undo: () => undo.splice(0).reverse().forEach((step) => step()),
+      setAside: () => {
+        swap.takeOut();
+        return swap.putIn;
+      },
+    };
   } catch (error) {
     for (const step of undo.reverse()) step();
     throw error;
   }
-  return { plan: site, undo: () => undo.splice(0).reverse().forEach((step) => step()) };
 }
 
 /** The forward of a kernel bound to its layout, or to the module; errors inside know their site. */
@@ -85,7 +96,8 @@ function unload(parameters: readonly KeyedParameter[]): void {
   for (const { parameter } of parameters) parameter.unload();
 }
 
-function swapModules(site: PlannedSite): () => void {
+/** The modules' part of a swap; both ways as often as one likes. */
+function swapOf(site: PlannedSite): { putIn(): void; takeOut(): void } {
   const { nodes, kernel, layout, path } = site;
   const self = layout ?? nodes[0].module;
   let forward = boundForward(kernel, self, path, site.tuning);
@@ -98,19 +110,23 @@ function swapModules(site: PlannedSite): () => void {
   } else for (let i = 1; i < nodes.length; i++) others.push(new Identity());
 
   const before = Object.getOwnPropertyDescriptor(self, "forward");
-  Object.defineProperty(self, "forward", {
-    value: forward,
-    configurable: true,
-    writable: true,
-    enumerable: false,
-  });
   const replacements = layout ? [layout, ...others] : [];
-  replacements.forEach((module, i) => setChild(nodes[i], module));
-  return () => {
-    shared?.dispose();
-    replacements.forEach((_, i) => setChild(nodes[i], nodes[i].module));
-    if (before) Object.defineProperty(self, "forward", before);
-    else delete (self as unknown as Record<string, unknown>).forward;
+  return {
+    putIn: () => {
+      Object.defineProperty(self, "forward", {
+        value: forward,
+        configurable: true,
+        writable: true,
+        enumerable: false,
+      });
+      replacements.forEach((module, i) => setChild(nodes[i], module));
+    },
+    takeOut: () => {
+      shared?.dispose();
+      replacements.forEach((_, i) => setChild(nodes[i], nodes[i].module));
+      if (before) Object.defineProperty(self, "forward", before);
+      else delete (self as unknown as Record<string, unknown>).forward;
+    },
   };
 }
 

@@ -9,7 +9,7 @@ import type { Mode } from "./mode.ts";
 import type { KernelPlan, PlannedSite } from "./plan.ts";
 import { loadKernels, prepare } from "./prepare.ts";
 import { KernelReport, reportOf, tunedOf } from "./report.ts";
-import { indexTree } from "./tree.ts";
+import { indexTree, type TreeIndex } from "./tree.ts";
 import { samplesOf, type TuneOptions, tuneSites } from "./tune.ts";
 import { type SiteFindings, verifyError, type VerifyOptions, verifySites, worstOf } from "./verify.ts";
 
@@ -61,14 +61,28 @@ export function kernelize(
   return inTurn(model, () => swap(model, config, options));
 }
 
-/** Plans a config without changing anything, as {@linkcode kernelize} would. */
-export async function planKernelize(
+/**
+ * Plans a config without changing anything, as {@linkcode kernelize} would: also on a model that has kernels, whose
+ * originals it is planned for. Nothing is verified or tuned.
+ *
+ * @throws what {@linkcode kernelize} throws before it swaps.
+ */
+export function planKernelize(
   model: Module,
   config?: KernelConfig,
   options: KernelizeOptions = {},
 ): Promise<{ plan: KernelPlan; report: KernelReport }> {
-  const plan = await prepare(model, await loadKernels(config, indexTree(model), options), options);
-  return { plan, report: reportOf(plan) };
+  return inTurn(model, async () => {
+    const kernels = await loadKernels(config, originalTree(model), options);
+    // Looked up when it is used: unkernelize() waits for nobody.
+    const plan = await prepare(
+      model,
+      kernels,
+      options,
+      (fn) => withOriginals(states.get(model)?.applied, fn),
+    );
+    return { plan, report: reportOf(plan) };
+  });
 }
 
 /**
@@ -154,12 +168,27 @@ function inTurn<T>(model: Module, fn: () => Promise<T>): Promise<T> {
   return turn;
 }
 
+function originalTree(model: Module): TreeIndex {
+  return states.get(model)?.plan.tree ?? indexTree(model);
+}
+
+/** Runs `fn`, which waits for nothing, on the tree without kernels; the values stay where they are. */
+function withOriginals<T>(applied: readonly AppliedSite[] = [], fn: () => T): T {
+  const ends: (() => void)[] = [];
+  try {
+    for (const site of [...applied].reverse()) ends.push(site.setAside());
+    return fn();
+  } finally {
+    for (const end of ends.reverse()) end();
+  }
+}
+
 async function swap(
   model: Module,
   config: KernelConfig | undefined,
   options: KernelizeOptions,
 ): Promise<KernelReport> {
-  const kernels = await loadKernels(config, states.get(model)?.plan.tree ?? indexTree(model), options);
+  const kernels = await loadKernels(config, originalTree(model), options);
   const before = states.get(model);
   if (before) undoAll(before.applied);
   states.delete(model);

@@ -9,7 +9,7 @@ import type { KernelClass, KernelDefinition, Layout } from "../authoring/mod.ts"
 import { inContext, KernelwrightError, raise, type Where } from "../errors.ts";
 import { collectPipelines, type PipelineRequest } from "../gpu/mod.ts";
 import type { Module } from "../nn/mod.ts";
-import { formatSpec, type Parameter, sameShape, Tensor } from "../tensor/mod.ts";
+import { byteLength, formatSpec, type Parameter, sameShape, Tensor } from "../tensor/mod.ts";
 import { type Candidate, candidatesOf } from "./choice.ts";
 import type { KernelConfig } from "./config.ts";
 import { describeEntry, matchConfig, type MatchedSite, type ShadowedSite } from "./match.ts";
@@ -37,6 +37,8 @@ export interface PlannedSite {
   readonly layout: Layout | undefined;
   /** How its parameters come about. */
   readonly conversions: SitePlanConversions;
+  /** Bytes of the parameters before and after. */
+  readonly bytes: { readonly before: number; readonly after: number };
   /** Whether forward was run on meta and compared with the original's result. */
   readonly forwardChecked: boolean;
   /** Its tuned constants, where the kernel has any to tune. */
@@ -200,9 +202,14 @@ function planSite(
     considered,
     layout,
     conversions,
+    bytes: { before: bytesOf(nodes.map((n) => n.module)), after: bytesOf(layout ? [layout] : [self]) },
     forwardChecked,
     tuning,
   };
+}
+
+function bytesOf(modules: readonly Module[]): number {
+  return modules.flatMap((m) => [...m.namedParameters()]).reduce((n, [, p]) => n + byteLength(p), 0);
 }
 
 function checkForward(

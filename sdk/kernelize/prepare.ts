@@ -45,11 +45,16 @@ export async function loadKernels(
   };
 }
 
-/** Plans, and compiles what the kernels will need. */
+/**
+ * Plans, and compiles what the kernels will need.
+ *
+ * @param look Runs its argument while the model's original modules are in place; nothing waits inside.
+ */
 export async function prepare(
   model: Module,
   { config, classes, notes, off }: Prepared,
   options: KernelizeOptions,
+  look: <T>(fn: () => T) => T = (fn) => fn(),
 ): Promise<KernelPlan> {
   const gpu = gpuIfOpen();
   const target: Target = {
@@ -57,10 +62,12 @@ export async function prepare(
     device: gpu &&
       { features: gpu.features, limits: gpu.limits as unknown as Record<string, number>, info: gpu.info },
   };
-  const example = (model as Partial<ExampleInputs>).exampleInputs?.bind(model);
-  const inputs = off ? [] : options.inputs ?? example?.() ?? samplesOf(options.tune);
   const resolve = (c: Candidate) => typeof c.kernel === "string" ? classes.get(c.kernel)! : c.kernel;
-  const plan = planKernels(model, config, { target, inputs, resolve, notes, off });
+  const plan = look(() => {
+    const example = (model as Partial<ExampleInputs>).exampleInputs?.bind(model);
+    const inputs = off ? [] : options.inputs ?? example?.() ?? samplesOf(options.tune);
+    return planKernels(model, config, { target, inputs, resolve, notes, off });
+  });
   if (gpu) { for (const { request, where } of plan.pipelines) await gpu.pipelines.prepare([request], where); }
   const more = gpu ? await recallTuned(plan, gpu, options.tune) : [];
   for (const { tuning } of plan.sites) tuning?.traced.clear(); // they may hold caches

@@ -1,5 +1,4 @@
 import { describeRule } from "../authoring/mod.ts";
-import { DTYPES } from "../tensor/mod.ts";
 import type { Difference } from "./compare.ts";
 import type { SiteTime } from "./run_site.ts";
 import type { SiteFindings } from "./verify.ts";
@@ -170,9 +169,6 @@ function shadowNotes(plan: KernelPlan): string[] {
 }
 
 function siteReport(s: PlannedSite, findings?: SiteFindings): SiteReport {
-  const bytes = (parameters: readonly { size: number; dtype: keyof typeof DTYPES }[]) =>
-    parameters.reduce((n, p) => n + p.size * DTYPES[p.dtype].bytes, 0);
-  const before = s.nodes.flatMap((n) => [...n.module.namedParameters()].map(([, p]) => p));
   return {
     path: s.path,
     paths: s.nodes.map((n) => n.path),
@@ -185,10 +181,7 @@ function siteReport(s: PlannedSite, findings?: SiteFindings): SiteReport {
     forwardChecked: s.forwardChecked,
     ...findings,
     ...tunedOf(s),
-    bytes: {
-      before: bytes(before),
-      after: s.layout ? bytes([...s.layout.namedParameters()].map(([, p]) => p)) : bytes(before),
-    },
+    bytes: s.bytes,
   };
 }
 

@@ -46,12 +46,15 @@ async function peakMemory({ dir }: Params): Promise<Facts> {
   };
   gpu.pool.resetPeak();
   using plan = record(step);
+  const recording = memory().peakBytes;
+  gpu.pool.resetPeak();
   await plan.replay().data();
   const created = memory().created;
   for (let i = 0; i < 8; i++) await plan.replay().data();
   return {
     weights,
     cache: kv,
+    "peak while recording": recording,
     peak: memory().peakBytes,
     plan: plan.bytes,
     "largest live set": largestLiveSet(model),

@@ -6,11 +6,11 @@ import type { GpuBuffer } from "./pool.ts";
  */
 export class Arena {
   readonly #free = new Map<number, GpuBuffer[]>();
-  readonly #all: GpuBuffer[] = [];
+  readonly #all = new Set<GpuBuffer>();
   #sealed = false;
 
   /** Every buffer of the plan. */
-  get buffers(): readonly GpuBuffer[] {
+  get buffers(): ReadonlySet<GpuBuffer> {
     return this.#all;
   }
 
@@ -22,7 +22,7 @@ export class Arena {
   /** Counts a new buffer in. */
   add(b: GpuBuffer): void {
     b.arena = this;
-    this.#all.push(b);
+    this.#all.add(b);
   }
 
   /** Takes a buffer back, to be used again inside the recording. */
@@ -33,9 +33,15 @@ export class Arena {
     else this.#free.set(b.size, [b]);
   }
 
-  /** The recording is over: nothing is handed out any more. */
-  seal(): void {
+  /** The recording is over: nothing is handed out any more. Returns the buffers that are free, no longer the plan's. */
+  seal(): GpuBuffer[] {
     this.#sealed = true;
+    const spare = [...this.#free.values()].flat();
     this.#free.clear();
+    for (const b of spare) {
+      b.arena = undefined;
+      this.#all.delete(b);
+    }
+    return spare;
   }
 }

@@ -113,7 +113,7 @@ export class PipelineCache {
     variant: ShaderVariant,
     buffers: readonly GpuBuffer[],
     sizes: readonly number[],
-    uniforms: GPUBuffer,
+    uniforms: GPUBuffer | undefined,
   ): readonly GPUBindGroup[] {
     return compiled.layouts.map((layout, g) => {
       const entries: GPUBindGroupEntry[] = [];
@@ -123,7 +123,7 @@ export class PipelineCache {
       });
       for (const u of variant.reflection.uniforms) {
         if (u.group === g) {
-          entries.push({ binding: u.binding, resource: { buffer: uniforms, size: u.bytes } });
+          entries.push({ binding: u.binding, resource: { buffer: uniforms!, size: u.bytes } });
         }
       }
       return this.#gpu.device.createBindGroup({ layout, entries });

@@ -74,7 +74,10 @@ export class BufferPool {
   acquire(bytes: number): GpuBuffer {
     const size = Math.max(16, Math.ceil(bytes / 4) * 4);
     const own = this.arena?.take(size);
-    if (own) return own; // still counted as live
+    if (own) {
+      own.owner++;
+      return own; // still counted as live
+    }
     const b = this.#reuse(size) ??
       {
         buffer: this.#device.createBuffer({ size, usage: USAGE }),

@@ -45,7 +45,7 @@ const program = new Command("bench")
   .option("--quick", "few cases, short runs")
   .option("--json", "print one JSON object on stdout")
   .option("--no-peers", "leave the other libraries out, which are fetched when they first run")
-  .option("--save", "write bench/RESULTS.md")
+  .option("--save", "write each subject into bench/RESULTS.md as it is done")
   .action(bench);
 await program.parseAsync(Deno.args, { from: "user" });
 Deno.exit(Deno.exitCode);
@@ -67,13 +67,13 @@ async function bench(flags: Flags): Promise<void> {
     const report = await subject.run(effort, (line) => console.error(`… ${line}`));
     reports.push([subject, report]);
     if (!flags.json) console.log(render(subject, report));
+    if (flags.save) await save(subject, report, head, effort);
   }
   if (flags.json) {
     console.log(
       JSON.stringify({ machine, subjects: Object.fromEntries(reports.map(([s, r]) => [s.name, r])) }),
     );
   }
-  if (flags.save) await save(head, reports);
 }
 
 async function describeMachine(): Promise<Record<string, string>> {
@@ -87,15 +87,26 @@ async function describeMachine(): Promise<Record<string, string>> {
   };
 }
 
-async function save(head: string, reports: readonly [Subject, Report][]): Promise<void> {
+/** Replaces a subject's section of the file. Each says when and how it was measured: not all are of one run. */
+async function save(
+  subject: Subject,
+  report: Report,
+  head: string,
+  { quick, rounds }: Effort,
+): Promise<void> {
   const file = fromFileUrl(new URL("RESULTS.md", import.meta.url));
+  const old = await Deno.readTextFile(file).catch(() => "");
+  const sections = new Map(
+    old.split(/^(?=## )/m).slice(1).map((section) => [section.match(/^## (\S+)/)![1], section.trim()]),
+  );
+  const how = `${head} · ${rounds} rounds${quick ? ", few cases (`--quick`)" : ""}`;
+  sections.set(subject.name, `${render(subject, report).trim()}\n\n<sub>${how}</sub>`);
   const text = [
     "# Results of the bench",
-    "",
-    `${head}. Written by \`./dev bench --save\`; [docs/performance.md](../docs/performance.md) says how to read it.`,
-    "",
-    ...reports.map(([s, r]) => render(s, r)),
-  ].join("\n");
-  await Deno.writeTextFile(file, text);
-  console.error(`wrote ${file}`);
+    "Written by `./dev bench --save`; [docs/performance.md](../docs/performance.md) says how to read it.",
+    ...SUBJECTS.flatMap((s) => sections.get(s.name) ?? []),
+  ].join("\n\n");
+  await Deno.writeTextFile(file, `${text}\n`);
+  await new Deno.Command(Deno.execPath(), { args: ["fmt", "--quiet", file] }).output(); // as the check wants it
+  console.error(`… wrote ${subject.name} into ${file}`);
 }

@@ -6,8 +6,8 @@ import type { Subject } from "../subject.ts";
 export const memorySubject: Subject = {
   name: "memory",
   about:
-    "GPU memory of a captured decode step, in bytes. The peak should be at most weights + cache + twice the " +
-    "largest live set: the values of a step that are needed at the same time.",
+    "GPU memory of a captured decode step, in bytes. The peak of the replays should be at most weights + cache + " +
+    "twice the largest live set: the values of a step that are needed at the same time.",
   run: async (effort, say) => {
     const dir = effort.quick ? await storiesModel() : await generatedLlama();
     if (!dir) return { notes: ["The stories model is absent: not measured."] };

@@ -115,6 +115,7 @@ export const ERROR_CODES = {
   "KW-TRACE-ARGUMENTS": "A later part of a fusion takes further arguments.",
   "KW-TRACE-ESCAPES": "A value inside a fusion is used outside it.",
   "KW-TRACE-WEIGHT": "A parameter of a module that is to be replaced is read by another module.",
+  "KW-TRACE-PROPERTY": "A property of a module that is to be replaced is used by another module.",
   // references
   "KW-REF-SYNTAX": "A kernel reference is malformed.",
   "KW-REF-MISSING": "A kernel reference leads to no file.",

@@ -19,7 +19,7 @@ import { planConversions, type SitePlanConversions } from "./site_conversion.ts"
 import { runOnMeta, type Trace, traceModel } from "./trace.ts";
 import { callClass, type SiteTuning, tunedForward } from "./tuning.ts";
 import { indexTree, type Node, type TreeIndex } from "./tree.ts";
-import { checkChain, checkParallel, checkWeights } from "./wiring.ts";
+import { checkChain, checkParallel, checkProperties, checkWeights } from "./wiring.ts";
 
 /** A site that will be swapped. */
 export interface PlannedSite {
@@ -126,14 +126,17 @@ export function planKernels(root: Module, config: KernelConfig, options: PlanOpt
     );
     if (kernel) chosen.push({ match, kernel, considered });
     else if (entry.fallback === false) raiseNoFit(path, considered);
-    else {kept.push({
-        path,
-        nodes,
-        why: considered.map((c) => `${c.kernel}: ${c.why}`).join("; "),
-        considered,
-      });}
+    else {
+      const why = considered.map((c) => `${c.kernel}: ${c.why}`).join("; ");
+      kept.push({ path, nodes, why, considered });
+    }
   }
-  const traces = chosen.length > 0 ? options.inputs.map((inputs) => traceModel(root, tree, inputs)) : [];
+  const leaving = chosen.flatMap(({ match, kernel }) =>
+    kernel.layout ? match.nodes.map((n) => n.module) : []
+  );
+  const traces = chosen.length > 0
+    ? options.inputs.map((inputs) => traceModel(root, tree, inputs, leaving))
+    : [];
   const pipelines: NeededPipeline[] = [];
   const sites = chosen.map(({ match, kernel, considered }) => {
     const path = match.nodes[0].path;
@@ -177,7 +180,10 @@ function planSite(
   const conversions = layout
     ? planConversions(kernel.layout!, layout, nodes, tree)
     : { rules: [], dropped: [], reversible: true, tied: new Set<Parameter>() };
-  if (layout) { for (const trace of traces) checkWeights(nodes, trace, tree); }
+  for (const trace of layout ? traces : []) {
+    checkWeights(nodes, trace, tree);
+    checkProperties(nodes, layout!, kernel.layout!.name, trace, tree);
+  }
   const self = layout ?? nodes[0].module;
   let forwardChecked = false;
   const tuning: SiteTuning | undefined = kernel.tune && { chosen: new Map(), traced: new Map() };

@@ -9,9 +9,10 @@
  *
  * Nothing is computed: parameters may have values or not. Properties that a forward sets are put back afterwards.
  */
-import { inContext, KernelwrightError, raise } from "../errors.ts";
+import { KernelwrightError, raise } from "../errors.ts";
 import { type Module, withObserver } from "../nn/mod.ts";
 import { type Storage, Tensor, tensorsIn, type Tracer, withTracer } from "../tensor/mod.ts";
+import { watchProperties } from "./property_uses.ts";
 import { snapshot } from "./snapshot.ts";
 import type { TreeIndex } from "./tree.ts";
 
@@ -45,6 +46,14 @@ export interface TracedOp {
   readonly order: number;
 }
 
+/** A property of a module that something outside of it used. */
+export interface PropertyUse {
+  /** The property. */
+  readonly key: string;
+  /** The call that it was used in. */
+  readonly caller: TracedCall;
+}
+
 /** One run on meta. */
 export interface Trace {
   /** Every module call, in order. */
@@ -57,19 +66,28 @@ export interface Trace {
   readonly given: ReadonlyMap<Storage, readonly TracedCall[]>;
   /** Where a forward put tensors that outlive it, `stored as "path.property"`, by the tensor's storage. */
   readonly stored: ReadonlyMap<Storage, string>;
+  /** What others used of the modules that were watched. */
+  readonly uses: ReadonlyMap<Module, readonly PropertyUse[]>;
 }
 
 /**
  * Runs `root` on meta.
  *
  * @param inputs What the root's forward takes; tensors of any device.
+ * @param watched Modules whose properties' uses by others are noted.
  * @throws KW-TRACE-FORWARD when the forward fails for a reason that is not ours.
  */
-export function traceModel(root: Module, tree: TreeIndex, inputs: readonly unknown[]): Trace {
+export function traceModel(
+  root: Module,
+  tree: TreeIndex,
+  inputs: readonly unknown[],
+  watched: readonly Module[] = [],
+): Trace {
   const calls: TracedCall[] = [];
   const callsOf = new Map<Module, TracedCall[]>();
   const readers = new Map<Storage, TracedOp[]>();
   const given = new Map<Storage, TracedCall[]>();
+  const uses = new Map<Module, PropertyUse[]>();
   let current: TracedCall | undefined;
   let order = 0;
 
@@ -117,13 +135,20 @@ export function traceModel(root: Module, tree: TreeIndex, inputs: readonly unkno
   const before = snapshot(tree.nodes.map((n) => [n.path, n.module]));
   // What the caller gave is put back too: a forward may count in it.
   const arguments_ = snapshot(inputs.filter(isObject).map((v) => ["an argument of the model", v]));
+  const unwatch = watchProperties(watched, (module, key) => {
+    if (current && !within(current, module)) push(uses, module, { key, caller: current });
+  });
   try {
-    withTracer(tracer, () => withObserver(observer, () => root.call(...inputs)));
+    try {
+      withTracer(tracer, () => withObserver(observer, () => root.call(...inputs)));
+    } finally {
+      unwatch();
+    }
     const stored = new Map<Storage, string>();
     const note = (t: Tensor, how: string) => void (t.released || stored.set(t.storage, how));
     for (const [, t] of arguments_.added()) note(t, "put into an argument of the model");
     for (const [place, t] of before.added()) note(t, `stored as "${place}"`);
-    return { calls, callsOf, readers, given, stored };
+    return { calls, callsOf, readers, given, stored, uses };
   } finally {
     before.restore();
     arguments_.restore();
@@ -147,13 +172,13 @@ export function describeReader(op: TracedOp, parent: Module, tree: TreeIndex): s
 
 /** Whether an operator ran inside a call of `module`. */
 export function happenedIn(op: TracedOp, module: Module): boolean {
-  for (let call = op.caller; call; call = call.caller) if (call.module === module) return true;
-  return false;
+  return within(op.caller, module);
 }
 
-/** Runs `fn` with errors placed at a module. */
-export function atSite<T>(path: string, kernel: string | undefined, fn: () => T): T {
-  return inContext({ site: path, kernel }, fn);
+/** Whether a call is one of `module`, or was made inside one. */
+export function within(call: TracedCall | undefined, module: Module): boolean {
+  for (let at = call; at; at = at.caller) if (at.module === module) return true;
+  return false;
 }
 
 // ---------------------------------------------------------------------------

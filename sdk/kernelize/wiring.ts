@@ -3,10 +3,11 @@
  *
  * A value that escapes (two readers, returned, stored) would be missing after the fusion: it is refused by name.
  */
+import type { Layout } from "../authoring/mod.ts";
 import { raise } from "../errors.ts";
 import { joinPath, type Module } from "../nn/mod.ts";
 import { type Storage, Tensor, tensorsIn } from "../tensor/mod.ts";
-import { describeReader, happenedIn, type Trace, type TracedCall } from "./trace.ts";
+import { describeReader, happenedIn, type Trace, type TracedCall, within } from "./trace.ts";
 import type { Node, TreeIndex } from "./tree.ts";
 
 /**
@@ -129,7 +130,51 @@ export function checkWeights(parts: readonly Node[], trace: Trace, tree: TreeInd
   }
 }
 
+/**
+ * Checks that nobody uses properties of modules that a layout takes the place of, unless the layout has the same: a
+ * parent that asks for `this.norm.eps` would get `undefined`, and compute on.
+ *
+ * @throws KW-TRACE-PROPERTY.
+ */
+export function checkProperties(
+  parts: readonly Node[],
+  layout: Layout,
+  layoutName: string,
+  trace: Trace,
+  tree: TreeIndex,
+): void {
+  for (const [i, part] of parts.entries()) {
+    const use = trace.uses.get(part.module)?.find(({ key, caller }) =>
+      !parts.some((p) => within(caller, p.module)) && !(i === 0 && stillThere(key, part.module, layout))
+    );
+    if (!use) continue;
+    const parent = part.parent!.module;
+    const { module: user } = use.caller;
+    const path = user === parent ? "" : tree.byModule.get(user)?.path;
+    const instead = `replace the parent, ${parent.constructor.name}, with one kernel`;
+    raise(
+      "KW-TRACE-PROPERTY",
+      `Cannot replace "${part.path}": its "${use.key}" is also used by the forward of ${user.constructor.name}` +
+        (path ? ` at "${path}"` : ""),
+      i === 0 ? `Give ${layoutName} the same "${use.key}", or ${instead}.` : `${capital(instead)}.`,
+      { site: part.path },
+    );
+  }
+}
+
 // ---------------------------------------------------------------------------
+
+/** Whether a layout answers as the module that it stands for: with the same value, or with a method of its own. */
+function stillThere(key: string, module: Module, layout: Layout): boolean {
+  const [before, after] = [module, layout].map((m) => (m as unknown as Record<string, unknown>)[key]);
+  return typeof before === "function"
+    ? typeof after === "function"
+    : key in layout && Object.is(before, after);
+}
+
+function capital(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
 
 function onlyCall(part: Node, trace: Trace, tree: TreeIndex): TracedCall {
   const calls = trace.callsOf.get(part.module) ?? [];
@@ -205,12 +250,6 @@ function checkEscape(part: Node, next: Node, call: TracedCall, trace: Trace, tre
 function valueOf<T>(call: TracedCall, map: ReadonlyMap<Storage, T>): T | undefined {
   const [value] = call.returned;
   return map.get(value);
-}
-
-/** Whether a call is one of `module`, or was made inside one. */
-function within(call: TracedCall, module: Module): boolean {
-  for (let at: TracedCall | undefined = call; at; at = at.caller) if (at.module === module) return true;
-  return false;
 }
 
 function same(a: Tensor, b: Tensor): boolean {

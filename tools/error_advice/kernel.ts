@@ -216,6 +216,10 @@ export const KERNEL_ADVICE: Partial<Record<ErrorCode, Advice>> = {
     "A module reads the weight of another one that is to be replaced: after the swap it is in the layout.",
     "Hand it on as a value, or replace the module that reads it.",
   ],
+  "KW-TRACE-PROPERTY": [
+    "A module's forward uses a property or method of another one that is to be replaced: after the swap a layout stands there.",
+    "Give the layout a property of that name and value (or a method of that name), or replace the module that uses it.",
+  ],
   "KW-REF-SYNTAX": [
     "A reference without the class after the colon.",
     "Write `./folder:ClassName`.",

@@ -11,7 +11,7 @@ import { scope } from "../tensor/mod.ts";
 import { bytesOf, dropAll, holdAll, isPlain } from "./held.ts";
 import type { KernelPlan, PlannedSite } from "./plan.ts";
 import { TuneCache, type TuneCacheLocation, type Winner } from "./tune_cache.ts";
-import { race, type RaceOptions } from "./tune_race.ts";
+import { holdsFor, race, type RaceOptions } from "./tune_race.ts";
 import { callClass, caseOf, traceCall, type TuneCase, type TunedCall } from "./tuning.ts";
 
 /** How kernels are tuned. */
@@ -153,7 +153,9 @@ async function tuneCall(
   try {
     const kind = await caseOf(kernel, self, args, gpu.info);
     const known = winnerFor(site, kind, cache);
-    if (known) return { site, kind, tuned: remembered(kind, known) };
+    if (known && await holdsFor(gpu, kernel, self, args, kind, known.constants, options)) {
+      return { site, kind, tuned: remembered(kind, known) };
+    }
     const { constants, ms, defaultMs, ...rest } = await race(gpu, kernel, self, args, kind, options);
     if (rest.measured > 0) cache.set(kind.key, { constants, ms, defaultMs });
     return { site, kind, tuned: { call: kind.call, constants, from: "measured", ms, defaultMs, ...rest } };

@@ -48,23 +48,14 @@ export async function race(
   { defaults }: TuneCase,
   options: RaceOptions,
 ): Promise<RaceResult> {
-  const call = (constants: Constants) => () =>
-    withTuned(kernel, constants, () => kernel.cls.prototype.forward.apply(self, [...args]));
+  const call = callOf(kernel, self, args);
   const expected = await valuesOf(call(defaults));
   const sides: Side[] = [sideOf(defaults, call(defaults))];
   const dropped: DroppedConstants[] = [];
   for (const constants of others(kernel.tune!, defaults)) {
-    try {
-      const { requests } = traceCall(kernel, self, args, constants);
-      await gpu.sync(); // a shader that does not compile takes unsubmitted work with it
-      await gpu.pipelines.prepare(requests);
-      const why = differs(await valuesOf(call(constants)), expected, options);
-      if (why) dropped.push({ constants, why });
-      else sides.push(sideOf(constants, call(constants)));
-    } catch (error) {
-      gpu.throwIfLost(error);
-      dropped.push({ constants, why: reasonOf(error) });
-    }
+    const why = await flawOf(gpu, kernel, self, args, constants, expected, options);
+    if (why) dropped.push({ constants, why });
+    else sides.push(sideOf(constants, call(constants)));
   }
   if (sides.length > 1) await timeAll(gpu, sides, options);
   const [first] = sides;
@@ -78,6 +69,24 @@ export async function race(
     measured: sides.length > 1 ? sides.length : 0,
     dropped,
   };
+}
+
+/**
+ * Whether constants that won another race of this kind give the right numbers in this call too: its sizes may be
+ * others.
+ */
+export async function holdsFor(
+  gpu: Gpu,
+  kernel: KernelDefinition,
+  self: Module,
+  args: readonly unknown[],
+  { defaults }: TuneCase,
+  constants: Constants,
+  options: RaceOptions,
+): Promise<boolean> {
+  if (Object.keys(defaults).every((name) => constants[name] === defaults[name])) return true;
+  const expected = await valuesOf(callOf(kernel, self, args)(defaults));
+  return await flawOf(gpu, kernel, self, args, constants, expected, options) === undefined;
 }
 
 // ---------------------------------------------------------------------------
@@ -98,6 +107,32 @@ interface Values {
   readonly data: ArrayLike<number>;
   readonly dtype: Tensor["dtype"];
   readonly shape: string;
+}
+
+function callOf(kernel: KernelDefinition, self: Module, args: readonly unknown[]) {
+  return (constants: Constants) => () =>
+    withTuned(kernel, constants, () => kernel.cls.prototype.forward.apply(self, [...args]));
+}
+
+/** Why constants cannot be used: they do not compile, are beyond a limit, or give other numbers than expected. */
+async function flawOf(
+  gpu: Gpu,
+  kernel: KernelDefinition,
+  self: Module,
+  args: readonly unknown[],
+  constants: Constants,
+  expected: Values[],
+  options: RaceOptions,
+): Promise<string | undefined> {
+  try {
+    const { requests } = traceCall(kernel, self, args, constants);
+    await gpu.sync(); // a shader that does not compile takes unsubmitted work with it
+    await gpu.pipelines.prepare(requests);
+    return differs(await valuesOf(callOf(kernel, self, args)(constants)), expected, options);
+  } catch (error) {
+    gpu.throwIfLost(error);
+    return reasonOf(error);
+  }
 }
 
 function sideOf(constants: Constants, run: () => unknown): Side {

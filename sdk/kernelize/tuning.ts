@@ -9,7 +9,7 @@ import { runOnMeta } from "./trace.ts";
 
 /** What came of tuning one kind of call of a site. */
 export interface TunedCall {
-  /** Dtypes and shapes of the tensors that the call takes, sizes rounded up to powers of two. */
+  /** Its kind, see {@linkcode callClass}. */
   readonly call: string;
   /** The constants that it runs with. */
   readonly constants: Constants;
@@ -51,10 +51,17 @@ export interface TuneCase {
   readonly defaults: Constants;
 }
 
-/** The kind of a call: what may be tuned apart from other calls. */
+/**
+ * The kind of a call: what may be tuned apart from other calls. Calls of one kind take tensors of the same dtypes and
+ * ranks, at the top or in plain objects, whose sizes differ by less than a factor of two in each dimension (they are
+ * rounded up to a power of two), and the same kinds of other objects. Numbers, texts and flags make no difference.
+ */
 export function callClass(args: readonly unknown[]): string {
   let text = "";
-  for (const a of args) if (a instanceof Tensor) text += `${text && ", "}${classOf(a)}`;
+  for (const a of args) {
+    const part = classOf(a);
+    if (part) text += text ? `, ${part}` : part;
+  }
   return text;
 }
 
@@ -90,7 +97,8 @@ export async function caseOf(
   const key = [
     [adapter.vendor, adapter.architecture, adapter.device, adapter.description].join(" "),
     `${kernel.name}@${kernel.version ?? ""}`,
-    await digest(JSON.stringify([shaders, defaults, kernel.tune])),
+    // The forward too: what it does with a constant may change while the shaders stay.
+    await digest(JSON.stringify([shaders, defaults, kernel.tune, String(kernel.cls.prototype.forward)])),
     `${[...self.namedParameters()].map(([, p]) => classOf(p)).join(", ")} → ${call}`,
   ].join(" | ");
   return { call, key, defaults };
@@ -134,10 +142,20 @@ export function describeTuned(calls: readonly TunedCall[]): string {
 
 // ---------------------------------------------------------------------------
 
-function classOf(t: Tensor): string {
-  let text = `${t.dtype}[`;
-  for (let i = 0; i < t.shape.length; i++) text += `${i > 0 ? "," : ""}${roundedUp(t.shape[i])}`;
-  return `${text}]`;
+function classOf(value: unknown): string {
+  if (value instanceof Tensor) {
+    let text = `${value.dtype}[`;
+    for (let i = 0; i < value.shape.length; i++) text += `${i > 0 ? "," : ""}${roundedUp(value.shape[i])}`;
+    return `${text}]`;
+  }
+  if (typeof value !== "object" || value === null) return "";
+  if (Object.getPrototypeOf(value) !== Object.prototype) return value.constructor?.name ?? "object";
+  let text = "";
+  for (const [key, held] of Object.entries(value)) {
+    const part = classOf(held);
+    if (part) text += `${text && ", "}${key}: ${part}`;
+  }
+  return text && `{${text}}`;
 }
 
 function roundedUp(size: number): number {

@@ -8,11 +8,13 @@ import {
   type FusePart,
   kernelize,
   kernelPlan,
+  kernelReport,
   tune,
   unkernelize,
 } from "../../sdk/kernelize/mod.ts";
 import { traceModel } from "../../sdk/kernelize/trace.ts";
 import { indexTree } from "../../sdk/kernelize/tree.ts";
+import { callClass } from "../../sdk/kernelize/tuning.ts";
 import type { RMSNorm } from "../../sdk/nn/mod.ts";
 import { gpu, gpuForFile } from "../helpers/gpu_for_file.ts";
 import { Mixer, Stack } from "./fixtures.ts";
@@ -22,6 +24,7 @@ import {
   input,
   Misspelt,
   Model,
+  OpenEdge,
   output,
   QUICK,
   site,
@@ -122,6 +125,19 @@ describe("tuning", () => {
       "f32[8,32]",
       2,
     ]]);
+    unkernelize(model);
+  });
+
+  it("holds a remembered winner against the defaults on each size that is tuned", async () => {
+    using model = filled();
+    using eight = input(8);
+    using seven = input(7);
+    await kernelize(model, with_(OpenEdge), { tune: { inputs: [eight], cache, ...QUICK } });
+    assertEquals(kernelReport(model)!.sites[0].tuned!.map((c) => c.constants), [{ WORK: 1 }]);
+    const report = await tune(model, { inputs: [seven], cache, ...QUICK });
+    const [{ call, constants, dropped }] = report.sites[0].tuned!;
+    assertEquals([call, constants], ["f32[8,32]", { WORK: 2000 }]);
+    assert(dropped[0].why.startsWith("gives other numbers"), dropped[0].why);
     unkernelize(model);
   });
 
@@ -242,6 +258,29 @@ describe("tuning", () => {
     );
     assert(model.norms[0].forward === own && kernelPlan(model) === undefined);
     assertEquals(memory().tensors, tensors);
+  });
+});
+
+describe("the kind of a call", () => {
+  const meta = (...shape: number[]) => Tensor.empty(shape, { device: "meta" });
+  const kind = (...args: unknown[]) => callClass(args);
+
+  it("holds sizes that differ by less than a factor of two, in each dimension, and no others", () => {
+    for (const size of [1, 2, 3, 4, 5, 8, 9, 100, 255, 256, 257, 300]) {
+      const alike = Array.from({ length: 700 }, (_, i) => i)
+        .filter((other) => kind(meta(3, size)) === kind(meta(3, other)));
+      assert(alike.includes(size) && Math.max(...alike) < 2 * Math.min(...alike), `${size}: ${alike}`);
+    }
+    assert(kind(meta(0)) !== kind(meta(1)) && kind(meta(8)) !== kind(meta(8, 1)));
+  });
+
+  it("looks into plain objects, and tells other objects by their class", () => {
+    assertEquals(
+      kind(meta(3), { keys: meta(100), deep: { v: meta(2) } }),
+      "f32[4], {keys: f32[128], deep: {v: f32[2]}}",
+    );
+    assertEquals(kind(meta(3), { cache: new Map(), position: 7, causal: true }), "f32[4], {cache: Map}");
+    assertEquals(kind(meta(3), 7, null, undefined, {}), "f32[4]");
   });
 });
 

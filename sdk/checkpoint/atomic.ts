@@ -31,7 +31,7 @@ export async function replaceFiles(
   folder: string,
   { names, write, remove = [] }: Replacement,
 ): Promise<void> {
-  const { mkdir, open, rename, rm } = await fs();
+  const { mkdir, open, rename, rm } = fs();
   const tag = crypto.randomUUID().slice(0, 8);
   const temporary = (name: string) => joinFile(folder, `.${name}.${tag}.tmp`);
   const handles = new Map<string, FileHandle>();
@@ -72,7 +72,7 @@ async function writeAll(handle: FileHandle, bytes: Uint8Array, position: number)
 /** The names are safe on the disk too; some systems have no way to say so. */
 async function syncFolder(folder: string): Promise<void> {
   try {
-    const handle = await (await fs()).open(folder, "r");
+    const handle = await fs().open(folder, "r");
     await handle.sync().finally(() => handle.close());
   } catch {
     // the files themselves are safe

@@ -1,6 +1,7 @@
-/** Files, through `node:fs/promises`, which Deno, Node.js and Bun all have. Loaded when needed: browsers have none. */
+/** Files, through `node:fs/promises`, which Deno, Node.js and Bun all have. Asked for when needed: pages have none. */
 import type { FileHandle } from "node:fs/promises";
 import { raise } from "../errors.ts";
+import { builtin } from "../host.ts";
 
 export type { FileHandle };
 
@@ -12,18 +13,23 @@ export type Files = typeof import("node:fs/promises");
  *
  * @throws KW-CHECKPOINT-OPEN where there are none.
  */
-export async function fs(): Promise<Files> {
-  try {
-    return await import("node:fs/promises");
-  } catch (cause) {
-    return raise(
-      "KW-CHECKPOINT-OPEN",
-      "Cannot use files: this runtime has none",
-      "Read the bytes yourself and give a source: bytesSource(…) or blobSource(…).",
-      undefined,
-      cause,
-    );
-  }
+export function fs(): Files {
+  return builtin("node:fs/promises") ?? noFiles();
+}
+
+/** Whether this runtime has files. */
+export function hasFiles(): boolean {
+  return builtin("node:fs/promises") !== undefined;
+}
+
+/** The path of a `file:` URL. @throws KW-CHECKPOINT-OPEN where there are no files. */
+export function pathOfFileUrl(url: URL | string): string {
+  return (builtin("node:url") ?? noFiles()).fileURLToPath(url);
+}
+
+/** The `file:` URL of a path. @throws KW-CHECKPOINT-OPEN where there are no files. */
+export function fileUrlOfPath(path: string): URL {
+  return (builtin("node:url") ?? noFiles()).pathToFileURL(path);
 }
 
 /** Whether an error says that a file is not there. */
@@ -40,4 +46,14 @@ export function messageOf(error: unknown): string {
 /** `folder/name`. */
 export function joinFile(folder: string, name: string): string {
   return folder === "" || folder.endsWith("/") ? folder + name : `${folder}/${name}`;
+}
+
+// ---------------------------------------------------------------------------
+
+function noFiles(): never {
+  return raise(
+    "KW-CHECKPOINT-OPEN",
+    "Cannot use files: this runtime has none",
+    "Give an address, the files that a user picked, or a source: bytesSource(…) or blobSource(…).",
+  );
 }

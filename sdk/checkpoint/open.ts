@@ -29,7 +29,7 @@ export async function openCheckpoint(
 ): Promise<Checkpoint> {
   if (typeof from !== "string" && !(from instanceof URL)) return await openSource(from);
   const path = typeof from === "string" ? from : await pathOf(from);
-  const { stat } = await fs();
+  const { stat } = fs();
   const folder = await stat(path).then((s) => s.isDirectory(), () => false);
   if (!folder) return await openSource(await fileSource(path));
   const single = joinFile(path, SINGLE_NAME);
@@ -102,7 +102,7 @@ async function checkShard(
 /** A link may lead out of the folder, although its name does not. */
 async function checkInside(folder: string, path: string, options: OpenOptions): Promise<void> {
   if (options.allowLinks) return;
-  const { realpath } = await fs();
+  const { realpath } = fs();
   const [root, real] = await Promise.all([realpath(folder), realpath(path)]);
   if (real.startsWith(joinFile(root, "")) || real.startsWith(`${root}\\`)) return;
   raise(
@@ -148,7 +148,7 @@ function checkKeys(index: ShardIndex, files: readonly CheckpointFile[], indexPat
 }
 
 async function nothingThere(folder: string): Promise<never> {
-  const { readdir } = await fs();
+  const { readdir } = fs();
   const found = (await readdir(folder)).filter((n) => /\.(safetensors|bin|pt|pth|gguf)$/.test(n)).sort();
   return raise(
     "KW-CHECKPOINT-OPEN",
@@ -163,7 +163,7 @@ async function nothingThere(folder: string): Promise<never> {
 }
 
 async function exists(path: string): Promise<boolean> {
-  const { stat } = await fs();
+  const { stat } = fs();
   try {
     await stat(path);
     return true;

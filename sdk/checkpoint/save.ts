@@ -164,7 +164,7 @@ function lost(value: Value): never {
 }
 
 async function anyExists(folder: string, names: readonly string[]): Promise<boolean> {
-  const { stat } = await fs();
+  const { stat } = fs();
   const found = await Promise.all(names.map((n) => stat(joinFile(folder, n)).then(() => true, () => false)));
   return found.includes(true);
 }

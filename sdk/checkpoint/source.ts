@@ -46,7 +46,7 @@ export function blobSource(blob: Blob, name = "blob"): Source {
  * @throws KW-CHECKPOINT-OPEN when it cannot be opened or is no regular file (a pipe would never end).
  */
 export async function fileSource(path: string): Promise<Source> {
-  const { open, stat } = await fs();
+  const { open, stat } = fs();
   let handle: FileHandle | undefined;
   try {
     if (!(await stat(path)).isFile()) notAFile(path);

@@ -1,4 +1,5 @@
 import { isKernel, type KernelClass } from "../authoring/mod.ts";
+import { fs, hasFiles } from "../checkpoint/files.ts";
 import { didYouMean, raise } from "../errors.ts";
 import type { Module } from "../nn/mod.ts";
 import type { KernelConfig } from "./config.ts";
@@ -75,6 +76,13 @@ export async function findLocal(
       "Give a resolver that knows this kind of reference.",
     );
   }
+  if (!hasFiles()) {
+    raise(
+      "KW-REF-MISSING",
+      `Cannot load ${JSON.stringify(ref)}: this runtime has no files`,
+      "Import the class and name it in the config, or give a resolver that knows where it is.",
+    );
+  }
   const bases = [base, workingFolder()].filter((b) => b !== undefined);
   const tried: string[] = [];
   for (const b of bases) {
@@ -100,8 +108,8 @@ async function entryFile(
   names: readonly string[],
   tried: string[],
 ): Promise<URL | undefined> {
-  const fs = await import("node:fs/promises");
-  const isFile = (u: URL) => fs.stat(u).then((s) => s.isFile(), () => false);
+  const { stat } = fs();
+  const isFile = (u: URL) => stat(u).then((s) => s.isFile(), () => false);
   const folder = new URL(url.href.endsWith("/") ? url.href : `${url.href}/`);
   const candidates = /\.[mc]?[jt]s$/.test(url.pathname) ? [url] : names.map((name) => new URL(name, folder));
   for (const c of candidates) {

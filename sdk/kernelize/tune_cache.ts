@@ -7,7 +7,7 @@
  */
 import { z } from "zod";
 import type { Constants } from "../authoring/mod.ts";
-import { fs, isMissing, messageOf } from "../checkpoint/files.ts";
+import { fs, isMissing, messageOf, pathOfFileUrl } from "../checkpoint/files.ts";
 import { variable } from "./switch.ts";
 
 /** The best constants for one kind of call, as they were measured. */
@@ -64,8 +64,8 @@ export class TuneCache {
     const entries = [...winners].map(([key, winner]) => ({ key, ...winner }));
     const text = JSON.stringify({ format: FORMAT, version: VERSION, entries }, null, 1);
     try {
-      const { mkdir, rename, rm, writeFile } = await fs();
-      const path = await pathOf(this.#location);
+      const { mkdir, rename, rm, writeFile } = fs();
+      const path = pathOf(this.#location);
       const draft = `${path}.${crypto.randomUUID()}`;
       await mkdir(path.replace(/[^/\\]*$/, "") || ".", { recursive: true });
       try {
@@ -85,8 +85,8 @@ export class TuneCache {
     const empty = new Map<string, Winner>();
     if (!this.#location) return empty;
     try {
-      const { readFile, stat } = await fs();
-      const path = await pathOf(this.#location);
+      const { readFile, stat } = fs();
+      const path = pathOf(this.#location);
       if ((await stat(path)).size > MOST_BYTES) return this.#ignore("it is too large", empty);
       const parsed = FileSchema.safeParse(JSON.parse(await readFile(path, "utf8")));
       if (!parsed.success) return this.#ignore("it is not of this form", empty);
@@ -163,8 +163,6 @@ function mayUse(path: string): boolean {
     );
 }
 
-async function pathOf(location: string | URL): Promise<string> {
-  if (typeof location === "string" && !location.startsWith("file:")) return location;
-  const { fileURLToPath } = await import("node:url");
-  return fileURLToPath(location);
+function pathOf(location: string | URL): string {
+  return typeof location === "string" && !location.startsWith("file:") ? location : pathOfFileUrl(location);
 }

@@ -3,6 +3,7 @@
  * for the rest of the process, and in a folder if one is given. Never by itself: a forward only looks up what is known.
  */
 import { raise } from "../errors.ts";
+import { builtin } from "../host.ts";
 import { currentGpu, gpuTime } from "../gpu/mod.ts";
 import { currentTracer, type DType, scope, Tensor } from "../tensor/mod.ts";
 import { adapterKey, type Family, type Product, rememberedOn, shapeClass, withFamily } from "./families.ts";
@@ -104,8 +105,9 @@ function fileName(adapter: string): string {
 
 async function readFolder(folder: string, adapter: string): Promise<[string, Family][]> {
   try {
-    const { readFile } = await import("node:fs/promises");
-    const stored: unknown = JSON.parse(await readFile(`${folder}/${fileName(adapter)}`, "utf8"));
+    const stored: unknown = JSON.parse(
+      await builtin("node:fs/promises")!.readFile(`${folder}/${fileName(adapter)}`, "utf8"),
+    );
     return Object.entries(stored ?? {}).filter(([, f]) => f === "block" || f === "tile");
   } catch {
     return []; // none yet, none readable, or no file system: it is measured anew
@@ -118,7 +120,7 @@ async function writeFolder(
   known: ReadonlyMap<string, Family>,
 ): Promise<void> {
   try {
-    const { mkdir, rename, writeFile } = await import("node:fs/promises");
+    const { mkdir, rename, writeFile } = builtin("node:fs/promises")!;
     await mkdir(folder, { recursive: true });
     const file = `${folder}/${fileName(adapter)}`;
     // Whole or not at all: another process may read it meanwhile.

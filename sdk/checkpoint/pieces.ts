@@ -133,7 +133,9 @@ function write(target: Tensor, offset: number, bytes: Bytes): void {
   const { storage } = target;
   const size = DTYPES[target.dtype].bytes;
   if (storage instanceof GpuStorage) {
-    storage.backend.gpu.stream.write(storage.buffer, bytes, offset * size);
+    const { gpu, guard } = storage.backend;
+    gpu.stream.write(storage.buffer, bytes, offset * size);
+    guard?.wholeWords(storage);
   } else {
     const values = DTYPES[target.dtype].array(bytes.slice().buffer);
     referenceValues(target).set(values, offset);

@@ -53,7 +53,7 @@ export class GpuBackend implements Backend {
         { tensor: label },
       );
     }
-    const buffer = this.gpu.pool.acquire(bytes + (this.guard?.zone ?? 0));
+    const buffer = this.gpu.pool.acquire(bytes, this.guard?.zone);
     const storage = new GpuStorage(this, buffer, label, this.#callSite());
     this.live.add(storage);
     this.guard?.adopt(storage, bytes);

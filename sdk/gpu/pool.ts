@@ -17,6 +17,8 @@ export interface GpuBuffer {
   readonly buffer: GPUBuffer;
   /** Its size in bytes: what was asked for, rounded up to 4, at least 16. */
   readonly size: number;
+  /** How many bytes were asked for: what follows in the last word is nobody's. */
+  bytes: number;
   /** A number that no other buffer of this device has. */
   readonly id: number;
   /** The submit that last used it; equal to the stream's current one while that is still being recorded. */
@@ -70,23 +72,14 @@ export class BufferPool {
     this.#onDestroy = onDestroy;
   }
 
-  /** A buffer of at least `bytes`, with unspecified content. */
-  acquire(bytes: number): GpuBuffer {
-    const size = Math.max(16, Math.ceil(bytes / 4) * 4);
+  /** A buffer for `bytes`, and for so many bytes behind them, with unspecified content. */
+  acquire(bytes: number, behind = 0): GpuBuffer {
+    const size = Math.max(16, Math.ceil((bytes + behind) / 4) * 4);
     const own = this.arena?.take(size);
-    if (own) {
-      own.owner++;
-      return own; // still counted as live
-    }
-    const b = this.#reuse(size) ??
-      {
-        buffer: this.#device.createBuffer({ size, usage: USAGE }),
-        size,
-        id: this.#nextId++,
-        lastUse: -1,
-        owner: 0,
-      };
+    const b = own ?? this.#reuse(size) ?? this.#make(size);
+    b.bytes = bytes;
     b.owner++;
+    if (own) return own; // still counted as live
     this.arena?.add(b);
     this.#live.add(b);
     this.#bytes += size;
@@ -150,6 +143,11 @@ export class BufferPool {
     for (const b of this.#live) b.buffer.destroy();
     this.#live.clear();
     this.#bytes = 0;
+  }
+
+  #make(size: number): GpuBuffer {
+    const buffer = this.#device.createBuffer({ size, usage: USAGE });
+    return { buffer, size, bytes: size, id: this.#nextId++, lastUse: -1, owner: 0 };
   }
 
   #reuse(size: number): GpuBuffer | undefined {

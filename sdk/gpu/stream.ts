@@ -1,3 +1,4 @@
+import { raise } from "../errors.ts";
 import type { CompiledPipeline } from "./pipeline.ts";
 import type { GpuBuffer } from "./pool.ts";
 import type { ShaderVariant } from "./shader.ts";
@@ -146,15 +147,21 @@ export class Stream {
     if (++this.#inPass >= DISPATCHES_PER_SUBMIT) this.submit();
   }
 
-  /** Writes from the host, ordered after everything recorded so far. */
+  /**
+   * Writes from the host, ordered after everything recorded so far. WebGPU writes whole words: `offset` must be a
+   * multiple of 4, and so must the count of bytes, unless they are the buffer's last.
+   *
+   * @throws KW-GPU-VALIDATION where a neighbour's bytes would be lost; nothing is written then.
+   */
   write(target: GpuBuffer, data: Uint8Array<ArrayBuffer>, offset = 0): void {
+    checkWords(target, data.length, offset);
     this.recorder?.write(target, data, offset);
     // writeBuffer happens before the commands still being recorded: those that use the buffer must go first.
     if (target.lastUse === this.#submits) this.submit();
     const whole = data.length & ~3;
     if (whole > 0) this.#device.queue.writeBuffer(target.buffer, offset, data, 0, whole);
     if (whole < data.length) {
-      const tail = new Uint8Array(4);
+      const tail = new Uint8Array(4); // what is behind the buffer's last byte is nobody's
       tail.set(data.subarray(whole));
       this.#device.queue.writeBuffer(target.buffer, offset + whole, tail, 0, 4);
     }
@@ -215,4 +222,15 @@ export class Stream {
     this.#pass?.end();
     this.#pass = this.#pipeline = undefined;
   }
+}
+
+// ---------------------------------------------------------------------------
+
+function checkWords({ bytes }: GpuBuffer, count: number, offset: number): void {
+  if (offset % 4 === 0 && (count % 4 === 0 || offset + count === bytes)) return;
+  raise(
+    "KW-GPU-VALIDATION",
+    `Cannot write ${count} bytes at byte ${offset} of ${bytes}: WebGPU writes whole words of 4 bytes`,
+    "Begin at a multiple of 4, and end at one or where the tensor ends.",
+  );
 }

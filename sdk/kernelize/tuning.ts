@@ -39,6 +39,8 @@ export interface SiteTuning {
   readonly chosen: Map<string, TunedCall>;
   /** Arguments of a call of each kind that a trace came by. */
   readonly traced: Map<string, readonly unknown[]>;
+  /** Go before all others: see {@linkcode withConstants}. */
+  fixed?: Constants;
 }
 
 /** One kind of call of a site. */
@@ -74,12 +76,20 @@ export function tunedForward(
   const { forward } = kernel.cls.prototype;
   if (!kernel.tune || !tuning) return (args) => withTuned(kernel, undefined, () => forward.apply(self, args));
   const { chosen } = tuning;
-  return (args) =>
-    withTuned(
-      kernel,
-      chosen.size === 0 ? undefined : chosen.get(callClass(args))?.constants,
-      () => forward.apply(self, args),
-    );
+  const known = (args: readonly unknown[]) =>
+    tuning.fixed ?? (chosen.size === 0 ? undefined : chosen.get(callClass(args))?.constants);
+  return (args) => withTuned(kernel, known(args), () => forward.apply(self, args));
+}
+
+/** Runs `fn`, in which every call of a site takes these constants, e.g. to test them. */
+export function withConstants<T>(tuning: SiteTuning, constants: Constants, fn: () => T): T {
+  const before = tuning.fixed;
+  tuning.fixed = constants;
+  try {
+    return fn();
+  } finally {
+    tuning.fixed = before;
+  }
 }
 
 /** Runs forward on meta to see what it asks for and which shaders it uses. */

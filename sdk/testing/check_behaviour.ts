@@ -9,6 +9,7 @@ import {
   compareResults,
   expectation,
   fail,
+  failOverruns,
   type Result,
   runKernel,
   type Setup,
@@ -85,19 +86,7 @@ export function memoryCheck(subject: Subject, seed: number): KernelCheck {
           const actual = await runKernel(subject, model, setup);
           const overruns = await guard.check();
           model.dispose();
-          if (overruns.length > 0) {
-            fail(
-              subject,
-              setup,
-              "A shader wrote behind the end of a tensor",
-              overruns.map((o) =>
-                `${
-                  o.name ? `"${o.name}"` : "a tensor"
-                } of ${o.bytes} bytes, ${o.behind} bytes behind its end` +
-                (o.madeAt ? `, made ${o.madeAt}` : "")
-              ),
-            );
-          }
+          failOverruns(subject, setup, overruns);
           // Canaries are NaN: a read behind an end, or an element that nobody wrote, shows in the result.
           await compareResults(subject, setup, actual, expected);
         } finally {

@@ -2,7 +2,7 @@ import { KernelwrightError } from "../errors.ts";
 import { collectPipelines, type PipelineRequest } from "../gpu/mod.ts";
 import { type DType, withTracer } from "../tensor/mod.ts";
 import type { KernelCheck } from "./checks.ts";
-import type { Subject } from "./subject.ts";
+import type { SiteModel, Subject } from "./subject.ts";
 import { fail, type Setup, swappedModel } from "./trial.ts";
 
 /** What every WebGPU adapter has; more must be said in `requires.limits`. */
@@ -18,25 +18,27 @@ export function declaredNeedsCheck(subject: Subject): KernelCheck {
     name: "requires is true and honoured",
     run: async (dtype) => {
       const setup: Setup = { dims: subject.shapes[0], dtype, seed: 1 };
-      for (const request of await pipelinesOf(subject, setup)) checkNeeds(subject, setup, request);
+      const model = await swappedModel(subject, setup);
+      const requests = pipelinesOf(subject, model, setup);
+      model.dispose();
+      for (const request of requests) checkNeeds(subject, setup, request);
       await refusesOtherDTypes(subject, setup);
     },
   };
 }
 
-// ---------------------------------------------------------------------------
-
-async function pipelinesOf(subject: Subject, setup: Setup): Promise<PipelineRequest[]> {
-  const model = await swappedModel(subject, setup);
+/** The pipelines that a run of a model with the kernel needs. */
+export function pipelinesOf(subject: Subject, model: SiteModel, setup: Setup): PipelineRequest[] {
   const requests: PipelineRequest[] = [];
   const inputs = subject.inputs(setup.dims, setup.dtype, "meta", 1);
   collectPipelines(
     (r) => requests.push(r),
-    () => withTracer({ op: () => {} }, () => subject.run(model, inputs)),
+    () => withTracer({ op: () => {} }, () => subject.run(model, inputs, setup.constants)),
   );
-  model.dispose();
   return requests;
 }
+
+// ---------------------------------------------------------------------------
 
 function checkNeeds(subject: Subject, setup: Setup, { variant, constants }: PipelineRequest): void {
   const { features = [], limits = {} } = subject.kernel.requires;

@@ -9,6 +9,7 @@ import {
   memoryCheck,
   statelessCheck,
 } from "./check_behaviour.ts";
+import { tunedCheck } from "./check_tuned.ts";
 import { randomSizesCheck } from "./check_sizes.ts";
 import { type Fill, FILLS } from "./random.ts";
 import type { Dims } from "./options.ts";
@@ -36,6 +37,7 @@ export function checksOf(subject: Subject): KernelCheck[] {
       for (const d of dims) await compareKernel(subject, { dims: d, dtype, seed, values, ...more });
     },
   });
+  const tuned = tunedCheck(subject, seed);
   const rows = ["batch", "rows", "tokens"].find((n) => n in usual);
   const checks: KernelCheck[] = [
     parity("parity with the modules", subject.shapes),
@@ -55,6 +57,7 @@ export function checksOf(subject: Subject): KernelCheck[] {
     deterministicCheck(subject, seed),
     inputsCheck(subject, seed),
     memoryCheck(subject, seed),
+    ...(tuned ? [tuned] : []),
     conversionsCheck(subject, seed),
     leakCheck(subject, seed),
     statelessCheck(subject, seed),

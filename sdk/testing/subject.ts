@@ -10,7 +10,9 @@
  */
 import { type KernelClass, type KernelDefinition, kernelDefinition } from "../authoring/mod.ts";
 import { raise } from "../errors.ts";
-import { fuse, fuseParallel, type KernelConfig, kernelize, replace } from "../kernelize/mod.ts";
+import type { Constants } from "../authoring/tune.ts";
+import { fuse, fuseParallel, type KernelConfig, kernelize, kernelPlan, replace } from "../kernelize/mod.ts";
+import { withConstants } from "../kernelize/tuning.ts";
 import { layerNameOfClass, Module } from "../nn/mod.ts";
 import { type DeviceName, type DType, DTYPES, keep, numel, type Shape, Tensor } from "../tensor/mod.ts";
 import { knownInputs, knownModules, knownSizes } from "./known_modules.ts";
@@ -113,9 +115,11 @@ export class Subject {
     });
   }
 
-  /** Runs a model on inputs. */
-  run(model: SiteModel, inputs: readonly Tensor[]): unknown {
-    return model.call(...this.#arguments(inputs));
+  /** Runs a model on inputs; a kernel in it with its own defaults, unless other constants are given. */
+  run(model: SiteModel, inputs: readonly Tensor[], constants?: Constants): unknown {
+    const run = () => model.call(...this.#arguments(inputs));
+    const tuning = constants && kernelPlan(model)?.sites[0]?.tuning;
+    return tuning ? withConstants(tuning, constants, run) : run();
   }
 
   /** Shapes and dtypes of the inputs. */

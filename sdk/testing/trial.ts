@@ -1,5 +1,7 @@
 /** One run of a kernel beside what is right. */
+import type { Constants } from "../authoring/tune.ts";
 import { KernelwrightError } from "../errors.ts";
+import type { Overrun } from "../gpu/mod.ts";
 import { type DType, scope, type Shape, type Tensor, tensorsIn } from "../tensor/mod.ts";
 import { describeMismatches, mismatches, rounded, type Tolerance, valuesOf } from "./assert_close.ts";
 import { type Dims, TOLERANCES } from "./options.ts";
@@ -18,6 +20,8 @@ export interface Setup {
   readonly values?: Fill;
   /** The parameters' values. */
   readonly weights?: Fill;
+  /** Values of the kernel's tuned constants; its defaults unless told. */
+  readonly constants?: Constants;
   /** Whether any value that is not finite will do where one is expected. */
   readonly anyNonFinite?: boolean;
 }
@@ -60,7 +64,7 @@ export async function swappedModel(subject: Subject, setup: Setup): Promise<Site
 export async function runKernel(subject: Subject, model: SiteModel, setup: Setup): Promise<Result[]> {
   const inputs = subject.inputs(setup.dims, setup.dtype, "webgpu", setup.seed, setup.values);
   try {
-    return await read(scope(() => subject.run(model, inputs)));
+    return await read(scope(() => subject.run(model, inputs, setup.constants)));
   } finally {
     for (const t of inputs) t.dispose();
   }
@@ -116,8 +120,22 @@ export function fail(subject: Subject, setup: Setup, what: string, notes: readon
     code: "KW-TEST-CHECK",
     what,
     where: { kernel: subject.kernel.name },
-    notes: [...notes, `with ${describeDims(setup.dims)}, ${setup.dtype}, seed ${setup.seed}`],
+    notes: [
+      ...notes,
+      `with ${describeDims(setup.dims)}, ${setup.dtype}, seed ${setup.seed}` +
+      (setup.constants ? `, tuned to ${describeDims(setup.constants)}` : ""),
+    ],
   });
+}
+
+/** Raises KW-TEST-CHECK where something was written behind a tensor. */
+export function failOverruns(subject: Subject, setup: Setup, overruns: readonly Overrun[]): void {
+  if (overruns.length === 0) return;
+  const lines = overruns.map(({ name, bytes, behind, madeAt }) =>
+    `${name ? `"${name}"` : "a tensor"} of ${bytes} bytes, ${behind} bytes behind its end` +
+    (madeAt ? `, made ${madeAt}` : "")
+  );
+  fail(subject, setup, "A shader wrote behind the end of a tensor", lines);
 }
 
 /** `{ batch: 2, width: 33 }`, as one pastes it into `shapes`. */

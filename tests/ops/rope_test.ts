@@ -8,6 +8,7 @@ import { assertClose } from "../helpers/assert_close.ts";
 import { gpuForFile } from "../helpers/gpu_for_file.ts";
 import { assertParity, floatDTypes, valuesOn } from "../helpers/parity.ts";
 import { seed, size, values } from "../helpers/random.ts";
+import { onAdapter } from "./on_adapter.ts";
 
 const BOTH = ["webgpu", "reference"] as const;
 
@@ -47,6 +48,28 @@ describe("rope()", () => {
       );
     }
   });
+
+  // Tokens, heads, head size: a head to an invocation, several with one too few for the last, all of them; pairs by
+  // fours, and one by one.
+  for (const software of [true, false]) {
+    it(`rotates heads together on a ${software ? "software" : "real"} adapter`, () =>
+      onAdapter(software, async () => {
+        for (
+          const [tokens, heads, head] of [[1, 8, 8], [1, 5, 128], [9, 3, 12], [70, 3, 64], [2100, 3, 64]]
+        ) {
+          const shape = [2, tokens, heads, head];
+          await assertParity(
+            (x, p) => rope(x, p, { theta: 10_000 }),
+            [
+              { shape, data: values(shape.reduce((a, b) => a * b, 1), 1) },
+              { shape: [1], data: [4000], dtype: "i32" },
+            ],
+            "f32",
+            { relative: 0, absolute: 1e-6 },
+          );
+        }
+      }));
+  }
 
   // Four numbers are two pairs; with theta = 1 both turn by one radian per position.
   const [cos, sin] = [Math.cos(2), Math.sin(2)];

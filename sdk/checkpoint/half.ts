@@ -2,6 +2,7 @@
  * Half-precision floats as bits, exactly: every f16 and bf16 value, NaN payloads too, survives the way to f32 and
  * back. Native conversions would do for numbers, but may change the bits of a NaN.
  */
+export { narrowBF16, widenBF16 } from "../tensor/mod.ts";
 
 /** Widens f16 bits to f32 bits. */
 export function widenF16(from: Uint16Array, to: Uint32Array): void {
@@ -9,26 +10,9 @@ export function widenF16(from: Uint16Array, to: Uint32Array): void {
   for (let i = 0; i < from.length; i++) to[i] = table[from[i]];
 }
 
-/** Widens bf16 bits to f32 bits. */
-export function widenBF16(from: Uint16Array, to: Uint32Array): void {
-  for (let i = 0; i < from.length; i++) to[i] = from[i] << 16;
-}
-
 /** Narrows f32 bits to f16 bits, to the nearest, ties to even. */
 export function narrowF16(from: Uint32Array, to: Uint16Array): void {
   for (let i = 0; i < from.length; i++) to[i] = f16Bits(from[i]);
-}
-
-/** Narrows f32 bits to bf16 bits, to the nearest, ties to even. */
-export function narrowBF16(from: Uint32Array, to: Uint16Array): void {
-  for (let i = 0; i < from.length; i++) {
-    const x = from[i];
-    const high = x >>> 16;
-    const nan = (x & 0x7fffffff) > 0x7f800000;
-    // A NaN whose payload lies in the low half must not become infinity.
-    if (nan) to[i] = (high & 0x7f) === 0 ? high | 0x40 : high;
-    else to[i] = (x + 0x7fff + (high & 1)) >>> 16;
-  }
 }
 
 // ---------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 import { raise } from "../errors.ts";
 import { GpuStorage } from "../gpu/mod.ts";
-import { DTYPES, referenceValues, type Tensor } from "../tensor/mod.ts";
+import { DTYPES, setReferenceValues, type Tensor } from "../tensor/mod.ts";
 import { type Bytes, codecOf, countNonFinite } from "./codec.ts";
 import { FILE_DTYPES } from "./file_dtype.ts";
 import { type TensorEntry, truncated } from "./safetensors.ts";
@@ -137,8 +137,7 @@ function write(target: Tensor, offset: number, bytes: Bytes): void {
     gpu.stream.write(storage.buffer, bytes, offset * size);
     guard?.wholeWords(storage);
   } else {
-    const values = DTYPES[target.dtype].array(bytes.slice().buffer);
-    referenceValues(target).set(values, offset);
+    setReferenceValues(target, DTYPES[target.dtype].array(bytes.slice().buffer), offset);
   }
 }
 

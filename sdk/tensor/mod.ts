@@ -1,3 +1,4 @@
+export * from "./bf16.ts";
 export * from "./dtype.ts";
 export * from "./meta.ts";
 export * from "./parameter.ts";

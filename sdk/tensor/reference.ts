@@ -1,3 +1,4 @@
+import { narrowBF16, widenBF16 } from "./bf16.ts";
 import type { DType, TensorData } from "./dtype.ts";
 import { numel } from "./shape.ts";
 import { type Backend, registerBackend, Storage } from "./storage.ts";
@@ -39,18 +40,32 @@ export function referenceValues(t: Tensor): Float64Array {
   return (t.storage as ReferenceStorage).values;
 }
 
+/** Writes values over those of a tensor on the reference device, from element `offset` on; raw bits for bf16. */
+export function setReferenceValues(t: Tensor, data: TensorData, offset = 0): void {
+  referenceValues(t).set(t.dtype === "bf16" ? widenBits(data) : data, offset);
+}
+
 registerBackend(referenceBackend);
 
 // ---------------------------------------------------------------------------
 
 function widen(data: TensorData, dtype: DType): Float64Array {
-  if (dtype !== "bf16") return Float64Array.from(data);
-  const bits = new Uint32Array(data.length);
-  for (let i = 0; i < bits.length; i++) bits[i] = data[i] << 16;
-  return Float64Array.from(new Float32Array(bits.buffer));
+  return Float64Array.from(dtype === "bf16" ? widenBits(data) : data);
 }
 
-/** Floats stay float64, so that nothing is rounded before it is compared. */
+function widenBits(data: TensorData): Float32Array {
+  const bits = new Uint32Array(data.length);
+  widenBF16(data as Uint16Array, bits);
+  return new Float32Array(bits.buffer);
+}
+
+function narrowBits(values: Float64Array): Uint16Array {
+  const bits = new Uint16Array(values.length);
+  narrowBF16(new Uint32Array(Float32Array.from(values).buffer), bits);
+  return bits;
+}
+
+/** Floats stay float64, so that nothing is rounded before it is compared; bf16 is only stored, never computed. */
 function narrow(values: Float64Array, dtype: DType): TensorData {
   switch (dtype) {
     case "i32":
@@ -60,6 +75,8 @@ function narrow(values: Float64Array, dtype: DType): TensorData {
     case "u8":
     case "bool":
       return Uint8Array.from(values);
+    case "bf16":
+      return narrowBits(values);
     default:
       return values.slice();
   }

@@ -101,7 +101,8 @@ export class Tensor implements TensorSpec {
   /**
    * The values, in row-major order, after everything recorded so far has run.
    *
-   * On the reference device floats come as `Float64Array`; `bf16` comes as raw bits.
+   * On the reference device floats come as `Float64Array`, except `bf16`: that is raw bits in a `Uint16Array` on
+   * every device, as {@linkcode Tensor.from} takes it.
    *
    * @throws KW-TENSOR-META on the meta device, and whatever went wrong on the GPU.
    */

@@ -10,6 +10,7 @@ import {
   writeSafetensors,
 } from "../../sdk/checkpoint/mod.ts";
 import { replaceFiles } from "../../sdk/checkpoint/atomic.ts";
+import { PieceReader } from "../../sdk/checkpoint/pieces.ts";
 import { memory } from "../../sdk/gpu/mod.ts";
 import { parameter, Tensor } from "../../sdk/tensor/mod.ts";
 import { gpuForFile } from "../helpers/gpu_for_file.ts";
@@ -315,5 +316,16 @@ describe("writeSafetensors()", () => {
       5n,
       -6n,
     ]);
+  });
+
+  it("writes bf16 bit by bit, and PieceReader reads it back", async () => {
+    const bits = Uint16Array.of(0x3f80, 0xc000, 0x0001, 0x7f80, 0x4049);
+    const w = Tensor.from(bits, { device: "reference" });
+    const file = await writeSafetensors({ w });
+    assertEquals(new Uint16Array(file.slice(-10).buffer), bits);
+    const entry = (await openCheckpoint(bytesSource(file))).tensors.get("w")!;
+    const read = Tensor.empty([7], { dtype: "bf16", device: "reference" });
+    await new PieceReader(1 << 16).fill(read, 1, { entry, from: 0, count: 5 });
+    assertEquals(await read.data(), Uint16Array.of(0, ...bits, 0));
   });
 });

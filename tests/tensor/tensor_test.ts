@@ -3,7 +3,15 @@ import { describe, it } from "@std/testing/bdd";
 import * as fc from "fast-check";
 import { KernelwrightError } from "../../sdk/errors.ts";
 import { memory } from "../../sdk/gpu/mod.ts";
-import { type DType, DTYPES, Tensor, type TensorData, withTracer } from "../../sdk/tensor/mod.ts";
+import {
+  type DType,
+  DTYPES,
+  referenceValues,
+  Tensor,
+  type TensorData,
+  withTracer,
+} from "../../sdk/tensor/mod.ts";
+import { assertClose } from "../../sdk/testing/mod.ts";
 import { gpu, gpuForFile } from "../helpers/gpu_for_file.ts";
 
 const message = (fn: () => unknown) => assertThrows(fn, KernelwrightError).message;
@@ -78,9 +86,18 @@ describe("Tensor", () => {
     );
   });
 
-  it("widens bf16 on the reference device", async () => {
-    const t = Tensor.from(Uint16Array.of(0x3f80, 0xc000), { device: "reference" });
-    assertEquals(await t.data(), Float64Array.of(1, -2));
+  it("gives bf16 back as the bits that it was given, and keeps them in copies", async () => {
+    const every = Uint16Array.from({ length: 65536 }, (_, i) => i);
+    const t = Tensor.from(every, { device: "reference", shape: [256, 256] });
+    const copy = await t.to("reference");
+    for (const same of [t, t.reshape([65536]), copy]) {
+      const got = await same.data();
+      assert(got instanceof Uint16Array);
+      // A NaN stays one; the float unit may change its bits.
+      assertEquals(every.find((bits, i) => bits !== got[i] && (bits & got[i] & 0x7fff) <= 0x7f80), undefined);
+    }
+    await assertClose(Tensor.from(Uint16Array.of(0x3f80, 0xc000), { device: "reference" }), [1, -2]);
+    assertEquals([...referenceValues(t).slice(0x3f80, 0x3f82)], [1, 1.0078125]);
   });
 
   it("does not keep bf16 on the GPU", () => {

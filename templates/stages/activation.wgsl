@@ -12,18 +12,23 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> out: array<T>;
 @group(0) @binding(3) var<uniform> params: Params;
 
-// The error function, within 1.2e-7 (Numerical Recipes, erfcc), so that GELU is exact in f32.
-fn erf(x: f32) -> f32 {
-  let t = 1.0 / (1.0 + 0.5 * abs(x));
-  let p = t * exp(-x * x - 1.26551223 + t * (1.00002368 + t * (0.37409196 + t * (0.09678418 + t * (-0.18628806 +
+// 1 - erf(z) for z >= 0, to 1.2e-7 of its value (Numerical Recipes, erfcc).
+fn erfc(z: f32) -> f32 {
+  let t = 1.0 / (1.0 + 0.5 * z);
+  return t * exp(-z * z - 1.26551223 + t * (1.00002368 + t * (0.37409196 + t * (0.09678418 + t * (-0.18628806 +
     t * (0.27886807 + t * (-1.13520398 + t * (1.48851587 + t * (-0.82215223 + t * 0.17087277)))))))));
-  return select(p - 1.0, 1.0 - p, x >= 0.0);
 }
 
-fn act(x: f32) -> f32 {
-  if (KIND == 0u) { return x / (1.0 + exp(-x)); }
-  if (KIND == 1u) { return 0.5 * x * (1.0 + erf(x * 0.70710678)); }
-  return select(x, 0.0, x < 0.0); // NaN stays NaN
+// 1 + erf(v) would cancel where v is negative; the tail itself is exact there.
+fn gelu(v: f32) -> f32 {
+  let tail = 0.5 * erfc(abs(v) * 0.70710678);
+  return v * select(tail, 1.0 - tail, v >= 0.0);
+}
+
+fn act(v: f32) -> f32 {
+  if (KIND == 0u) { return v / (1.0 + exp(-v)); }
+  if (KIND == 1u) { return gelu(v); }
+  return select(v, 0.0, v < 0.0); // NaN stays NaN
 }
 
 @compute @workgroup_size(64)

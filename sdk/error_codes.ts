@@ -122,6 +122,7 @@ export const ERROR_CODES = {
   "KW-REF-EXPORT": "A kernel reference names something that its module does not export.",
   // models
   "KW-TOKENIZER": "A tokenizer.json cannot be used.",
+  "KW-SAMPLE-OPTION": "A temperature, topK, topP or seed is out of range.",
   "KW-GENERATE-PROMPT": "A prompt is empty, too long, or has ids that the model does not know.",
   "KW-MODEL-TYPE": "A folder holds no model, or one of an architecture that is not known.",
   "KW-CLI-ARGUMENT": "A command was given an argument that it cannot use.",

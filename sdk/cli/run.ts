@@ -3,7 +3,7 @@ import { writeSafetensors } from "../checkpoint/mod.ts";
 import { raise } from "../errors.ts";
 import { kernelReport } from "../kernelize/mod.ts";
 import { type CausalLM, generate, loadCausalLM, loadTokenizer, type Tokenizer } from "../models/mod.ts";
-import { cast } from "../ops/mod.ts";
+import { cast, checkSampleOptions, type SampleOptions } from "../ops/mod.ts";
 import { keep, scope, Tensor } from "../tensor/mod.ts";
 import { oneOf, tokenIds, wholeNumber } from "./arguments.ts";
 import { median, progress } from "./show.ts";
@@ -20,6 +20,10 @@ interface RunFlags {
   dtype: string;
   eos: boolean;
   capture?: boolean;
+  temperature?: string;
+  topK?: string;
+  topP?: string;
+  seed?: string;
   json?: boolean;
 }
 
@@ -36,6 +40,13 @@ export function registerRun(program: Command): void {
     .option("--device <name>", "webgpu or reference (float64 on the host)", "webgpu")
     .option("--dtype <name>", "f32 or f16: what the weights become on the device", "f32")
     .option("--capture", "record the step of a generation once and replay it: faster, the same numbers")
+    .option(
+      "--temperature <t>",
+      "draw ids instead of taking the likeliest; below 1 the likely become likelier",
+    )
+    .option("--top-k <n>", "draw from the n likeliest ids only")
+    .option("--top-p <share>", "draw from the fewest ids that have this share of the probability: 0.9")
+    .option("--seed <n>", "draw the same ids again; chosen and printed unless told")
     .option("--no-eos", "do not stop at the end-of-text id")
     .option("--json", "print one JSON object on stdout")
     .action(run);
@@ -47,6 +58,7 @@ async function run(flags: RunFlags): Promise<void> {
   const device = oneOf("--device", flags.device, ["webgpu", "reference"]);
   const dtype = oneOf("--dtype", flags.dtype, ["f32", "f16"]);
   const maxNewTokens = wholeNumber("--max-new-tokens", flags.maxNewTokens);
+  const sampling = samplingOf(flags);
   const tokenizer = await loadTokenizer(flags.model);
   const prompt = promptIds(flags, tokenizer);
 
@@ -67,8 +79,9 @@ async function run(flags: RunFlags): Promise<void> {
     await writeLogits(model, prompt, flags.logits);
     console.error(`wrote ${flags.logits}`);
   }
-  const { ids, promptMs, tokenMs } = await generate(model, [prompt], {
+  const { ids, seed, promptMs, tokenMs } = await generate(model, [prompt], {
     maxNewTokens,
+    sampling,
     eosTokenIds: flags.eos ? undefined : [],
     capture: flags.capture,
   });
@@ -83,12 +96,22 @@ async function run(flags: RunFlags): Promise<void> {
   };
   if (flags.json) {
     console.log(
-      JSON.stringify({ prompt_ids: prompt, new_ids: ids[0], text, report: report ?? null, timings }),
+      JSON.stringify({ prompt_ids: prompt, new_ids: ids[0], seed, text, report: report ?? null, timings }),
     );
     return;
   }
   console.log(text ?? ids[0].join(","));
+  if (seed !== undefined) console.error(`seed ${seed}`);
   console.error(`${timings.prompt_ms} ms for the prompt, ${timings.token_ms} ms a token (median)`);
+}
+
+function samplingOf(flags: RunFlags): SampleOptions | undefined {
+  const given = (["temperature", "topK", "topP", "seed"] as const).filter((key) => flags[key] !== undefined);
+  if (given.length === 0) return undefined;
+  // Number("") is 0, and a flag without a value has none.
+  const sampling: SampleOptions = Object.fromEntries(given.map((key) => [key, Number(flags[key] || NaN)]));
+  checkSampleOptions(sampling);
+  return sampling;
 }
 
 function promptIds(flags: RunFlags, tokenizer: Tokenizer | undefined): number[] {

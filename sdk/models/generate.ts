@@ -1,6 +1,6 @@
 import { raise } from "../errors.ts";
 import { type CapturedPlan, record } from "../gpu/mod.ts";
-import { argmax, stridedCopy } from "../ops/mod.ts";
+import { argmax, checkSampleOptions, sample, type SampleOptions, stridedCopy } from "../ops/mod.ts";
 import { keep, scope, Tensor } from "../tensor/mod.ts";
 import type { CausalLM } from "./causal_lm.ts";
 
@@ -10,6 +10,8 @@ export interface GenerateOptions {
   readonly maxNewTokens: number;
   /** Ids that end a row, themselves included in the result; the config's unless told. */
   readonly eosTokenIds?: readonly number[];
+  /** How ids are drawn, on the device; greedily unless told. A seed that is not told is chosen, and returned. */
+  readonly sampling?: SampleOptions;
   /** Whether the steps after the prompt are captured once and replayed: faster, the same numbers. */
   readonly capture?: boolean;
   /** Told of each step: the new id of each row, or undefined for a row that has ended. */
@@ -20,6 +22,8 @@ export interface GenerateOptions {
 export interface Generation {
   /** The new ids of each row. */
   readonly ids: number[][];
+  /** The seed that ids were drawn with: with it, the same model and prompts give the same ids. */
+  readonly seed?: number;
   /** Milliseconds until the first token: the whole prompt. */
   readonly promptMs: number;
   /** Milliseconds of each further token. */
@@ -27,12 +31,12 @@ export interface Generation {
 }
 
 /**
- * Greedy generation: each step takes the id with the largest logit (the first of equals).
+ * Greedy generation unless `sampling` is given: each step takes the id with the largest logit (the first of equals).
  *
  * Rows of different length are padded on the left; padding is never attended to.
  *
  * @param prompts Token ids of each row; at least one each.
- * @throws KW-GENERATE-PROMPT, KW-CACHE-FULL before anything runs.
+ * @throws KW-GENERATE-PROMPT, KW-SAMPLE-OPTION, KW-CACHE-FULL before anything runs.
  */
 export async function generate(
   model: CausalLM,
@@ -41,9 +45,12 @@ export async function generate(
 ): Promise<Generation> {
   checkPrompts(model, prompts);
   const { maxNewTokens } = options;
+  const sampling = options.sampling && { ...options.sampling, seed: options.sampling.seed ?? anySeed() };
+  if (sampling) checkSampleOptions(sampling);
+  const seed = sampling?.seed;
   const eos = new Set(options.eosTokenIds ?? model.config.eos_token_ids);
   const ids: number[][] = prompts.map(() => []);
-  if (prompts.length === 0 || maxNewTokens <= 0) return { ids, promptMs: 0, tokenMs: [] };
+  if (prompts.length === 0 || maxNewTokens <= 0) return { ids, seed, promptMs: 0, tokenMs: [] };
 
   const device = model.model.embed_tokens.weight.device;
   const width = Math.max(...prompts.map((p) => p.length));
@@ -57,7 +64,12 @@ export async function generate(
     : Tensor.from(Int32Array.from(prompts.map((p) => width - p.length)), { device });
   let step = Tensor.from(padded, { shape: [prompts.length, width], device });
   let plan: CapturedPlan<Tensor> | undefined;
-  const forward = (ids: Tensor) => argmax(model.call(ids, { cache, starts, logits_to_keep: 1 }));
+  const forward = (ids: Tensor) => {
+    const logits = model.call(ids, { cache, starts, logits_to_keep: 1 });
+    if (!sampling) return argmax(logits);
+    const rows = logits.reshape([prompts.length, model.config.vocab_size]);
+    return sample(rows, cache.position, sampling).reshape([prompts.length, 1]);
+  };
   const done = prompts.map(() => false);
   const times: number[] = [];
   try {
@@ -89,10 +101,14 @@ export async function generate(
     step.dispose();
     starts?.dispose();
   }
-  return { ids, promptMs: times[0] ?? 0, tokenMs: times.slice(1) };
+  return { ids, seed, promptMs: times[0] ?? 0, tokenMs: times.slice(1) };
 }
 
 // ---------------------------------------------------------------------------
+
+function anySeed(): number {
+  return crypto.getRandomValues(new Uint32Array(1))[0];
+}
 
 function feedBack(ids: Tensor, next: Tensor): Tensor {
   const whole = { offset: 0, strides: [1] };

@@ -20,6 +20,7 @@ export type { Family, Product } from "./families.ts";
 export { concat, permute, slice, transpose } from "./rearrange.ts";
 export { argmax, max, mean, sum } from "./reduce.ts";
 export { rope, type RopeOptions } from "./rope.ts";
+export { checkSampleOptions, sample, type SampleOptions } from "./sample.ts";
 export { softmax } from "./softmax.ts";
 export { stridedCopy, type StridedRegion, type StridedSide } from "./strided_copy.ts";
 export { topkMask } from "./topk_mask.ts";

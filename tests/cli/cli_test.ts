@@ -102,6 +102,33 @@ describe(needsModels("kernelwright run"), () => {
     assertEquals(JSON.parse(stdout).text, "Once upon a time, there was a");
   });
 
+  it("draws ids by a seed, the same ones again, and prints one that it chose", async () => {
+    const draw = async (...more: string[]) => {
+      const args = [
+        "run",
+        "--model",
+        modelDir("stories260k"),
+        "--ids",
+        "1",
+        "--max-new-tokens",
+        "12",
+        "--json",
+      ];
+      const { code, stdout, stderr } = await cli([
+        ...args,
+        "--temperature",
+        "1.5",
+        "--top-p",
+        "0.9",
+        ...more,
+      ]);
+      assertEquals(code, 0, stderr);
+      return JSON.parse(stdout) as { new_ids: number[]; seed: number };
+    };
+    const first = await draw();
+    assertEquals((await draw("--seed", String(first.seed), "--capture")).new_ids, first.new_ids);
+  });
+
   it("says what is wrong with arguments, files and configs, prints nothing on stdout, and exits with 1", async () => {
     const dir = await Deno.makeTempDir();
     await Deno.writeTextFile(
@@ -121,6 +148,7 @@ describe(needsModels("kernelwright run"), () => {
           "KW-CLI-ARGUMENT",
           '--max-new-tokens got "-2"',
         ]],
+        [[...model, "--ids", "1", "--top-p", "90"], ["KW-SAMPLE-OPTION", "topP 90"]],
         [[...model, "--ids", "600"], ["KW-GENERATE-PROMPT", "id 600"]],
         [["run", "--model", `${dir}/nothing`, "--ids", "1"], ["KW-MODEL-TYPE", "config.json"]],
         [[...model, "--ids", "1", "--kernels", `${dir}/kernels.json`], [

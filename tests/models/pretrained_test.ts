@@ -1,4 +1,4 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { currentGpu, memory } from "../../sdk/gpu/mod.ts";
 import { type CausalLM, generate, loadCausalLM, type PretrainedOptions } from "../../sdk/models/mod.ts";
@@ -136,6 +136,26 @@ describe(needsModels("generate()"), () => {
     const { ids } = await generate(model, [[1], [1, 317]], { maxNewTokens: 6, eosTokenIds: [407] });
     assertEquals(ids[0], [403, 407]);
     assertEquals(ids[1].length, 6);
+  });
+
+  it("draws the same ids by the same seed, captured and eager, and others by another", async () => {
+    using model = await loadCausalLM(modelDir("stories260k"));
+    const prompts = [[1], [1, 317, 269], [1]];
+    const draw = (seed: number | undefined, capture: boolean) =>
+      generate(model, prompts, {
+        maxNewTokens: 16,
+        eosTokenIds: [],
+        capture,
+        sampling: { temperature: 1.2, topK: 40, topP: 0.95, seed },
+      });
+    const eager = await draw(11, false);
+    assertEquals(eager.seed, 11);
+    assertEquals((await draw(11, true)).ids, eager.ids);
+    assertNotEquals(eager.ids[0], eager.ids[2], "rows draw for themselves");
+    assertNotEquals((await draw(12, false)).ids, eager.ids);
+    const chosen = await draw(undefined, true);
+    assertEquals((await draw(chosen.seed, false)).ids, chosen.ids);
+    assertEquals((await generate(model, [[1]], { maxNewTokens: 4 })).seed, undefined);
   });
 
   it("refuses prompts that the model cannot read, naming row and position", async () => {

@@ -184,6 +184,10 @@ export const MODEL_ADVICE: Partial<Record<ErrorCode, Advice>> = {
     "A tokenizer.json that is damaged or of a kind that is not supported.",
     "Get it again, or give ids instead of text.",
   ],
+  "KW-SAMPLE-OPTION": [
+    "A temperature of 0, a share in percent, or a seed that is no whole number.",
+    "Mend the option; leave `sampling` away for greedy generation.",
+  ],
   "KW-GENERATE-PROMPT": [
     "An empty prompt, one longer than the context, or ids of another vocabulary.",
     "Begin with the bos token; encode with the model's own tokenizer.",

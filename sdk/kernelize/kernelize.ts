@@ -6,12 +6,13 @@ import type { KernelConfig } from "./config.ts";
 import { compareResults, resultOf } from "./end_to_end.ts";
 import type { RefResolver } from "./local_ref.ts";
 import type { Mode } from "./mode.ts";
-import type { KernelPlan, PlannedSite } from "./plan.ts";
+import type { KernelPlan } from "./plan.ts";
 import { loadKernels, prepare } from "./prepare.ts";
 import { KernelReport, reportOf, tunedOf } from "./report.ts";
 import { indexTree, type TreeIndex } from "./tree.ts";
 import { samplesOf, type TuneOptions, tuneSites } from "./tune.ts";
-import { type SiteFindings, verifyError, type VerifyOptions, verifySites, worstOf } from "./verify.ts";
+import { soundPlan } from "./sound.ts";
+import type { VerifyOptions } from "./verify.ts";
 
 /** What {@linkcode kernelize} may be told. */
 export interface KernelizeOptions {
@@ -201,7 +202,7 @@ async function swap(
       const plan = await tunedPlan(model, planned, options.tune);
       return remember(model, { ...origin, plan, report: reportOf(plan), applied });
     }
-    const { plan: sound, findings } = await verified(model, planned, options.verify);
+    const { plan: sound, findings } = await soundPlan(model, planned, options.verify);
     const inputs = options.verify.samples?.[0] ?? options.verify.inputs ?? [];
     const plain = await resultOf(model, inputs);
     applied = applyAll(sound);
@@ -229,47 +230,6 @@ async function tunedPlan(
 function remember(model: Module, state: State): KernelReport {
   states.set(model, state);
   return state.report;
-}
-
-/** Verifies a plan, and takes out the sites that fail, or are slower, where they may stay as they were. */
-async function verified(
-  model: Module,
-  plan: KernelPlan,
-  options: VerifyOptions,
-): Promise<{ plan: KernelPlan; findings: Map<string, SiteFindings> }> {
-  const findings = await verifySites(model, plan, options);
-  const wrong = plan.sites.flatMap((site) => {
-    const found = findings.get(site.path);
-    const worst = found && worstOf(found.differences);
-    return worst && !worst.passed ? [{ site, path: site.path, kernel: site.kernel.name, worst }] : [];
-  });
-  const onFail = options.onFail ?? "error";
-  if (wrong.length > 0 && onFail === "error") {
-    throw verifyError(
-      wrong.sort((a, b) => b.worst.absolute / b.worst.allowed - a.worst.absolute / a.worst.allowed),
-    );
-  }
-  const reasons = new Map<PlannedSite, string>();
-  if (options.onSlower === "fallback") {
-    for (const site of plan.sites) {
-      const ms = findings.get(site.path)?.ms;
-      if (ms && ms.after > ms.before) {
-        reasons.set(
-          site,
-          `${site.kernel.name} takes ${(ms.after / ms.before).toFixed(2)}× the original's time`,
-        );
-      }
-    }
-  }
-  if (onFail === "fallback") {
-    for (const { site, kernel, worst } of wrong) {
-      const [off, allowed] = [worst.absolute.toPrecision(3), worst.allowed.toPrecision(3)];
-      reasons.set(site, `${kernel} is off by ${off} on ${worst.inputs} inputs, ${allowed} allowed`);
-    }
-  }
-  const kept = [...reasons].map(([{ path, nodes, considered }, why]) => ({ path, nodes, why, considered }));
-  const sites = plan.sites.filter((s) => !reasons.has(s));
-  return { plan: { ...plan, sites, kept: [...plan.kept, ...kept] }, findings };
 }
 
 function applyAll(plan: KernelPlan): AppliedSite[] {

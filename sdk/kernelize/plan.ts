@@ -43,6 +43,15 @@ export interface PlannedSite {
   readonly forwardChecked: boolean;
   /** Its tuned constants, where the kernel has any to tune. */
   readonly tuning?: SiteTuning;
+  /** The kinds of its first calls in the traces, see {@linkcode callClass}. */
+  readonly call: string;
+  /** The same site with each other kernel that fits as well; none unless they are to be measured. */
+  readonly rivals: readonly PlannedSite[];
+}
+
+/** The sites of a plan and their rivals. */
+export function withRivals(sites: readonly PlannedSite[]): PlannedSite[] {
+  return sites.flatMap((s) => [s, ...s.rivals]);
 }
 
 /** A site that keeps its original. */
@@ -93,6 +102,8 @@ export interface PlanOptions {
   readonly notes?: readonly string[];
   /** Why every site is to keep its original. */
   readonly off?: string;
+  /** Whether kernels that fit equally well will be measured, so that all of them are planned. */
+  readonly rivals?: boolean;
 }
 
 /**
@@ -104,7 +115,7 @@ export function planKernels(root: Module, config: KernelConfig, options: PlanOpt
   const tree = indexTree(root);
   const { sites: matches, shadowed } = matchConfig(tree, config);
   const kept: KeptSite[] = [];
-  const chosen: { match: MatchedSite; kernel: KernelDefinition; considered: readonly Considered[] }[] = [];
+  const chosen: { match: MatchedSite; kernels: KernelDefinition[]; considered: readonly Considered[] }[] = [];
   for (const match of matches) {
     const { entry, nodes } = match;
     const path = nodes[0].path;
@@ -113,7 +124,7 @@ export function planKernels(root: Module, config: KernelConfig, options: PlanOpt
       continue;
     }
     const modules = nodes.map((n) => n.module);
-    const { kernel, considered } = inContext(
+    const { kernel, rivals, considered } = inContext(
       { site: path },
       () =>
         selectKernel(
@@ -124,26 +135,28 @@ export function planKernels(root: Module, config: KernelConfig, options: PlanOpt
           (k) => inContext({ kernel: k.name }, () => checkInstances(match, k)),
         ),
     );
-    if (kernel) chosen.push({ match, kernel, considered });
+    if (kernel) chosen.push({ match, kernels: [kernel, ...options.rivals ? rivals : []], considered });
     else if (entry.fallback === false) raiseNoFit(path, considered);
     else {
       const why = considered.map((c) => `${c.kernel}: ${c.why}`).join("; ");
       kept.push({ path, nodes, why, considered });
     }
   }
-  const leaving = chosen.flatMap(({ match, kernel }) =>
-    kernel.layout ? match.nodes.map((n) => n.module) : []
+  const leaving = chosen.flatMap(({ match, kernels }) =>
+    kernels.some((k) => k.layout) ? match.nodes.map((n) => n.module) : []
   );
   const traces = chosen.length > 0
     ? options.inputs.map((inputs) => traceModel(root, tree, inputs, leaving))
     : [];
   const pipelines: NeededPipeline[] = [];
-  const sites = chosen.map(({ match, kernel, considered }) => {
-    const path = match.nodes[0].path;
-    return inContext(
-      { site: path, kernel: kernel.name },
-      () => planSite(match, kernel, considered, traces, tree, pipelines),
+  const sites = chosen.map(({ match, kernels, considered }): PlannedSite => {
+    const [site, ...rivals] = kernels.map((kernel) =>
+      inContext(
+        { site: match.nodes[0].path, kernel: kernel.name },
+        () => planSite(match, kernel, considered, traces, tree, pipelines),
+      )
     );
+    return { ...site, rivals };
   });
   return { tree, sites, kept, shadowed, pipelines, notes: options.notes ?? [] };
 }
@@ -211,6 +224,8 @@ function planSite(
     bytes: { before: bytesOf(nodes.map((n) => n.module)), after: bytesOf(layout ? [layout] : [self]) },
     forwardChecked,
     tuning,
+    call: traces.map((t) => callClass(t.callsOf.get(nodes[0].module)?.[0].args ?? [])).join("; "),
+    rivals: [],
   };
 }
 

@@ -8,7 +8,8 @@ import { type KernelConfig, parseKernelConfig } from "./config.ts";
 import type { ExampleInputs, KernelizeOptions } from "./kernelize.ts";
 import { resolveLocal } from "./local_ref.ts";
 import { configInScope } from "./mapping.ts";
-import { type KernelPlan, planKernels } from "./plan.ts";
+import { type KernelPlan, planKernels, withRivals } from "./plan.ts";
+import { races } from "./rivals.ts";
 import type { Target } from "./select.ts";
 import { kernelsOff } from "./switch.ts";
 import { recallTuned, samplesOf } from "./tune.ts";
@@ -66,11 +67,12 @@ export async function prepare(
   const plan = look(() => {
     const example = (model as Partial<ExampleInputs>).exampleInputs?.bind(model);
     const inputs = off ? [] : options.inputs ?? example?.() ?? samplesOf(options.tune);
-    return planKernels(model, config, { target, inputs, resolve, notes, off });
+    const rivals = races(options.verify);
+    return planKernels(model, config, { target, inputs, resolve, notes, off, rivals });
   });
   if (gpu) { for (const { request, where } of plan.pipelines) await gpu.pipelines.prepare([request], where); }
   const more = gpu ? await recallTuned(plan, gpu, options.tune) : [];
-  for (const { tuning } of plan.sites) tuning?.traced.clear(); // they may hold caches
+  for (const { tuning } of withRivals(plan.sites)) tuning?.traced.clear(); // they may hold caches
   return more.length > 0 ? { ...plan, notes: [...plan.notes, ...more] } : plan;
 }
 

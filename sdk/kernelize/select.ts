@@ -43,6 +43,8 @@ export interface Considered {
 export interface Selection {
   /** The kernel, or undefined when none fits. */
   readonly kernel?: KernelDefinition;
+  /** Other kernels that fit as well: only a measurement can tell which is best. */
+  readonly rivals: readonly KernelDefinition[];
   /** Every candidate, in the order in which they were considered. */
   readonly considered: readonly Considered[];
 }
@@ -68,6 +70,7 @@ export function selectKernel(
   const considered: Considered[] = [];
   let kernel: KernelDefinition | undefined;
   let best: Ranked | undefined;
+  const rivals: KernelDefinition[] = [];
   for (const one of ranked) {
     const { candidate, rank } = one;
     const definition = kernelDefinition(resolve(candidate));
@@ -81,12 +84,16 @@ export function selectKernel(
     if (reasons.length > 0) considered.push({ kernel: name, version, taken: false, why: reasons.join("; ") });
     else if (kernel) {
       considered.push({ kernel: name, version, taken: false, why: whyNot(kernel.name, best!, one) });
+      const known = definition === kernel || rivals.includes(definition);
+      if (!known && compareDevices(best!, one) === 0 && compareModes(best!, one) === 0) {
+        rivals.push(definition);
+      }
     } else {
       [kernel, best] = [definition, one];
       considered.push({ kernel: name, version, taken: true, why: whyTaken(candidate, target) });
     }
   }
-  return { kernel, considered };
+  return { kernel, rivals, considered };
 }
 
 // ---------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import { currentGpu, type Gpu } from "../gpu/mod.ts";
 import { type Module, withObserver } from "../nn/mod.ts";
 import { scope } from "../tensor/mod.ts";
 import { bytesOf, dropAll, holdAll, isPlain } from "./held.ts";
-import type { KernelPlan, PlannedSite } from "./plan.ts";
+import { type KernelPlan, type PlannedSite, withRivals } from "./plan.ts";
 import { TuneCache, type TuneCacheLocation, type Winner } from "./tune_cache.ts";
 import { holdsFor, race, type RaceOptions } from "./tune_race.ts";
 import { callClass, caseOf, traceCall, type TuneCase, type TunedCall } from "./tuning.ts";
@@ -35,7 +35,7 @@ export function samplesOf(options: TuneOptions | undefined): readonly (readonly 
  * @returns What the report should say.
  */
 export async function recallTuned(plan: KernelPlan, gpu: Gpu, options: TuneOptions = {}): Promise<string[]> {
-  const sites = plan.sites.filter((s) => s.tuning && s.tuning.traced.size > 0);
+  const sites = withRivals(plan.sites).filter((s) => s.tuning && s.tuning.traced.size > 0);
   if (sites.length === 0) return [];
   const cache = await TuneCache.open(options.cache);
   const notes: string[] = [];

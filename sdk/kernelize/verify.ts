@@ -14,7 +14,7 @@ import { DTYPES, keep, scope, Tensor } from "../tensor/mod.ts";
 import { compareValues, defaultTolerance, type Difference, type Tolerance } from "./compare.ts";
 import { bytesOf, dropAll, hold, holdAll, isPlain } from "./held.ts";
 import { onReference } from "./on_reference.ts";
-import type { KernelPlan, PlannedSite } from "./plan.ts";
+import type { PlannedSite } from "./plan.ts";
 import { runKernel, runOriginals, type SiteTime, tensorsOf, timeSite } from "./run_site.ts";
 
 /** How swaps are verified. */
@@ -33,7 +33,10 @@ export interface VerifyOptions {
   readonly reference?: boolean;
   /** What becomes of a site whose kernel takes longer than its original: only the report says it (unless told), or the original stays. */
   readonly onSlower?: "report" | "fallback";
-  /** Whether to time original and kernel on the GPU; true unless told, where the adapter has timestamp queries. */
+  /**
+   * Whether to time original and kernel on the GPU; true unless told, where the adapter has timestamp queries. Of
+   * several kernels that fit a site equally well, the fastest that is right is taken then.
+   */
   readonly time?: boolean;
 }
 
@@ -41,7 +44,7 @@ export interface VerifyOptions {
 export interface SiteFindings {
   /** The differences, real activations first. */
   readonly differences: readonly Difference[];
-  /** GPU milliseconds of original and kernel. */
+  /** GPU milliseconds of original and kernel, over all samples. */
   readonly ms?: SiteTime;
 }
 
@@ -55,19 +58,20 @@ const KEPT_BYTES = 64 * 1024 * 1024;
  */
 export async function verifySites(
   root: Module,
-  plan: KernelPlan,
+  sites: readonly PlannedSite[],
   options: VerifyOptions,
 ): Promise<Map<string, SiteFindings>> {
   const found = new Map<string, SiteFindings>();
   for (const inputs of options.samples ?? (options.inputs ? [options.inputs] : [])) {
-    let left: readonly PlannedSite[] = plan.sites;
+    let left = sites;
     while (left.length > 0) {
       const kept = observe(root, left, inputs);
       try {
         for (const seen of kept) {
-          const differences = merge(found.get(seen.site.path)?.differences ?? [], await judge(seen, options));
+          const before = found.get(seen.site.path);
+          const differences = merge(before?.differences ?? [], await judge(seen, options));
           const ms = options.time !== false && seen.plain ? await timeSite(seen.site, seen.args) : undefined;
-          found.set(seen.site.path, { differences, ms });
+          found.set(seen.site.path, { differences, ms: addTimes(before?.ms, ms) });
         }
       } finally {
         for (const seen of kept) release(seen);
@@ -106,6 +110,18 @@ export function verifyError(
     fix:
       'Mend the kernel; or keep the originals there with verify: { onFail: "fallback" }, or allow more with rtol and atol.',
   });
+}
+
+/** The difference that speaks most against a site's kernel, if it is not within what is allowed. */
+export function wrongIn({ differences }: SiteFindings): Difference | undefined {
+  const worst = differences.length > 0 ? worstOf(differences) : undefined;
+  return worst?.passed === false ? worst : undefined;
+}
+
+/** `is off by 0.1 on real inputs, 0.001 allowed`. */
+export function describeWrong(worst: Difference): string {
+  return `is off by ${short(worst.absolute)} on ${worst.inputs} inputs, ${short(worst.allowed)} allowed` +
+    (worst.nan > 0 ? `, and ${worst.nan} elements are no numbers in one of the two` : "");
 }
 
 /** The difference that speaks most against a kernel. */
@@ -220,6 +236,11 @@ function merge(before: readonly Difference[], more: readonly Difference[]): Diff
     const same = before.find((b) => b.inputs === d.inputs);
     return same ? worstOf([same, d]) : d;
   });
+}
+
+/** Over all samples. */
+function addTimes(a: SiteTime | undefined, b: SiteTime | undefined): SiteTime | undefined {
+  return a && b ? { before: a.before + b.before, after: a.after + b.after } : a ?? b;
 }
 
 function release(seen: Seen): void {

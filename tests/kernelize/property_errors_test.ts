@@ -16,7 +16,7 @@ import {
   replaces,
   rmsNorm,
   scale,
-  Tensor,
+  type Tensor,
   unkernelize,
 } from "@kernelwright/sdk";
 import { layer, LlamaMLP, Module, RMSNorm } from "@kernelwright/sdk/nn";

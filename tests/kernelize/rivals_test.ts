@@ -1,0 +1,150 @@
+/** Of several kernels that fit a site equally well, the fastest that is right is taken where they are measured. */
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { describe, it } from "@std/testing/bdd";
+import { kernel, type KernelClass, replaces } from "../../mod.ts";
+import { canTime, memory } from "../../sdk/gpu/mod.ts";
+import { explain, kernelize, type KernelReport, replace, unkernelize } from "../../sdk/kernelize/mod.ts";
+import { RMSNorm } from "../../sdk/nn/mod.ts";
+import type { Tensor } from "../../sdk/tensor/mod.ts";
+import { gpuForFile } from "../helpers/gpu_for_file.ts";
+import {
+  filled,
+  input,
+  type Model,
+  NormWithoutEpsilon,
+  output,
+  RightNorm,
+  SlowNorm,
+} from "./verify_fixtures.ts";
+
+@kernel({ site: replaces(RMSNorm), accepts: () => "it never fits" })
+class Never {
+  forward(x: Tensor): Tensor {
+    return x;
+  }
+}
+
+@kernel({ site: replaces(RMSNorm) })
+class WrongShape {
+  forward(x: Tensor): Tensor {
+    return x.reshape([x.size]);
+  }
+}
+
+const several = (...classes: KernelClass[]) => ({
+  kernels: [replace("RMSNorm", classes.map((k) => ({ kernel: k })))],
+});
+const NORMS = ["blocks.0.norm", "blocks.1.norm", "blocks.2.norm"];
+
+/** For each site: the kernel, and what became of each candidate, without the figures. */
+function told(report: KernelReport): (string | string[] | undefined)[][] {
+  return report.sites.map((s) => [
+    s.path,
+    s.kernel,
+    s.considered.map((c) =>
+      `${c.taken ? "+" : "-"}${c.kernel}: ${c.why.replace(/\d[\d.e-]*(?=[×, ])/g, "N")}`
+    ),
+  ]);
+}
+
+describe("kernels that fit a site equally well", () => {
+  gpuForFile();
+
+  /** Runs `fn` with a model and an input, where the adapter can time; the model is put back. */
+  async function measured(fn: (model: Model, x: Tensor) => Promise<void>): Promise<void> {
+    if (!canTime()) return console.log("skipped: the adapter has no timestamp queries");
+    using model = filled();
+    using x = input();
+    await fn(model, x);
+    unkernelize(model);
+  }
+
+  for (
+    const [name, order] of [["later", [SlowNorm, RightNorm]], ["earlier", [RightNorm, SlowNorm]]] as const
+  ) {
+    it(`are measured by verify, and the faster one is taken, given ${name}`, () =>
+      measured(async (model, x) => {
+        const plain = await output(model, x);
+        const report = await kernelize(model, several(...order), { verify: { inputs: [x] } });
+        const [right, slow] = [
+          "+RightNorm: it is N× faster than SlowNorm",
+          "-SlowNorm: RightNorm is N× faster here",
+        ];
+        const considered = name === "later" ? [right, slow] : [slow, right];
+        assertEquals(told(report), NORMS.map((path) => [path, "RightNorm", considered]));
+        for (const site of report.sites) {
+          assert(site.ms!.after > 0 && site.differences!.every((d) => d.passed));
+        }
+        assertEquals(explain(model, NORMS[0]).reason, report.sites[0].reason);
+        // One line in the table: sites that are alike have one winner, and one figure.
+        assertEquals(String(report).match(/RightNorm {2}/g)?.length, 1, String(report));
+        const swapped = await output(model, x);
+        assert(Array.from(swapped).every((v, i) => Math.abs(v - plain[i]) < 1e-4));
+      }));
+  }
+
+  it("lose when they are wrong, however fast, with the figure", () =>
+    measured(async (model, x) => {
+      const report = await kernelize(model, several(RightNorm, SlowNorm, NormWithoutEpsilon), {
+        verify: { inputs: [x] },
+      });
+      assertEquals(told(report)[0][2], [
+        "-NormWithoutEpsilon: it is off by N on tiny inputs, N allowed",
+        "-SlowNorm: RightNorm is N× faster here",
+        "+RightNorm: it is N× faster than SlowNorm",
+      ]);
+    }));
+
+  it("give way to the one that is right even where there is no other to beat", () =>
+    measured(async (model, x) => {
+      const report = await kernelize(model, several(RightNorm, NormWithoutEpsilon), {
+        verify: { inputs: [x] },
+      });
+      assertEquals(told(report)[0].slice(1), ["RightNorm", [
+        "-NormWithoutEpsilon: it is off by N on tiny inputs, N allowed",
+        "+RightNorm: it fits as well as those that are not right here",
+      ]]);
+    }));
+
+  it("are an error where none of them is right", () =>
+    measured(async (model, x) => {
+      const { tensors } = memory();
+      await assertRejects(
+        () => kernelize(model, several(NormWithoutEpsilon), { verify: { inputs: [x] } }),
+        Error,
+        "KW-VERIFY",
+      );
+      assertEquals(memory().tensors, tensors);
+    }));
+
+  it("are all proven before one of them runs", () =>
+    measured(async (model, x) => {
+      await assertRejects(
+        () => kernelize(model, several(WrongShape, RightNorm), { verify: { inputs: [x] } }),
+        Error,
+        "KW-SIGNATURE-FORWARD  WrongShape",
+      );
+    }));
+
+  it("do not include what does not fit, and leave nothing behind", () =>
+    measured(async (model, x) => {
+      const { tensors } = memory();
+      const report = await kernelize(model, several(SlowNorm, Never, RightNorm), { verify: { inputs: [x] } });
+      assert(told(report)[0][2]!.includes("-Never: it never fits"));
+      assertEquals(memory().tensors, tensors);
+    }));
+
+  it("are not measured unless asked: the later one is taken, and the tie is said", async () => {
+    for (const verify of [undefined, { inputs: [] as unknown[], time: false }]) {
+      using model = filled();
+      using x = input();
+      if (verify) verify.inputs.push(x);
+      const report = await kernelize(model, several(RightNorm, SlowNorm), { verify });
+      assertEquals(told(report)[0], [NORMS[0], "SlowNorm", [
+        "+SlowNorm: it is the kernel of the entry",
+        "-RightNorm: SlowNorm fits equally well and is given later",
+      ]]);
+      unkernelize(model);
+    }
+  });
+});

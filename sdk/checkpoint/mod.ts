@@ -5,6 +5,14 @@
  */
 export { type Checkpoint, type CheckpointFile } from "./checkpoint.ts";
 export { FILE_DTYPES, type FileDType, type FileDTypeInfo } from "./file_dtype.ts";
+export {
+  type FileSet,
+  type Folder,
+  type FolderLocation,
+  type FolderOptions,
+  openFolder,
+  readText,
+} from "./folder.ts";
 export { loadCheckpoint, type LoadOptions, type LoadProgress } from "./load.ts";
 export {
   type ConvertedReport,
@@ -32,6 +40,7 @@ export {
 export { readHeader, type SafetensorsHeader, type TensorEntry } from "./safetensors.ts";
 export { saveCheckpoint, type SaveOptions, type SaveReport } from "./save.ts";
 export { blobSource, bytesSource, fileSource, type Source } from "./source.ts";
+export { urlSource } from "./url_source.ts";
 export { stderrProgress } from "./progress.ts";
 export type { Bytes } from "./codec.ts";
 export { tensorBytes } from "./tensor_bytes.ts";

@@ -1,12 +1,14 @@
-import { closest, KernelwrightError, raise } from "../errors.ts";
+import { closest, raise } from "../errors.ts";
 import { type Checkpoint, type CheckpointFile, makeCheckpoint } from "./checkpoint.ts";
-import { fs, isMissing, joinFile, messageOf } from "./files.ts";
+import { fs, joinFile } from "./files.ts";
+import { type Folder, type FolderLocation, type FolderOptions, locate, openFolder } from "./folder.ts";
 import { readHeader, shortKey } from "./safetensors.ts";
 import { INDEX_NAME, readShardIndex, type ShardIndex } from "./shard_index.ts";
 import { fileSource, type Source } from "./source.ts";
+import { urlSource } from "./url_source.ts";
 
 /** How a checkpoint is opened. */
-export interface OpenOptions {
+export interface OpenOptions extends FolderOptions {
   /**
    * Allows files that are links to somewhere outside of the folder, as in Hugging Face's cache. Only for folders that
    * you made.
@@ -18,57 +20,69 @@ const SINGLE_NAME = "model.safetensors";
 
 /**
  * Opens a checkpoint: a `.safetensors` file, a folder with `model.safetensors` or with shards and
- * `model.safetensors.index.json`, or a source of bytes. Reads and checks the headers, and no tensor.
+ * `model.safetensors.index.json`, or a source of bytes. File and folder may be paths or addresses (`https://…`), and a
+ * folder also the files that a user picked. Reads and checks the headers, and no tensor.
  *
  * @throws KW-CHECKPOINT-OPEN, KW-CHECKPOINT-INDEX, KW-CHECKPOINT-SHARD, KW-CHECKPOINT-KEYS, and what
  * {@linkcode readHeader} says.
  */
 export async function openCheckpoint(
-  from: string | URL | Source,
+  from: FolderLocation | Source,
   options: OpenOptions = {},
 ): Promise<Checkpoint> {
-  if (typeof from !== "string" && !(from instanceof URL)) return await openSource(from);
-  const path = typeof from === "string" ? from : await pathOf(from);
-  const { stat } = fs();
-  const folder = await stat(path).then((s) => s.isDirectory(), () => false);
-  if (!folder) return await openSource(await fileSource(path));
-  const single = joinFile(path, SINGLE_NAME);
-  if (await exists(single)) {
-    await checkInside(path, single, options);
-    const checkpoint = await openSource(await fileSource(single));
-    return makeCheckpoint(path, [{ name: SINGLE_NAME, header: checkpoint.files[0].header }]);
+  if (isSource(from)) return await openSource(from);
+  if (typeof from === "string" || from instanceof URL) {
+    const file = await singleFile(locate(from));
+    if (file) return await openSource(file);
   }
-  const index = joinFile(path, INDEX_NAME);
-  if (!await exists(index)) await nothingThere(path);
-  return await openShards(path, index, options);
+  const folder = openFolder(from, options);
+  const single = await folder.open(SINGLE_NAME);
+  if (single) {
+    const checkpoint = await openSource(single);
+    return makeCheckpoint(folder.name, [{ name: SINGLE_NAME, header: checkpoint.files[0].header }]);
+  }
+  const index = await folder.open(INDEX_NAME);
+  return index ? await openShards(folder, index) : await nothingThere(folder);
 }
 
 // ---------------------------------------------------------------------------
+
+function isSource(from: FolderLocation | Source): from is Source {
+  return typeof (from as Partial<Source>).read === "function";
+}
+
+/** The file at a place that is no folder's. An address is a file's where it ends like one, or could have no others. */
+async function singleFile(place: string | URL): Promise<Source | undefined> {
+  if (typeof place === "string") {
+    const folder = await fs().stat(place).then((s) => s.isDirectory(), () => false);
+    return folder ? undefined : await fileSource(place);
+  }
+  if (!/\.safetensors$/.test(place.pathname) && !/^(blob|data):$/.test(place.protocol)) return undefined;
+  return await urlSource(place) ??
+    raise("KW-CHECKPOINT-OPEN", "The server has no such file, or does not give it", "Check the address.", {
+      file: place.href,
+    });
+}
 
 async function openSource(source: Source): Promise<Checkpoint> {
   try {
     const name = source.name.split("/").at(-1)!;
     return makeCheckpoint(source.name, [{ name, header: await readHeader(source) }]);
   } catch (error) {
-    await source.close?.();
-    throw error;
+    return await closeAnd(source, error);
   }
 }
 
-async function openShards(folder: string, indexPath: string, options: OpenOptions): Promise<Checkpoint> {
-  await checkInside(folder, indexPath, options);
-  const indexFile = await fileSource(indexPath);
+async function openShards(folder: Folder, indexFile: Source): Promise<Checkpoint> {
   const index = await readShardIndex(indexFile).finally(() => indexFile.close?.());
   const files: CheckpointFile[] = [];
   try {
     for (const name of [...new Set(index.weightMap.values())].sort()) {
-      const path = joinFile(folder, name);
-      await checkShard(folder, path, index, name, options);
-      const source = await fileSource(path);
+      const source = await folder.open(name) ?? shardMissing(folder, index, name);
       files.push({ name, header: await readHeader(source).catch((e) => closeAnd(source, e)) });
     }
-    checkKeys(index, files, indexPath);
-    return makeCheckpoint(folder, files, { name: INDEX_NAME, bytes: index.bytes });
+    checkKeys(index, files, indexFile.name);
+    return makeCheckpoint(folder.name, files, { name: INDEX_NAME, bytes: index.bytes });
   } catch (error) {
     for (const f of files) await f.header.source.close?.();
     throw error;
@@ -80,36 +94,13 @@ async function closeAnd(source: Source, error: unknown): Promise<never> {
   throw error;
 }
 
-async function checkShard(
-  folder: string,
-  path: string,
-  index: ShardIndex,
-  name: string,
-  options: OpenOptions,
-): Promise<void> {
-  if (!await exists(path)) {
-    const keys = [...index.weightMap].filter(([, file]) => file === name).map(([key]) => key);
-    raise(
-      "KW-CHECKPOINT-SHARD",
-      `The shard ${JSON.stringify(shortKey(name))} is missing; it has ${keys.length} tensors`,
-      "Get the file and put it beside the index.",
-      { file: path, key: shortKey(keys[0]) },
-    );
-  }
-  await checkInside(folder, path, options);
-}
-
-/** A link may lead out of the folder, although its name does not. */
-async function checkInside(folder: string, path: string, options: OpenOptions): Promise<void> {
-  if (options.allowLinks) return;
-  const { realpath } = fs();
-  const [root, real] = await Promise.all([realpath(folder), realpath(path)]);
-  if (real.startsWith(joinFile(root, "")) || real.startsWith(`${root}\\`)) return;
+function shardMissing(folder: Folder, index: ShardIndex, name: string): never {
+  const keys = [...index.weightMap].filter(([, file]) => file === name).map(([key]) => key);
   raise(
     "KW-CHECKPOINT-SHARD",
-    "The file is a link that leads out of the checkpoint's folder",
-    "Put the file itself there, or pass { allowLinks: true } for a folder that you made, such as a cache.",
-    { file: path },
+    `The shard ${JSON.stringify(shortKey(name))} is missing; it has ${keys.length} tensors`,
+    "Get the file and put it beside the index.",
+    { file: joinFile(folder.name, name), key: shortKey(keys[0]) },
   );
 }
 
@@ -147,9 +138,9 @@ function checkKeys(index: ShardIndex, files: readonly CheckpointFile[], indexPat
   }
 }
 
-async function nothingThere(folder: string): Promise<never> {
-  const { readdir } = fs();
-  const found = (await readdir(folder)).filter((n) => /\.(safetensors|bin|pt|pth|gguf)$/.test(n)).sort();
+async function nothingThere(folder: Folder): Promise<never> {
+  const names = await folder.list?.() ?? [];
+  const found = names.filter((n) => /\.(safetensors|bin|pt|pth|gguf)$/.test(n)).sort();
   return raise(
     "KW-CHECKPOINT-OPEN",
     `The folder has neither ${SINGLE_NAME} nor ${INDEX_NAME}`,
@@ -158,33 +149,6 @@ async function nothingThere(folder: string): Promise<never> {
       : `It has ${
         found.slice(0, 4).join(", ")
       }: give a .safetensors file by its path; other formats must be converted.`,
-    { file: folder },
+    { file: folder.name },
   );
-}
-
-async function exists(path: string): Promise<boolean> {
-  const { stat } = fs();
-  try {
-    await stat(path);
-    return true;
-  } catch (cause) {
-    if (isMissing(cause)) return false;
-    throw new KernelwrightError({
-      code: "KW-CHECKPOINT-OPEN",
-      what: `Cannot open the checkpoint: ${messageOf(cause)}`,
-      where: { file: path },
-    }, cause);
-  }
-}
-
-async function pathOf(url: URL): Promise<string> {
-  if (url.protocol !== "file:") {
-    raise(
-      "KW-CHECKPOINT-OPEN",
-      `Cannot open ${url.href}: it is no file`,
-      "Download it first, or give a source.",
-    );
-  }
-  const { fileURLToPath } = await import("node:url");
-  return fileURLToPath(url);
 }

@@ -1,14 +1,16 @@
+import type { FolderLocation } from "../checkpoint/mod.ts";
 import type { CausalLM } from "./causal_lm.ts";
 import { loadCausalLM, type PretrainedOptions } from "./from_pretrained.ts";
 
 /** Loads models of one family. */
 export interface Pretrained {
   /**
-   * Loads a folder in Hugging Face format.
+   * Loads a folder in Hugging Face format: a path, an address, or the files that a user picked; see
+   * {@linkcode loadCausalLM}.
    *
    * @throws KW-MODEL-TYPE when the folder's config is of another family, and what {@linkcode loadCausalLM} throws.
    */
-  fromPretrained(dir: string, options?: PretrainedOptions): Promise<CausalLM>;
+  fromPretrained(dir: FolderLocation, options?: PretrainedOptions): Promise<CausalLM>;
 }
 
 /** Llama (and Mistral, which is the same without its window). */

@@ -1,4 +1,17 @@
-import { loadCheckpoint, type LoadOptions, type LoadReport, openCheckpoint } from "../checkpoint/mod.ts";
+import { fileUrlOfPath, joinFile } from "../checkpoint/files.ts";
+import { locate, textOf } from "../checkpoint/folder.ts";
+import {
+  fileSource,
+  type Folder,
+  type FolderLocation,
+  loadCheckpoint,
+  type LoadOptions,
+  type LoadReport,
+  openCheckpoint,
+  openFolder,
+  readText,
+  urlSource,
+} from "../checkpoint/mod.ts";
 import { closest, raise } from "../errors.ts";
 import { openGpu } from "../gpu/mod.ts";
 import {
@@ -18,10 +31,10 @@ import { MixtralDecoderLayer } from "./mixtral.ts";
 export interface PretrainedOptions
   extends Pick<LoadOptions, "strict" | "budget" | "onProgress" | "nonFinite" | "mapping"> {
   /**
-   * Kernels to put in: a config, or the path of a kernels.json. They are checked before a byte of weights is read,
+   * Kernels to put in: a config, or the path or address of a kernels.json. They are checked before a byte of weights is read,
    * and the weights are converted while they load.
    */
-  readonly kernels?: KernelConfig | string;
+  readonly kernels?: KernelConfig | string | URL;
   /**
    * Whether a kernels.json in the model's folder may be used where `kernels` is not given. It names code that would
    * run with your rights, so the answer is yours and not the folder's; false unless told, and then a line says so.
@@ -49,11 +62,13 @@ export function buildCausalLM(config: DecoderConfig): CausalLM {
 /**
  * Loads a causal language model from a folder in Hugging Face format.
  *
+ * @param dir A path, an address (`https://…`; in a page, paths are addresses relative to its own), the files that a user
+ * picked, or any {@linkcode Folder}.
  * @param types The model types that are allowed; any known one unless told.
  * @throws KW-MODEL-TYPE, KW-CONFIG-VALUE, KW-CHECKPOINT-…, and what kernelize throws. Nothing half-loaded remains.
  */
 export async function loadCausalLM(
-  dir: string,
+  dir: FolderLocation,
   options: PretrainedOptions = {},
   types?: readonly string[],
 ): Promise<CausalLM> {
@@ -69,7 +84,7 @@ export async function loadCausalLM(
       'Load it with device: "webgpu".',
     );
   }
-  const kernels = await readKernels(dir, options);
+  const kernels = await readKernels(openFolder(dir, { allowLinks: true }), options);
   const late = options.kernelize?.verify !== undefined;
   if (kernels && !late) await kernelize(model, kernels.config, { base: kernels.base, ...options.kernelize });
   const early = options.ready && device === "webgpu" ? model.ready() : undefined;
@@ -105,20 +120,20 @@ export async function loadCausalLM(
 
 /** Reads and checks a folder's config.json. */
 export async function readConfig(
-  dir: string,
+  dir: FolderLocation,
   types: readonly string[] = MODEL_TYPES,
 ): Promise<DecoderConfig> {
-  const { readFile } = await import("node:fs/promises");
-  const file = `${dir}/config.json`;
-  const text = await readFile(file, "utf8").catch((cause) =>
+  const folder = openFolder(dir, { allowLinks: true });
+  const file = joinFile(folder.name, "config.json");
+  const missing = (cause?: unknown) =>
     raise(
       "KW-MODEL-TYPE",
       `Cannot read ${JSON.stringify(file)}`,
       "Give a folder in Hugging Face format, with config.json and the weights.",
       { file },
       cause,
-    )
-  );
+    );
+  const text = await readText(folder, "config.json").catch(missing) ?? missing();
   const json = parseJson(text, file);
   const type = typeof json === "object" && json !== null
     ? (json as { model_type?: unknown }).model_type
@@ -138,40 +153,42 @@ export async function readConfig(
   return parseDecoderConfig(json, file);
 }
 
-/** Reads a kernels.json. */
-export async function readKernelConfig(path: string): Promise<{ config: KernelConfig; base: URL }> {
-  const [{ readFile }, { pathToFileURL }] = await Promise.all([
-    import("node:fs/promises"),
-    import("node:url"),
-  ]);
-  const text = await readFile(path, "utf8").catch((cause) =>
+/** Reads a kernels.json at a path or an address. */
+export async function readKernelConfig(path: string | URL): Promise<{ config: KernelConfig; base: URL }> {
+  const place = locate(path);
+  const file = String(place);
+  const missing = (cause?: unknown) =>
     raise(
       "KW-CONFIG-KERNELS",
-      `Cannot read the kernel config ${JSON.stringify(path)}`,
+      `Cannot read the kernel config ${JSON.stringify(file)}`,
       "Give the path of a kernels.json.",
-      { file: path },
+      { file },
       cause,
-    )
-  );
-  return { config: parseKernelConfig(parseJson(text, path), path), base: pathToFileURL(path) };
+    );
+  const isUrl = place instanceof URL;
+  const source = await (isUrl ? urlSource(place) : fileSource(place)).catch(missing) ?? missing();
+  const config = parseKernelConfig(parseJson(await textOf(source), file), file);
+  return { config, base: isUrl ? place : fileUrlOfPath(place) };
 }
 
 // ---------------------------------------------------------------------------
 
+const OWN_KERNELS = "kernels.json";
 const MODEL_TYPES = ["llama", "mistral", "qwen2", "qwen3", "mixtral"];
 
 async function readKernels(
-  dir: string,
+  folder: Folder,
   options: PretrainedOptions,
 ): Promise<{ config: KernelConfig; base?: URL } | undefined> {
-  if (typeof options.kernels === "string") return await readKernelConfig(options.kernels);
-  if (options.kernels) return { config: options.kernels };
-  const { stat } = await import("node:fs/promises");
-  const own = `${dir}/kernels.json`;
-  if (!(await stat(own).then((s) => s.isFile(), () => false)) || options.device === "reference") {
-    return undefined;
+  const { kernels, device, trust } = options;
+  if (typeof kernels === "string" || kernels instanceof URL) return await readKernelConfig(kernels);
+  if (kernels) return { config: kernels };
+  const text = device === "reference" ? undefined : await readText(folder, OWN_KERNELS);
+  if (text === undefined) return undefined;
+  const own = joinFile(folder.name, OWN_KERNELS);
+  if (trust) {
+    return { config: parseKernelConfig(parseJson(text, own), own), base: folder.urlOf?.(OWN_KERNELS) };
   }
-  if (options.trust) return await readKernelConfig(own);
   console.warn(`${own} was not used: pass { trust: true } if you trust the code that it names`);
   return undefined;
 }

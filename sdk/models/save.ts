@@ -1,3 +1,4 @@
+import { fs } from "../checkpoint/files.ts";
 import { saveCheckpoint, type SaveOptions, type SaveReport } from "../checkpoint/mod.ts";
 import { raise } from "../errors.ts";
 import { type KernelConfig, kernelConfig, siteConversions, splitRef } from "../kernelize/mod.ts";
@@ -21,7 +22,7 @@ export async function savePretrained(
   dir: string,
   options: SavePretrainedOptions = {},
 ): Promise<SaveReport> {
-  const { mkdir, writeFile } = await import("node:fs/promises");
+  const { mkdir, writeFile } = fs();
   const kernels = options.kernels === false ? undefined : kernelConfig(model);
   const text = kernels && kernelsJson(kernels.config, kernels.base); // before anything is written
   await mkdir(dir, { recursive: true });

@@ -1,3 +1,5 @@
+import { joinFile } from "../checkpoint/files.ts";
+import { type FolderLocation, openFolder, readText } from "../checkpoint/mod.ts";
 import { raise } from "../errors.ts";
 
 /** Text to ids and back, as the checkpoint's tokenizer.json says. */
@@ -9,17 +11,17 @@ export interface Tokenizer {
 }
 
 /**
- * Loads the tokenizer of a model folder.
+ * Loads the tokenizer of a model folder: a path, an address, or the files that a user picked.
  *
  * @returns Undefined where the folder has no tokenizer.json.
- * @throws KW-TOKENIZER when the file cannot be used.
+ * @throws KW-TOKENIZER when the file cannot be used; KW-CHECKPOINT-OPEN when it cannot be read.
  */
-export async function loadTokenizer(dir: string): Promise<Tokenizer | undefined> {
-  const { readFile } = await import("node:fs/promises");
-  const file = `${dir}/tokenizer.json`;
-  const text = await readFile(file, "utf8").catch(() => undefined);
+export async function loadTokenizer(dir: FolderLocation): Promise<Tokenizer | undefined> {
+  const folder = openFolder(dir, { allowLinks: true });
+  const text = await readText(folder, "tokenizer.json");
   if (text === undefined) return undefined;
-  const config = await readFile(`${dir}/tokenizer_config.json`, "utf8").catch(() => "{}");
+  const config = await readText(folder, "tokenizer_config.json") ?? "{}";
+  const file = joinFile(folder.name, "tokenizer.json");
   try {
     const { Tokenizer: Implementation } = await import("@huggingface/tokenizers");
     const tokenizer = new Implementation(JSON.parse(text), JSON.parse(config));

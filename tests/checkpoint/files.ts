@@ -8,7 +8,7 @@ export function fileOf(
   header: string | Uint8Array,
   body: number | Uint8Array = 0,
   length?: bigint,
-): Uint8Array {
+): Uint8Array<ArrayBuffer> {
   const json = typeof header === "string" ? new TextEncoder().encode(header) : header;
   const data = typeof body === "number" ? new Uint8Array(body) : body;
   const file = new Uint8Array(8 + json.length + data.length);
@@ -32,7 +32,7 @@ export interface GivenTensor {
 export function fileWith(
   tensors: Readonly<Record<string, GivenTensor>>,
   metadata?: Record<string, string>,
-): Uint8Array {
+): Uint8Array<ArrayBuffer> {
   let at = 0;
   const header: Record<string, unknown> = metadata ? { __metadata__: metadata } : {};
   for (const [key, { dtype, shape, bytes }] of Object.entries(tensors)) {

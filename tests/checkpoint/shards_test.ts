@@ -178,8 +178,8 @@ describe("openCheckpoint() of what is no checkpoint", () => {
         `KW-CHECKPOINT-OPEN  ${folder}/none\n`,
       );
       assertStringIncludes(
-        await messageOf(() => openCheckpoint(new URL("https://example.com/x"))),
-        "Cannot open https://example.com/x: it is no file",
+        await messageOf(() => openCheckpoint(new URL("ftp://example.com/x"))),
+        "Cannot open ftp://example.com/x: it is no folder",
       );
     }));
 

@@ -1,0 +1,141 @@
+/** A model's files, wherever they are: on a disk, behind an address, or picked by a user. */
+import { KernelwrightError, raise } from "../errors.ts";
+import { fileUrlOfPath, fs, hasFiles, isMissing, joinFile, messageOf, pathOfFileUrl } from "./files.ts";
+import { blobSource, fileSource, type Source } from "./source.ts";
+import { urlSource } from "./url_source.ts";
+
+/** Files by their names. */
+export interface Folder {
+  /** The folder's path or address, or another name for errors. */
+  readonly name: string;
+  /** Opens a file; undefined where there is none. */
+  open(name: string): Promise<Source | undefined>;
+  /** The names of the files, as far as they can be told. */
+  list?(): Promise<readonly string[]>;
+  /** Where a file is, if it has an address: what it names is relative to that. */
+  urlOf?(name: string): URL;
+}
+
+/** Files that a user picked, as `<input type="file" multiple>` or `webkitdirectory` gives them, or Blobs by their names. */
+export type FileSet = Iterable<File> | Readonly<Record<string, Blob>>;
+
+/** Where a model's files are: a path, an address (a path in a page is one, too), files, or a {@linkcode Folder}. */
+export type FolderLocation = string | URL | FileSet | Folder;
+
+/** How a folder is opened. */
+export interface FolderOptions {
+  /** Allows files that are links to somewhere outside of the folder. */
+  readonly allowLinks?: boolean;
+}
+
+/** The folder at a place. Nothing is read. @throws KW-CHECKPOINT-OPEN for an address that is of no folder. */
+export function openFolder(from: FolderLocation, options: FolderOptions = {}): Folder {
+  if (isFolder(from)) return from;
+  const place = typeof from === "string" || from instanceof URL ? locate(from) : from;
+  if (typeof place === "string") return diskFolder(place, options);
+  return place instanceof URL ? urlFolder(place) : fileFolder(place);
+}
+
+/** A path, or an address where it is one. In a page every path is an address, relative to that of the page. */
+export function locate(from: string | URL): string | URL {
+  if (from instanceof URL) return from.protocol === "file:" ? pathOfFileUrl(from) : from;
+  if (/^(https?|file|blob|data):/i.test(from)) return locate(new URL(from));
+  const page = hasFiles() ? undefined : globalThis.location?.href;
+  return page === undefined ? from : new URL(from, page);
+}
+
+/** The text of a file; undefined where there is none. @throws KW-CHECKPOINT-OPEN */
+export async function readText(folder: Folder, name: string): Promise<string | undefined> {
+  const source = await folder.open(name);
+  return source && await textOf(source);
+}
+
+/** All of a source as text. The source is closed. */
+export async function textOf(source: Source): Promise<string> {
+  try {
+    return new TextDecoder().decode(await source.read(0, source.size));
+  } finally {
+    await source.close?.();
+  }
+}
+
+// ---------------------------------------------------------------------------
+
+function isFolder(from: FolderLocation): from is Folder {
+  return typeof (from as Partial<Folder>).open === "function";
+}
+
+function diskFolder(path: string, options: FolderOptions): Folder {
+  return {
+    name: path,
+    async open(name) {
+      const file = joinFile(path, name);
+      if (!await exists(file)) return undefined;
+      if (!options.allowLinks) await checkInside(path, file);
+      return await fileSource(file);
+    },
+    list: () => fs().readdir(path),
+    urlOf: (name) => fileUrlOfPath(joinFile(path, name)),
+  };
+}
+
+function urlFolder(url: URL): Folder {
+  if (!/^https?:$/.test(url.protocol)) {
+    raise("KW-CHECKPOINT-OPEN", `Cannot open ${url.href}: it is no folder`, "Give an https address.");
+  }
+  const base = new URL(url);
+  base.pathname = joinFile(base.pathname, "");
+  // Encoded, so that no name leads to another place: "http:elsewhere/x" would.
+  const at = (name: string) => new URL(name.split("/").map(encodeURIComponent).join("/"), base);
+  return { name: url.href, open: (name) => urlSource(at(name)), urlOf: at };
+}
+
+function fileFolder(files: FileSet): Folder {
+  const blobs = new Map<string, Blob>(
+    Symbol.iterator in files
+      ? [...files as Iterable<File>].map((file) => [nameOf(file), file])
+      : Object.entries(files as Readonly<Record<string, Blob>>),
+  );
+  return {
+    name: "files",
+    open: (name) => {
+      const blob = blobs.get(name);
+      return Promise.resolve(blob && blobSource(blob, joinFile("files", name)));
+    },
+    list: () => Promise.resolve([...blobs.keys()]),
+  };
+}
+
+/** A picked folder's own name is no part of its files' names. */
+function nameOf(file: File): string {
+  const { webkitRelativePath: path } = file as File & { readonly webkitRelativePath?: string };
+  return path ? path.slice(path.indexOf("/") + 1) : file.name;
+}
+
+/** A link may lead out of the folder, although its name does not. */
+async function checkInside(folder: string, path: string): Promise<void> {
+  const { realpath } = fs();
+  const [root, real] = await Promise.all([realpath(folder), realpath(path)]);
+  if (real.startsWith(joinFile(root, "")) || real.startsWith(`${root}\\`)) return;
+  raise(
+    "KW-CHECKPOINT-SHARD",
+    "The file is a link that leads out of the checkpoint's folder",
+    "Put the file itself there, or pass { allowLinks: true } for a folder that you made, such as a cache.",
+    { file: path },
+  );
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await fs().stat(path);
+    return true;
+  } catch (cause) {
+    if (isMissing(cause)) return false;
+    if (cause instanceof KernelwrightError) throw cause;
+    throw new KernelwrightError({
+      code: "KW-CHECKPOINT-OPEN",
+      what: `Cannot open the checkpoint: ${messageOf(cause)}`,
+      where: { file: path },
+    }, cause);
+  }
+}

@@ -1,4 +1,5 @@
 /** A page in a headless Chromium, when there is one. @module */
+import { type Asked, serveFiles, type ServeOptions } from "./file_server.ts";
 
 /** Chromium's usual places, or the file that `CHROMIUM` names. */
 export function findChromium(): string | undefined {
@@ -15,27 +16,26 @@ export function findChromium(): string | undefined {
   });
 }
 
-/**
- * Serves files on this machine, opens `/` in Chromium, and returns what the page posts to `/result`.
- *
- * @param files By path: content type and text. @param timeout Milliseconds.
- */
+/** What a page posted to `/result`, and what it asked for. */
+export interface PageResult {
+  readonly text: string;
+  readonly asked: readonly Asked[];
+}
+
+/** Serves files on this machine, opens `/` in Chromium, and waits for the page's result. @param timeout Milliseconds. */
 export async function openPage(
   chromium: string,
-  files: ReadonlyMap<string, readonly [type: string, text: string]>,
+  files: Pick<ServeOptions, "read" | "ranges">,
   timeout: number,
-): Promise<string> {
+): Promise<PageResult> {
   const result = Promise.withResolvers<string>();
-  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, async (request) => {
-    const path = new URL(request.url).pathname;
-    if (path === "/result" && request.method === "POST") {
+  await using server = serveFiles({
+    ...files,
+    otherwise: async (request) => {
+      if (request.method !== "POST") return new Response("none", { status: 404 });
       result.resolve(await request.text());
       return new Response("thanks");
-    }
-    const [type, text] = files.get(path) ?? ["", undefined];
-    return text === undefined
-      ? new Response("none", { status: 404 })
-      : new Response(text, { headers: { "content-type": type } });
+    },
   });
   const profile = await Deno.makeTempDir({ prefix: "kernelwright-chromium-" });
   const timer = setTimeout(
@@ -55,20 +55,19 @@ export async function openPage(
       // Software WebGPU, which needs no GPU and is part of Chromium.
       "--enable-unsafe-webgpu",
       "--use-webgpu-adapter=swiftshader",
-      `http://127.0.0.1:${server.addr.port}/`,
+      server.url.href,
     ],
     stdout: "null",
     stderr: "null",
   }).spawn();
   try {
-    return await result.promise;
+    return { text: await result.promise, asked: server.asked };
   } finally {
     clearTimeout(timer);
     browser.kill("SIGTERM");
     const slow = setTimeout(() => browser.kill("SIGKILL"), 3000);
     await browser.status;
     clearTimeout(slow);
-    await server.shutdown();
     // Its children may still be writing.
     for (let i = 0; i < 20; i++) {
       const gone = await Deno.remove(profile, { recursive: true }).then(() => true, () => false);

@@ -1,4 +1,5 @@
 /** What `new-kernel` asks at a terminal: each answer is checked where it is given, not after the last one. */
+import type { Readable, Writable } from "node:stream";
 import { select, text } from "@clack/prompts";
 import { KernelwrightError, raise } from "../errors.ts";
 import { LICENSES } from "./license.ts";
@@ -7,10 +8,19 @@ import { STAGES } from "./stages.ts";
 /** What a kernel does to the modules. */
 export type Role = "replaces" | "fuses" | "parallel" | "function";
 
+/** Where questions are written and answers are typed; the process's own terminal unless told. */
+export interface Terminal {
+  /** Keys. */
+  readonly input: Readable;
+  /** The screen. */
+  readonly output: Writable;
+}
+
 /** Asks for the kernel's name. @throws KW-NEW-ARGUMENT when it is cancelled; so do all of these. */
-export async function askName(check: (name: string) => void): Promise<string> {
+export async function askName(check: (name: string) => void, at?: Terminal): Promise<string> {
   return answer(
     await text({
+      ...at,
       message: "What is the kernel called?",
       placeholder: "a class name, e.g. FastNorm",
       validate: (name) => problem(() => check(name?.trim() ?? "")),
@@ -19,9 +29,10 @@ export async function askName(check: (name: string) => void): Promise<string> {
 }
 
 /** Asks what it does. */
-export async function askRole(): Promise<Role> {
+export async function askRole(at?: Terminal): Promise<Role> {
   return answer<Role>(
     await select({
+      ...at,
       message: "What does it do?",
       options: [
         { value: "replaces", label: "replace one module" },
@@ -34,9 +45,10 @@ export async function askRole(): Promise<Role> {
 }
 
 /** Asks which module. */
-export async function askModule(): Promise<string> {
+export async function askModule(at?: Terminal): Promise<string> {
   return answer(
     await select({
+      ...at,
       message: "Which module?",
       options: STAGES.map(({ module }) => ({ value: module, label: module })),
     }),
@@ -44,10 +56,15 @@ export async function askModule(): Promise<string> {
 }
 
 /** Asks which modules, in what order; one may come twice. */
-export async function askModules(role: Role, check: (modules: string) => void): Promise<string> {
+export async function askModules(
+  role: Role,
+  check: (modules: string) => void,
+  at?: Terminal,
+): Promise<string> {
   const names = STAGES.map((s) => s.module).join(", ");
   return answer(
     await text({
+      ...at,
       message: `Which modules, ${role === "fuses" ? "first to last" : "in order"}? There are ${names}.`,
       placeholder: role === "fuses" ? "e.g. RMSNorm, LlamaMLP" : "e.g. Linear, Linear, Linear",
       validate: (modules) => problem(() => check(modules ?? "")),
@@ -56,9 +73,10 @@ export async function askModules(role: Role, check: (modules: string) => void): 
 }
 
 /** Asks whose package it is. */
-export async function askScope(check: (scope: string) => void): Promise<string> {
+export async function askScope(check: (scope: string) => void, at?: Terminal): Promise<string> {
   return answer(
     await text({
+      ...at,
       message: "Whose package is it?",
       placeholder: "@me",
       defaultValue: "@me",
@@ -68,9 +86,10 @@ export async function askScope(check: (scope: string) => void): Promise<string> 
 }
 
 /** Asks for the license. */
-export async function askLicense(): Promise<string> {
+export async function askLicense(at?: Terminal): Promise<string> {
   return answer<string>(
     await select({
+      ...at,
       message: "Under which license?",
       options: LICENSES.map((l) => ({
         value: l as string,

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { relative, resolve } from "@std/path";
 import { raise } from "../errors.ts";
-import { askLicense, askModule, askModules, askName, askRole, askScope } from "./ask.ts";
+import { askLicense, askModule, askModules, askName, askRole, askScope, type Terminal } from "./ask.ts";
 import type { KernelPlanText } from "./kernel_source.ts";
 import { LICENSES } from "./license.ts";
 import { classFacts } from "./module_facts.ts";
@@ -50,18 +50,19 @@ export function registerNewKernel(program: Command): void {
 /**
  * Writes a kernel package.
  *
+ * @param terminal Where to ask for what is missing; the process's own terminal, if it has one, unless told.
  * @returns Its folder.
  * @throws KW-NEW-ARGUMENT, KW-NEW-NAME, KW-NEW-EXISTS, KW-NEW-MODULE, KW-CLI-DENO; then nothing was written.
  */
-export async function newKernel(name: string | undefined, options: NewKernelOptions): Promise<string> {
-  const asked = await askForMissing(name, options);
-  checkName(asked.name);
+export async function newKernel(
+  name: string | undefined,
+  options: NewKernelOptions,
+  terminal?: Terminal,
+): Promise<string> {
+  checkGiven(name, options);
+  const asked = await askForMissing(name, options, terminal);
   const plan = await planOf(asked.name, asked.options);
   const { scope = "@me", license = "MIT" } = asked.options;
-  checkScope(scope);
-  if (!(LICENSES as readonly string[]).includes(license)) {
-    raise("KW-NEW-ARGUMENT", `Unknown license ${JSON.stringify(license)}`, `Known: ${LICENSES.join(", ")}.`);
-  }
   const small = kebab(asked.name);
   const folder = resolve(options.dir ?? small);
   await scaffold({ plan, folder, packageName: `${scope}/${small}`, license });
@@ -70,12 +71,25 @@ export async function newKernel(name: string | undefined, options: NewKernelOpti
 
 // ---------------------------------------------------------------------------
 
+/** What was given is checked before anything is asked: nobody is to answer questions in vain. */
+function checkGiven(name: string | undefined, options: NewKernelOptions): void {
+  const { replaces, fuses, scope, license, dir } = options;
+  if (name) checkName(name);
+  if (scope !== undefined) checkScope(scope);
+  if (license !== undefined && !(LICENSES as readonly string[]).includes(license)) {
+    raise("KW-NEW-ARGUMENT", `Unknown license ${JSON.stringify(license)}`, `Known: ${LICENSES.join(", ")}.`);
+  }
+  if (replaces || fuses) stagesOf(options);
+  if (dir || name) checkFree(dir ?? kebab(name!));
+}
+
 async function askForMissing(
   name: string | undefined,
   options: NewKernelOptions,
+  terminal: Terminal | undefined,
 ): Promise<{ name: string; options: NewKernelOptions }> {
   const known = options.replaces ?? options.fuses ?? (options.function ? "SiluAndMul" : undefined);
-  const quiet = options.yes || !Deno.stdin.isTerminal();
+  const quiet = options.yes || !(terminal || Deno.stdin.isTerminal());
   if (quiet || (name && known)) {
     if (!name || !known) {
       raise(
@@ -86,26 +100,25 @@ async function askForMissing(
     }
     return { name, options: options.fuses ? options : { ...options, replaces: known } };
   }
-  const checked = (given: string): void => {
-    checkName(given);
-    checkFree(options.dir ?? kebab(given));
-  };
-  if (name) checked(name);
-  if (known) stagesOf({ ...options, replaces: options.fuses ? options.replaces : known });
-  const given = name ?? await askName(checked);
-  const role = known ? undefined : await askRole();
+  const given = name ?? await askName((text) => {
+    checkName(text);
+    if (!options.dir) checkFree(kebab(text));
+  }, terminal);
+  const role = known ? undefined : options.parallel ? "parallel" : await askRole(terminal);
   const several = role === "fuses" || role === "parallel";
   const modules = known ??
-    (several ? await askModules(role, (text) => stagesOf({ fuses: text })) : await askModule());
+    (several
+      ? await askModules(role, (text) => stagesOf({ fuses: text }), terminal)
+      : await askModule(terminal));
   return {
     name: given,
     options: {
       ...options,
       ...(options.fuses || several ? { fuses: modules } : { replaces: modules }),
-      parallel: options.parallel || role === "parallel",
-      function: options.function || role === "function",
-      scope: options.scope ?? await askScope(checkScope),
-      license: options.license ?? await askLicense(),
+      parallel: role === "parallel" || options.parallel,
+      function: role === "function" || options.function,
+      scope: options.scope ?? await askScope(checkScope, terminal),
+      license: options.license ?? await askLicense(terminal),
     },
   };
 }
@@ -115,7 +128,7 @@ function checkScope(scope: string): void {
   raise("KW-NEW-NAME", `Cannot use the scope ${JSON.stringify(scope)}`, "Write @ and small letters: @you.");
 }
 
-/** The folder is looked at again when it is written; this is so that nobody answers questions in vain. */
+/** The folder is looked at again when it is written. */
 function checkFree(dir: string): void {
   try {
     Deno.lstatSync(resolve(dir));
@@ -136,10 +149,20 @@ function checkName(name: string): void {
   );
 }
 
-/** The stages that are named, as many as there should be. */
-function stagesOf({ replaces, fuses }: NewKernelOptions): Stage[] {
+/** The stages that are named, as many as there should be, with flags that go together. */
+function stagesOf({ replaces, fuses, parallel, function: forwardOnly }: NewKernelOptions): Stage[] {
   if (replaces && fuses) {
     raise("KW-NEW-ARGUMENT", "--replaces and --fuses were both given", "Give one of them.");
+  }
+  if (fuses && forwardOnly) {
+    raise(
+      "KW-NEW-ARGUMENT",
+      "--function swaps one module's forward, and --fuses names several",
+      "Leave --function out, or name one module with --replaces.",
+    );
+  }
+  if (parallel && !fuses) {
+    raise("KW-NEW-ARGUMENT", "--parallel needs --fuses", "--fuses Linear,Linear --parallel.");
   }
   const stages = (fuses ?? replaces)!.split(",").map((m) => stageOf(m.trim()));
   if (fuses ? stages.length < 2 : stages.length > 1) {
@@ -157,12 +180,6 @@ function stagesOf({ replaces, fuses }: NewKernelOptions): Stage[] {
 async function planOf(name: string, options: NewKernelOptions): Promise<KernelPlanText> {
   const { fuses, parallel = false } = options;
   const stages = stagesOf(options);
-  if (fuses && options.function) {
-    raise("KW-NEW-ARGUMENT", "--function swaps one module's forward, and --fuses names several");
-  }
-  if (parallel && !fuses) {
-    raise("KW-NEW-ARGUMENT", "--parallel needs --fuses", "--fuses Linear,Linear --parallel.");
-  }
   const taken = stages.map((s) => s.module).filter((m) => m === name);
   if (taken.length > 0) {
     raise("KW-NEW-NAME", `"${name}" is the name of the module itself`, "Call it otherwise.");

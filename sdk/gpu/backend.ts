@@ -11,6 +11,7 @@ import {
 import type { Gpu } from "./device.ts";
 import { GpuStorage } from "./gpu_storage.ts";
 import type { MemoryGuard } from "./guard.ts";
+import { LiveList } from "./live_list.ts";
 
 /** Tensors on a WebGPU device. */
 export class GpuBackend implements Backend {
@@ -19,7 +20,7 @@ export class GpuBackend implements Backend {
   /** The device. */
   readonly gpu: Gpu;
   /** Every storage that is alive. */
-  readonly live: Set<GpuStorage> = new Set();
+  readonly live: LiveList = new LiveList();
   /** Whether each allocation remembers the line that made it. */
   traceAllocations = false;
   /** Puts guard zones behind new tensors, while a test has one. */

@@ -12,6 +12,10 @@ export class GpuStorage extends Storage {
   readonly madeAt?: string;
   /** The tensor's name, for listings. */
   readonly label?: string;
+  /** The one before in the list of those that are alive; the list's own. */
+  older: GpuStorage | undefined = undefined;
+  /** The one behind. */
+  newer: GpuStorage | undefined = undefined;
 
   /** Takes over `buffer`. */
   constructor(backend: GpuBackend, buffer: GpuBuffer, label?: string, madeAt?: string) {

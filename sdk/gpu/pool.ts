@@ -25,6 +25,8 @@ export interface GpuBuffer {
   lastUse: number;
   /** How often it has been handed out: a plan that was captured with it knows by this that it is another's now. */
   owner: number;
+  /** Whether somebody has it; otherwise it waits in the pool. */
+  held: boolean;
   /** The captured plan that it belongs to. */
   arena?: Arena;
 }
@@ -45,6 +47,12 @@ export interface PoolStats {
   readonly created: number;
 }
 
+interface FreeList {
+  buffers: GpuBuffer[];
+  /** The last submit at which it had a buffer. */
+  lastUse: number;
+}
+
 const KEEP_SUBMITS = 64;
 const USAGE = 0x80 | 0x04 | 0x08; // STORAGE | COPY_SRC | COPY_DST
 
@@ -52,8 +60,9 @@ const USAGE = 0x80 | 0x04 | 0x08; // STORAGE | COPY_SRC | COPY_DST
 export class BufferPool {
   readonly #device: GPUDevice;
   readonly #onDestroy: (b: GpuBuffer) => void;
-  readonly #free = new Map<number, GpuBuffer[]>();
-  readonly #live = new Set<GpuBuffer>();
+  // What changes with every tensor is counted, not kept in sets: their tables would be copied over and over.
+  readonly #free = new Map<number, FreeList>();
+  readonly #all = new Set<GpuBuffer>();
   #bytes = 0;
   #peak = 0;
   #pooledBytes = 0;
@@ -80,8 +89,8 @@ export class BufferPool {
     b.bytes = bytes;
     b.owner++;
     if (own) return own; // still counted as live
+    b.held = true;
     this.arena?.add(b);
-    this.#live.add(b);
     this.#bytes += size;
     this.#peak = Math.max(this.#peak, this.#bytes);
     return b;
@@ -90,11 +99,12 @@ export class BufferPool {
   /** Puts a buffer back. */
   release(b: GpuBuffer): void {
     if (b.arena) return b.arena.release(b);
-    if (!this.#live.delete(b)) return;
+    if (!b.held) return;
+    b.held = false;
     this.#bytes -= b.size;
     const list = this.#free.get(b.size);
-    if (list) list.push(b);
-    else this.#free.set(b.size, [b]);
+    if (list) list.buffers.push(b);
+    else this.#free.set(b.size, { buffers: [b], lastUse: b.lastUse });
     this.#pooled++;
     this.#pooledBytes += b.size;
   }
@@ -109,21 +119,21 @@ export class BufferPool {
 
   /** Destroys free buffers that were last used before submit `now - KEEP_SUBMITS`, or all of them. */
   trim(now: number, all = false): void {
+    const oldest = all ? Infinity : now - KEEP_SUBMITS;
     for (const [size, list] of this.#free) {
-      const stay = all ? [] : list.filter((b) => b.lastUse >= now - KEEP_SUBMITS);
-      if (stay.length === list.length) continue;
-      for (const b of list) {
-        if (!stay.includes(b)) this.#destroy(b);
+      if (list.buffers.some((b) => b.lastUse < oldest)) {
+        for (const b of list.buffers) if (b.lastUse < oldest) this.#destroy(b);
+        list.buffers = list.buffers.filter((b) => b.lastUse >= oldest);
       }
-      if (stay.length > 0) this.#free.set(size, stay);
-      else this.#free.delete(size);
+      if (list.buffers.length > 0) list.lastUse = now;
+      else if (list.lastUse < oldest) this.#free.delete(size); // not at once: the size may well come again
     }
   }
 
   /** What is held now. */
   stats(): PoolStats {
     return {
-      buffers: this.#live.size,
+      buffers: this.#all.size - this.#pooled,
       bytes: this.#bytes,
       pooledBuffers: this.#pooled,
       pooledBytes: this.#pooledBytes,
@@ -140,21 +150,21 @@ export class BufferPool {
   /** Destroys everything, live buffers too. */
   destroy(): void {
     this.trim(0, true);
-    for (const b of this.#live) b.buffer.destroy();
-    this.#live.clear();
+    for (const b of this.#all) b.buffer.destroy();
+    this.#all.clear();
     this.#bytes = 0;
   }
 
   #make(size: number): GpuBuffer {
     const buffer = this.#device.createBuffer({ size, usage: USAGE });
-    return { buffer, size, bytes: size, id: this.#nextId++, lastUse: -1, owner: 0 };
+    const b = { buffer, size, bytes: size, id: this.#nextId++, lastUse: -1, owner: 0, held: false };
+    this.#all.add(b);
+    return b;
   }
 
   #reuse(size: number): GpuBuffer | undefined {
-    const list = this.#free.get(size);
-    const b = list?.pop();
+    const b = this.#free.get(size)?.buffers.pop();
     if (!b) return undefined;
-    if (list!.length === 0) this.#free.delete(size);
     this.#pooled--;
     this.#pooledBytes -= size;
     return b;
@@ -163,6 +173,7 @@ export class BufferPool {
   #destroy(b: GpuBuffer): void {
     this.#pooled--;
     this.#pooledBytes -= b.size;
+    this.#all.delete(b);
     this.#onDestroy(b);
     b.buffer.destroy();
   }

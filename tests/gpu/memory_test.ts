@@ -1,7 +1,9 @@
-import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertLess, assertStringIncludes, assertThrows } from "@std/assert";
+import v8 from "node:v8";
+import vm from "node:vm";
 import { describe, it } from "@std/testing/bdd";
 import { KernelwrightError } from "../../sdk/errors.ts";
-import { liveTensors, memory, traceAllocations } from "../../sdk/gpu/mod.ts";
+import { type GpuStorage, liveTensors, memory, traceAllocations } from "../../sdk/gpu/mod.ts";
 import { linear, silu } from "../../sdk/ops/mod.ts";
 import { scope, Tensor } from "../../sdk/tensor/mod.ts";
 import { gpu, gpuForFile } from "../helpers/gpu_for_file.ts";
@@ -41,6 +43,26 @@ describe("memory()", () => {
     assert(same.size < other.size);
   });
 
+  it("leaves nothing behind that only a full garbage collection would find", () => {
+    // Tables of sets and maps that all tensors pass through would be copied into the old part of the heap, over and over.
+    const old = () => v8.getHeapSpaceStatistics().find((s) => s.space_name === "old_space")!.space_used_size;
+    const weights = Array.from({ length: 50 }, () => Tensor.zeros([1]));
+    const runs = (count: number) => {
+      for (let i = 0; i < count; i++) {
+        const t = Tensor.empty([1 + i % 7]);
+        (t.storage as GpuStorage).buffer.lastUse = gpu().stream.epoch; // as a dispatch would
+        t.dispose();
+      }
+    };
+    runs(1000);
+    v8.setFlagsFromString("--expose-gc");
+    vm.runInNewContext("gc")(); // tables grow old
+    const before = old();
+    runs(100_000);
+    assertLess(old() - before, 1e6); // ten bytes a tensor
+    for (const w of weights) w.dispose();
+  });
+
   it("trim() destroys the free buffers", () => {
     Tensor.zeros([77]).dispose();
     assert(memory().pooledBuffers > 0);
@@ -71,6 +93,23 @@ describe("memory()", () => {
     } finally {
       traceAllocations(false);
     }
+  });
+
+  it("lists tensors oldest first, in whatever order others go", () => {
+    const [a, b, c, d] = ["a", "b", "c", "d"].map((name) => Tensor.zeros([1], { name }));
+    const names = () => liveTensors().flatMap((t) => t.name ?? []).join("");
+    assertEquals(names(), "abcd");
+    b.dispose();
+    assertEquals(names(), "acd");
+    const e = Tensor.zeros([1], { name: "e" });
+    a.dispose();
+    a.dispose();
+    assertEquals(names(), "cde");
+    e.dispose();
+    d.dispose();
+    assertEquals([names(), memory().tensors], ["c", 1]);
+    c.dispose();
+    assertEquals([names(), memory().tensors], ["", 0]);
   });
 
   it("refuses a tensor that no binding can hold, before allocating", () => {

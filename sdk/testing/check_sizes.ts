@@ -20,19 +20,12 @@ export function randomSizesCheck(subject: Subject, seed: number): KernelCheck {
       });
       if (!details.failed || details.counterexample === null) return;
       const cause = details.errorInstance;
-      const diagnostic = cause instanceof KernelwrightError ? cause.diagnostic : undefined;
-      throw new KernelwrightError({
-        code: "KW-TEST-CHECK",
-        what: diagnostic?.what ?? String(cause),
-        where: diagnostic?.where ?? { kernel: subject.kernel.name },
-        notes: [
-          ...diagnostic?.notes ?? [],
-          `the smallest sizes that fail: ${
-            describeDims(details.counterexample[0])
-          } (after ${details.numRuns} runs, ` +
-          `${details.numShrinks} times smaller)`,
-        ],
-      }, cause);
+      const given = cause instanceof KernelwrightError
+        ? cause.diagnostic // its own code and advice: also where the kernel did not run at all
+        : { code: "KW-TEST-CHECK" as const, what: String(cause), where: { kernel: subject.kernel.name } };
+      const smallest = `the smallest sizes that fail: ${describeDims(details.counterexample[0])} ` +
+        `(after ${details.numRuns} runs, ${details.numShrinks} times smaller)`;
+      throw new KernelwrightError({ ...given, notes: [...given.notes ?? [], smallest] }, cause);
     },
   };
 }

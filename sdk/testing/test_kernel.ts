@@ -1,5 +1,6 @@
 import { beforeAll, describe, it } from "@std/testing/bdd";
 import type { KernelClass } from "../authoring/mod.ts";
+import { KernelwrightError } from "../errors.ts";
 import { currentGpu, openGpu } from "../gpu/mod.ts";
 import type { DType } from "../tensor/mod.ts";
 import { checksOf, type KernelCheck } from "./checks.ts";
@@ -36,7 +37,8 @@ export function testKernel(cls: KernelClass, options: TestKernelOptions = {}): v
         await openGpu();
       });
       for (const dtype of subject.dtypes) {
-        for (const check of checks) register(subject, check, dtype);
+        const stopped: { by?: string } = {};
+        for (const [i, check] of checks.entries()) register(subject, check, dtype, i === 0, stopped);
       }
     },
   });
@@ -66,17 +68,31 @@ export async function checkKernel(
 
 // ---------------------------------------------------------------------------
 
-function register(subject: Subject, check: KernelCheck, dtype: DType): void {
+/**
+ * @param first Whether it is the plainest check. A kernel that does not even run there is told so once: the others
+ * would say the same.
+ */
+function register(
+  subject: Subject,
+  check: KernelCheck,
+  dtype: DType,
+  first: boolean,
+  stopped: { by?: string },
+): void {
   const name = `${dtype}: ${check.name}`;
   if (check.skipped !== undefined) {
     it.skip(`${name} (left out: ${check.skipped})`, () => {});
     return;
   }
   it(name, async (t) => {
-    const why = unsupported(subject, dtype);
+    const why = unsupported(subject, dtype) ?? stopped.by;
     // Known only now that there is a device.
-    if (why) await t.step({ name: `skipped: ${why}`, ignore: true, fn: () => {} });
-    else await check.run(dtype);
+    if (why) return void await t.step({ name: `skipped: ${why}`, ignore: true, fn: () => {} });
+    await check.run(dtype).catch((error) => {
+      const ran = error instanceof KernelwrightError && error.code === "KW-TEST-CHECK";
+      if (first && !ran) stopped.by = "the kernel does not run";
+      throw error;
+    });
   });
 }
 

@@ -28,6 +28,8 @@ export interface Setup {
 
 /** One result: shape, dtype and values. */
 export interface Result {
+  /** The input that the forward wrote it to; undefined for what it returned. */
+  readonly input?: string;
   /** Its shape. */
   readonly shape: Shape;
   /** Its element type. */
@@ -64,7 +66,15 @@ export async function swappedModel(subject: Subject, setup: Setup): Promise<Site
 export async function runKernel(subject: Subject, model: SiteModel, setup: Setup): Promise<Result[]> {
   const inputs = subject.inputs(setup.dims, setup.dtype, "webgpu", setup.seed, setup.values);
   try {
-    return await read(scope(() => subject.run(model, inputs, setup.constants)));
+    return await read(scope(() => {
+      const result = subject.run(model, inputs, setup.constants);
+      if ([...tensorsIn(result)].some((t) => t.device === "meta")) {
+        fail(subject, setup, "The kernel returned a tensor on meta, which has no values", [
+          "it was kept from another call: a forward makes its results anew each time",
+        ]);
+      }
+      return result;
+    }));
   } finally {
     for (const t of inputs) t.dispose();
   }
@@ -90,9 +100,8 @@ export async function compareResults(
 ): Promise<void> {
   const tolerance = toleranceFor(subject, setup.dtype);
   const { right } = expected;
-  if (actual.length !== right.length) {
-    fail(subject, setup, `The kernel gave ${actual.length} tensors, and ${right.length} were expected`);
-  }
+  const [gave, wants] = [actual, right].map((results) => results.filter((r) => !r.input).length);
+  if (gave !== wants) fail(subject, setup, `The kernel gave ${gave} tensors, and ${wants} were expected`);
   for (const [n, r] of right.entries()) {
     const { values, shape, dtype } = actual[n];
     if (shape.join() !== r.shape.join() || dtype !== r.dtype) {
@@ -110,7 +119,8 @@ export async function compareResults(
     );
     if (wrong.length === 0) continue;
     const { what, notes } = describeMismatches(wrong, shape, tolerance);
-    fail(subject, setup, right.length > 1 ? `Output ${n}: ${what}` : what, notes);
+    const where = r.input ? `"${r.input}": ` : right.length > 1 ? `Output ${n}: ` : "";
+    fail(subject, setup, where + what, notes);
   }
 }
 
@@ -170,11 +180,12 @@ async function runModel(subject: Subject, setup: Setup, device: "reference" | "w
   const inputs = subject.inputs(setup.dims, setup.dtype, device, setup.seed, setup.values);
   const { reference } = subject.options;
   try {
-    return await read(
+    const returned = await read(
       scope(() =>
         device === "reference" && reference ? reference(inputs, model.parts) : subject.run(model, inputs)
       ),
     );
+    return [...returned, ...await readWritten(subject, setup, inputs)];
   } finally {
     for (const t of inputs) t.dispose();
     model.dispose();
@@ -186,9 +197,20 @@ async function read(value: unknown): Promise<Result[]> {
   const tensors: Tensor[] = [...tensorsIn(value)];
   try {
     const results: Result[] = [];
-    for (const t of tensors) results.push({ shape: t.shape, dtype: t.dtype, values: await valuesOf(t) });
+    for (const t of tensors) results.push(await resultOf(t));
     return results;
   } finally {
     for (const t of tensors) t.dispose();
   }
+}
+
+/** Reads what the forward left in the inputs that it writes. */
+async function readWritten(subject: Subject, setup: Setup, inputs: readonly Tensor[]): Promise<Result[]> {
+  const results: Result[] = [];
+  for (const t of subject.written(inputs, setup.dims)) results.push({ input: t.name, ...await resultOf(t) });
+  return results;
+}
+
+async function resultOf(t: Tensor): Promise<Result> {
+  return { shape: t.shape, dtype: t.dtype, values: await valuesOf(t) };
 }

@@ -61,7 +61,7 @@ async function namesOfDeno(): Promise<esbuild.Plugin> {
         if (to?.startsWith("jsr:")) return { path: fromFileUrl(import.meta.resolve(path)) };
         const at = folders.get(path);
         // deno.json may name a file: npm:wgsl_reflect@^1/wgsl_reflect.module.js
-        const [, file] = /^npm:(?:@[^/]+\/)?[^/]+\/(.+)$/.exec(to ?? "") ?? [];
+        const [, file] = /^npm:(?:@[^/]+\/)?[^@/][^/]*\/(.+)$/.exec(to ?? "") ?? [];
         if (at && file) return { path: join(at, file) };
         return at ? await build.resolve("./", { resolveDir: at, kind: "import-statement" }) : undefined;
       });

@@ -1,0 +1,148 @@
+/**
+ * The page of model_test.ts: loads a model in every way that a page has, writes with it, and posts what it saw.
+ *
+ * @module
+ */
+import * as norm from "../../examples/custom-rmsnorm/mod.ts";
+import * as mlp from "../../examples/rmsnorm-mlp/mod.ts";
+import {
+  exported,
+  kernelize,
+  memory,
+  type MemoryReport,
+  openGpu,
+  type RefResolver,
+  splitRef,
+  Tensor,
+  unkernelize,
+} from "@kernelwright/sdk";
+import {
+  AutoModelForCausalLM,
+  type CausalLM,
+  generate,
+  LlamaForCausalLM,
+  loadTokenizer,
+  savePretrained,
+} from "@kernelwright/sdk/models";
+
+// Of the page's own interfaces, what Deno's types lack.
+declare class DataTransfer {
+  readonly items: { add(file: File): void };
+  readonly files: Iterable<File>;
+}
+declare const document: { createElement(tag: "input"): { type: string; files: Iterable<File> | null } };
+
+/** What the page tells. */
+export interface Seen {
+  error?: string;
+  adapter?: string;
+  features?: string[];
+  /** The new ids of each way. */
+  readonly ids: Record<string, readonly number[]>;
+  /** Counts, by when they were taken. */
+  readonly memory: Record<string, MemoryReport>;
+  /** Pipelines that were made after `ready`. */
+  compiledLate?: number;
+  text?: string;
+  swapped?: string[];
+  /** Whether each verified kernel was within its tolerance. */
+  checked?: boolean[];
+  /** The codes of errors. */
+  refused?: Record<string, string>;
+}
+
+const seen: Seen = { ids: {}, memory: {} };
+const names = ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"];
+
+/** Where kernels.json's references lead in this page. */
+const modules: Record<string, Record<string, unknown>> = {
+  "./examples/custom-rmsnorm": norm,
+  "./examples/rmsnorm-mlp": mlp,
+};
+const resolver: RefResolver = (ref) => {
+  const { where, name } = splitRef(ref);
+  return Promise.resolve(exported(modules[where] ?? {}, name, ref));
+};
+
+async function write(model: CausalLM, capture = false): Promise<readonly number[]> {
+  const { ids } = await generate(model, [[1]], { maxNewTokens: 32, eosTokenIds: [], capture });
+  return ids[0];
+}
+
+async function run(): Promise<void> {
+  if (!await navigator.gpu?.requestAdapter()) return;
+  const gpu = await openGpu();
+  seen.adapter = [gpu.info.vendor, gpu.info.architecture].join(" ");
+  seen.features = [...gpu.features];
+  seen.memory.opened = memory();
+
+  const model = await LlamaForCausalLM.fromPretrained("model", { budget: 256 * 1024 });
+  await model.ready({ tokens: [1] }); // SwiftShader takes long for the shaders of longer prompts
+  gpu.trim();
+  seen.memory.loaded = memory();
+  const before = gpu.pipelines.size;
+  seen.ids.eager = await write(model);
+  seen.compiledLate = gpu.pipelines.size - before;
+  seen.ids.captured = await write(model, true);
+  gpu.trim();
+  seen.memory.written = memory();
+  const tokenizer = await loadTokenizer("model");
+  seen.text = tokenizer!.decode(seen.ids.eager);
+
+  const config = await (await fetch("kernels.json")).json();
+  {
+    using ids = Tensor.from(Int32Array.of(1, 403, 407, 261), { shape: [1, 4] });
+    const report = await kernelize(model, config, { resolver, verify: { inputs: [ids] } });
+    seen.swapped = report.swapped.map((s) => s.kernel!);
+    seen.checked = report.swapped.map((s) => s.differences?.every((d) => d.passed) ?? false);
+  }
+  seen.ids.kernelized = await write(model);
+  seen.ids.kernelizedCaptured = await write(model, true);
+  unkernelize(model);
+  seen.ids.unkernelized = await write(model);
+  gpu.trim();
+  seen.memory.unkernelized = memory();
+  seen.refused = { "saving": await codeOf(() => savePretrained(model, "folder")) };
+  model.dispose();
+  gpu.trim();
+  seen.memory.disposed = memory();
+
+  {
+    const whole = new URL("whole/", location.href); // a server without ranges
+    const kernels = { kernels: "kernels.json", kernelize: { resolver } };
+    using model = await LlamaForCausalLM.fromPretrained(whole, kernels);
+    seen.ids.wholeWithKernels = await write(model, true);
+  }
+  {
+    const picked = new DataTransfer();
+    for (const name of names) {
+      picked.items.add(new File([await (await fetch(`whole/${name}`)).blob()], name));
+    }
+    const input = document.createElement("input");
+    input.type = "file";
+    input.files = picked.files;
+    using model = await AutoModelForCausalLM.fromPretrained(input.files);
+    seen.ids.picked = await write(model);
+  }
+  seen.refused = {
+    ...seen.refused,
+    "a reference without a resolver": await codeOf(() =>
+      LlamaForCausalLM.fromPretrained("model", { kernels: "kernels.json" })
+    ),
+    "an address with nothing": await codeOf(() => LlamaForCausalLM.fromPretrained("nothing")),
+    "too few files": await codeOf(() => LlamaForCausalLM.fromPretrained([new File([], "model.safetensors")])),
+  };
+  gpu.trim();
+  seen.memory.end = memory();
+}
+
+async function codeOf(fn: () => Promise<unknown>): Promise<string> {
+  return await fn().then(() => "done", (error) => error.code ?? String(error));
+}
+
+try {
+  await run();
+} catch (error) {
+  seen.error = String((error as Error)?.stack ?? error);
+}
+await fetch("/result", { method: "POST", body: JSON.stringify(seen) });

@@ -27,6 +27,8 @@ export interface InputSpec {
   readonly dtype?: DType;
   /** Its values, where the checks must not choose them: ids, positions. */
   readonly values?: Fill;
+  /** Whether the forward writes it, as it does a cache: then it must end as the original leaves it. */
+  readonly written?: boolean;
 }
 
 /** A further parity check, with values of the author's choice. */

@@ -115,6 +115,12 @@ export class Subject {
     });
   }
 
+  /** Those of the inputs that the forward writes. */
+  written(inputs: readonly Tensor[], dims: Dims): Tensor[] {
+    const specs = this.inputSpecs(dims);
+    return inputs.filter((_, i) => specs[i].written);
+  }
+
   /** Runs a model on inputs; a kernel in it with its own defaults, unless other constants are given. */
   run(model: SiteModel, inputs: readonly Tensor[], constants?: Constants): unknown {
     const run = () => model.call(...this.#arguments(inputs));

@@ -66,7 +66,7 @@ export async function swappedModel(subject: Subject, setup: Setup): Promise<Site
 export async function runKernel(subject: Subject, model: SiteModel, setup: Setup): Promise<Result[]> {
   const inputs = subject.inputs(setup.dims, setup.dtype, "webgpu", setup.seed, setup.values);
   try {
-    return await read(scope(() => {
+    const returned = await read(scope(() => {
       const result = subject.run(model, inputs, setup.constants);
       if ([...tensorsIn(result)].some((t) => t.device === "meta")) {
         fail(subject, setup, "The kernel returned a tensor on meta, which has no values", [
@@ -75,6 +75,7 @@ export async function runKernel(subject: Subject, model: SiteModel, setup: Setup
       }
       return result;
     }));
+    return [...returned, ...await readWritten(subject, setup, inputs)];
   } finally {
     for (const t of inputs) t.dispose();
   }

@@ -52,9 +52,14 @@ export async function bundlePackage(
     const definitions = Object.entries(module).filter(([, v]) => isKernel(v))
       .map(([name, v]) => [name, kernelDefinition(v)] as const);
     if (definitions.length === 0) {
-      raise("KW-BUNDLE", `${config.entry} exports no class decorated with @kernel`, undefined, {
-        file: root,
-      });
+      raise(
+        "KW-BUNDLE",
+        `${config.entry} exports no class decorated with @kernel`,
+        "Export the kernel's class.",
+        {
+          file: root,
+        },
+      );
     }
     const facts = await classFacts([config.entry], root);
     const manifest: Manifest = {
@@ -147,7 +152,13 @@ async function bundleCode(
       logLevel: "silent",
     });
   } catch (cause) {
-    raise("KW-BUNDLE", `Cannot bundle ${entry}: ${String(cause)}`, undefined, { file: root }, cause);
+    raise(
+      "KW-BUNDLE",
+      `Cannot bundle ${entry}: ${String(cause)}`,
+      "See that deno check passes on it.",
+      { file: root },
+      cause,
+    );
   } finally {
     await esbuild.stop(); // its process would keep ours alive
   }

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { type Checkpoint, openCheckpoint, planLoad } from "../checkpoint/mod.ts";
 import { raise } from "../errors.ts";
-import { type KernelPlan, type KernelReport, planKernelize } from "../kernelize/mod.ts";
+import { explainPlan, type KernelPlan, planKernelize } from "../kernelize/mod.ts";
 import { joinPath, type Module, ModuleList } from "../nn/mod.ts";
 import { buildCausalLM, readConfig, readKernelConfig } from "../models/mod.ts";
 import { resolverFor } from "./resolver.ts";
@@ -20,7 +20,7 @@ export function registerInspect(program: Command): void {
     .description("show a model's tree, and what kernels would swap and convert, without reading weights")
     .argument("<dir>", "a folder in Hugging Face format")
     .option("--kernels <file>", "a kernels.json")
-    .option("--explain <path>", "why each candidate kernel was taken or not at one site")
+    .option("--explain <path>", "why the module at a path would run what it runs, with each candidate kernel")
     .option("--all", "show every layer, also those that are alike")
     .option("--json", "print one JSON object on stdout")
     .action(inspect);
@@ -39,7 +39,7 @@ async function inspect(dir: string, flags: InspectFlags): Promise<void> {
       base: kernels.base,
       resolver: await resolverFor(flags.kernels!),
     });
-    if (flags.explain !== undefined) return explain(flags, planned?.report);
+    if (flags.explain !== undefined) return explain(flags.explain, flags.json ?? false, planned);
     if (flags.json) {
       console.log(JSON.stringify(
         {
@@ -88,28 +88,16 @@ async function inspect(dir: string, flags: InspectFlags): Promise<void> {
   }
 }
 
-function explain(flags: InspectFlags, report: KernelReport | undefined): void {
-  const path = flags.explain!;
-  if (!report) {
+function explain(path: string, json: boolean, planned: Parameters<typeof explainPlan>[0] | undefined): void {
+  if (!planned) {
     raise(
       "KW-CLI-ARGUMENT",
       "--explain needs --kernels",
       "Give the kernels.json whose choice is to be explained.",
     );
   }
-  const site = report.at(path);
-  if (flags.json) return console.log(JSON.stringify(site ?? null, null, 2));
-  if (!site) {
-    const near = report.sites.map((s) => s.path).slice(0, 5).join(", ");
-    raise("KW-CLI-ARGUMENT", `No entry of the config means ${JSON.stringify(path)}`, `Sites: ${near}.`, {
-      site: path,
-    });
-  }
-  console.log(`${site.paths.join(" + ")} (${site.original.join(", ")})`);
-  for (const c of site.considered) {
-    console.log(`  ${c.taken ? "✔" : "✘"} ${c.kernel}${c.version ? ` ${c.version}` : ""}: ${c.why}`);
-  }
-  if (site.considered.length === 0) console.log(`  ${site.reason}`);
+  const explanation = explainPlan(planned, path);
+  console.log(json ? JSON.stringify(explanation, null, 2) : String(explanation));
 }
 
 function conversionsOf(

@@ -35,7 +35,13 @@ export async function classFacts(files: readonly string[], cwd?: string): Promis
     env: { NO_COLOR: "1" },
   }).output();
   const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-  if (!success) raise("KW-CLI-DENO", `deno doc failed: ${text(stderr).trim().slice(0, 2000)}`);
+  if (!success) {
+    raise(
+      "KW-CLI-DENO",
+      `deno doc failed: ${text(stderr).trim().slice(0, 2000)}`,
+      `See that deno check passes on ${files.join(", ")}.`,
+    );
+  }
   const doc: Doc = JSON.parse(text(stdout));
   const facts = new Map<string, ClassFacts>();
   for (const { symbols } of Object.values(doc.nodes)) {

@@ -3,7 +3,7 @@ import { raise } from "../errors.ts";
 import { openGpu } from "../gpu/mod.ts";
 import { kernelize, type KernelReport } from "../kernelize/mod.ts";
 import { type CausalLM, generate, loadCausalLM, readKernelConfig } from "../models/mod.ts";
-import { Tensor } from "../tensor/mod.ts";
+import { byteLength, Tensor } from "../tensor/mod.ts";
 import { tokenIds } from "./arguments.ts";
 import { type PageFacts, reportPage } from "./report_page.ts";
 import { resolverFor } from "./resolver.ts";
@@ -13,7 +13,7 @@ interface ReportFlags {
   model: string;
   kernels: string;
   ids?: string;
-  out?: string;
+  out: string;
   json?: boolean;
 }
 
@@ -46,7 +46,7 @@ async function report(flags: ReportFlags): Promise<void> {
   console.error(String(found));
   if (flags.json) return console.log(JSON.stringify(found));
   const bytes = [...new Set(model.stateDict().values())].reduce(
-    (n, p) => n + p.size * (p.dtype === "f16" ? 2 : 4),
+    (n, p) => n + byteLength(p),
     0,
   );
   const facts: PageFacts = {
@@ -57,7 +57,7 @@ async function report(flags: ReportFlags): Promise<void> {
     adapter: gpu.info.description || gpu.info.vendor,
     tree,
   };
-  const out = flags.out ?? "report.html";
+  const { out } = flags;
   await Deno.writeTextFile(out, reportPage(found, facts)).catch((cause) =>
     raise(
       "KW-CLI-ARGUMENT",

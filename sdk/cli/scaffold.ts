@@ -163,7 +163,12 @@ async function format(folder: string): Promise<void> {
     args: ["fmt", "--quiet", "--no-config", "--line-width=110", "."],
     cwd: folder,
   }).output();
-  if (!success) raise("KW-CLI-DENO", `deno fmt failed: ${new TextDecoder().decode(stderr).slice(0, 2000)}`);
+  if (success) return;
+  raise(
+    "KW-CLI-DENO",
+    `deno fmt failed: ${new TextDecoder().decode(stderr).slice(0, 2000)}`,
+    "See that deno fmt runs in another folder; what new-kernel wrote is gone.",
+  );
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -2,6 +2,8 @@ import { didYouMean, raise } from "../errors.ts";
 import type { Module } from "../nn/mod.ts";
 import { kernelPlan, kernelReport } from "./kernelize.ts";
 import { describeEntry } from "./match.ts";
+import type { KernelPlan } from "./plan.ts";
+import type { KernelReport } from "./report.ts";
 import type { Considered } from "./select.ts";
 import { isBelow } from "./tree.ts";
 
@@ -32,6 +34,19 @@ export function explain(model: Module, path: string): Explanation {
   if (!plan || !report) {
     return explanation({ path, reason: "the model has no kernels: kernelize was not called, or was undone" });
   }
+  return explainPlan({ plan, report }, path);
+}
+
+/**
+ * {@linkcode explain} for a plan: what would become of a module.
+ *
+ * @param planned What `planKernelize` returned.
+ * @throws KW-EXPLAIN-PATH when the plan's model has no such module.
+ */
+export function explainPlan(
+  { plan, report }: { readonly plan: KernelPlan; readonly report: KernelReport },
+  path: string,
+): Explanation {
   const node = plan.tree.nodes.find((n) => n.path === path) ?? raise(
     "KW-EXPLAIN-PATH",
     `Cannot explain ${JSON.stringify(path)}: the model has no such module`,

@@ -51,8 +51,8 @@ export interface ExampleInputs {
  *
  * @param config Unless given, the mapping in scope: see `useKernelMapping`.
  * @returns What was swapped, where, and why not elsewhere.
- * @throws KW-CONFIG-…, KW-MAPPING-NONE, KW-REF-…, KW-MATCH-…, KW-SELECT-NONE, KW-SIGNATURE-…, KW-CONVERT-…,
- * KW-TRACE-…, KW-SHADER-…, KW-TUNE-….
+ * @throws KW-CONFIG-…, KW-MAPPING-NONE, KW-REF-…, KW-MATCH-…, KW-SELECT-NONE, KW-KERNEL-…, KW-SIGNATURE-…,
+ * KW-LAYOUT-…, KW-CONVERT-…, KW-TRACE-…, KW-SHADER-…, KW-VERIFY, KW-TUNE-….
  */
 export function kernelize(
   model: Module,

@@ -19,7 +19,7 @@ export {
   replace,
   type ReplaceEntry,
 } from "./config.ts";
-export { explain, type Explanation } from "./explain.ts";
+export { explain, explainPlan, type Explanation } from "./explain.ts";
 export {
   type ExampleInputs,
   kernelConfig,

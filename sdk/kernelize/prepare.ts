@@ -107,7 +107,7 @@ function refuse(error: unknown, ref: string): never {
   raise(
     "KW-REF-MISSING",
     `Cannot load ${JSON.stringify(ref)}: ${String(error)}`,
-    undefined,
+    "Its code was found, and failed when it was imported: deno check may say more.",
     undefined,
     error,
   );

@@ -3,7 +3,7 @@ import { keep, scope, Tensor } from "../tensor/mod.ts";
 import { boundForward, fillTargets } from "./apply.ts";
 import type { PlannedSite } from "./plan.ts";
 
-/** GPU milliseconds of a site, by timestamp queries: the median of five runs in turn. */
+/** GPU milliseconds of a site, by timestamp queries: the median of five runs in turn, summed over the samples. */
 export interface SiteTime {
   /** The original modules. */
   readonly before: number;

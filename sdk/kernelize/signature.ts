@@ -29,6 +29,7 @@ export function checkInstances(site: MatchedSite, kernel: KernelDefinition): voi
       `${kernel.name} takes ${parts.length} parts (${
         describeSite(kernel.site)
       }), and the entry names ${site.nodes.length}`,
+      `Name ${parts.map((p) => p.cls.name).join(", ")}, in this order.`,
     );
   }
   site.nodes.forEach((node, i) => {

@@ -124,12 +124,6 @@ export function describeWrong(worst: Difference): string {
     (worst.nan > 0 ? `, and ${worst.nan} elements are no numbers in one of the two` : "");
 }
 
-/** The difference that speaks most against a kernel. */
-export function worstOf(differences: readonly Difference[]): Difference {
-  const excess = (d: Difference) => d.nan > 0 ? Infinity : d.absolute / d.allowed;
-  return differences.reduce((a, b) => (excess(b) > excess(a) ? b : a));
-}
-
 // ---------------------------------------------------------------------------
 
 interface Seen {
@@ -174,6 +168,12 @@ function observe(root: Module, sites: readonly PlannedSite[], inputs: readonly u
     throw error;
   }
   return seen;
+}
+
+/** The difference that speaks most against a kernel. */
+function worstOf(differences: readonly Difference[]): Difference {
+  const excess = (d: Difference) => d.nan > 0 ? Infinity : d.absolute / d.allowed;
+  return differences.reduce((a, b) => (excess(b) > excess(a) ? b : a));
 }
 
 async function judge(seen: Seen, options: VerifyOptions): Promise<Difference[]> {

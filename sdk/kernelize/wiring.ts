@@ -92,7 +92,7 @@ export function checkParallel(parts: readonly Node[], trace: Trace, tree: TreeIn
         `Cannot fuse: the input of "${parts[0].path}" is changed by ${op.name} before "${
           parts.at(-1)!.path
         }" reads it`,
-        undefined,
+        hintParent(parts[0]),
         {
           site: parts[0].path,
         },
@@ -196,12 +196,13 @@ function onlyCall(part: Node, trace: Trace, tree: TreeIndex): TracedCall {
     );
   }
   const caller = calls[0].caller?.module;
+  const parent = part.parent!.module.constructor.name;
   if (caller !== part.parent!.module) {
     const name = caller ? tree.byModule.get(caller)?.path ?? caller.constructor.name : "nobody";
     raise(
       "KW-TRACE-CALLER",
       `Cannot fuse: "${part.path}" is run by "${name}", not by its parent`,
-      undefined,
+      `Run it with call() in the forward of ${parent}, or replace ${parent} with one kernel.`,
       where,
     );
   }

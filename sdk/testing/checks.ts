@@ -29,7 +29,7 @@ export interface KernelCheck {
 /** The checks of a kernel, in the order in which they are best read: the plainest first. */
 export function checksOf(subject: Subject): KernelCheck[] {
   const { options } = subject;
-  const seed = seedOf(subject);
+  const { seed = 0x4b57 } = options;
   const [usual] = subject.shapes;
   const parity = (name: string, dims: readonly Dims[], values?: Fill, more: object = {}): KernelCheck => ({
     name,
@@ -67,11 +67,6 @@ export function checksOf(subject: Subject): KernelCheck[] {
     ),
   ];
   return checks.map((c) => ({ ...c, skipped: options.skip?.[c.name] }));
-}
-
-/** The seed of a subject's checks. */
-export function seedOf(subject: Subject): number {
-  return subject.options.seed ?? 0x4b57;
 }
 
 // ---------------------------------------------------------------------------

@@ -176,7 +176,12 @@ describe(needsModels("kernelwright inspect"), () => {
     assertEquals([said.tensors.length, said.missing, said.kernels.report.sites.length], [47, [], 10]);
     assert(said.kernels.conversions.some((c: { ops: string[] }) => c.ops.includes("concatenate")));
     const explained = await cli([...args, "--explain", "model.layers.2.mlp"]);
-    assert(explained.stdout.includes("✔ RMSNormMLP"), explained.stdout);
+    assert(explained.stdout.includes("taken  RMSNormMLP"), explained.stdout);
+    const inside = await cli([...args, "--explain", "model.layers.2.mlp.up_proj", "--json"]);
+    assertEquals(JSON.parse(inside.stdout).kernel, "RMSNormMLP");
+    const unknown = await cli([...args, "--explain", "model.layers.2.mpl"]);
+    assertEquals([unknown.code, unknown.stdout], [1, ""]);
+    assert(unknown.stderr.includes("KW-EXPLAIN-PATH"), unknown.stderr);
   });
 });
 

@@ -205,7 +205,8 @@ describe("the signature proof at application refuses", () => {
       )],
       `
         KW-SIGNATURE-ARITY  NormMLP at "layers.0.norm"
-          NormMLP takes 2 parts (fuses norm: RMSNorm → mlp: LlamaMLP), and the entry names 3`,
+          NormMLP takes 2 parts (fuses norm: RMSNorm → mlp: LlamaMLP), and the entry names 3
+          Name RMSNorm, LlamaMLP, in this order.`,
     ));
 
   it("parts of other classes", () =>

@@ -3,6 +3,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import {
   explain,
+  explainPlan,
   fuse,
   type KernelConfig,
   kernelize,
@@ -34,13 +35,15 @@ describe("a plan for a model that has kernels", () => {
       const model = fill(new Stack());
       const { report: fresh } = await planKernelize(model, second);
       await kernelize(model, first);
-      const { report } = await planKernelize(model, second);
+      const planned = await planKernelize(model, second);
+      const { report } = planned;
       assertEquals(report.toJSON(), fresh.toJSON());
       const swapped = await kernelize(model, second);
       assertEquals(report.toJSON(), swapped.toJSON());
       for (const { path, kernel, reason } of report.sites) {
         const said = explain(model, path);
         assertEquals([said.kernel, said.reason.startsWith(reason)], [kernel, true]);
+        assertEquals(String(explainPlan(planned, path)), String(said));
       }
     });
   }

@@ -307,7 +307,8 @@ describe("the parts of a chain must", () => {
         () => kernelize(model, { kernels: [chain] }),
         `
       KW-TRACE-CALLER  NormMLP at "layers.0.norm"
-        Cannot fuse: "layers.0.norm" is run by "layers.0.runner", not by its parent`,
+        Cannot fuse: "layers.0.norm" is run by "layers.0.runner", not by its parent
+        Run it with call() in the forward of Lends, or replace Lends with one kernel.`,
       ));
   });
 });

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { raise } from "../errors.ts";
 import { type JsonNode, parseJson, plainJson } from "./json.ts";
 import { shortKey } from "./safetensors.ts";

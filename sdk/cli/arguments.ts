@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { raise } from "../errors.ts";
 
 /** A whole number from the command line. @throws KW-CLI-ARGUMENT */

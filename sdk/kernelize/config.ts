@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { isKernel, type KernelClass } from "../authoring/mod.ts";
 import { KernelwrightError } from "../errors.ts";
 import type { KernelMode } from "./mode.ts";

@@ -5,7 +5,7 @@
  *
  * The file is a help, never a need: what is missing, corrupt or someone else's is left aside, and said.
  */
-import { z } from "zod";
+import * as z from "zod";
 import type { Constants } from "../authoring/mod.ts";
 import { fs, isMissing, messageOf, pathOfFileUrl } from "../checkpoint/files.ts";
 import { variable } from "./switch.ts";

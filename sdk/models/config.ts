@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { KernelwrightError, raise } from "../errors.ts";
 
 /** A decoder's config.json, checked and completed. The names are those of the file. */

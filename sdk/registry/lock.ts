@@ -1,5 +1,5 @@
 /** `kernels.lock`: the version and digests that each reference had when it was locked. */
-import { z } from "zod";
+import * as z from "zod";
 import { raise } from "../errors.ts";
 
 /** One locked reference. */

@@ -1,5 +1,5 @@
 /** `kernel.json`: what a bundle says about itself, readable without running its code. */
-import { z } from "zod";
+import * as z from "zod";
 import { KernelwrightError, raise } from "../errors.ts";
 
 /** The file's name. */

@@ -1,5 +1,5 @@
 /** Bundles in packages of JSR and npm: read file by file or out of the archive, and none of it run. */
-import { z } from "zod";
+import * as z from "zod";
 import { raise } from "../errors.ts";
 import type { Origin } from "./bundle_files.ts";
 import { sha256 } from "./digest.ts";

@@ -1,5 +1,5 @@
 import { join } from "@std/path";
-import { z } from "zod";
+import * as z from "zod";
 import { raise } from "../errors.ts";
 import type { Registries } from "./registries.ts";
 import type { Trust } from "./trust.ts";

@@ -1,11 +1,12 @@
-import { dispatch, shader } from "../gpu/mod.ts";
+import { dispatch, type Shader, shader } from "../gpu/mod.ts";
 import { type DType, referenceValues, type Tensor } from "../tensor/mod.ts";
 import { grid } from "./grid.ts";
 import { checkDType, operator } from "./operator.ts";
 import { raise } from "../errors.ts";
 import code from "./wgsl/cast.wgsl" with { type: "text" };
 
-const castShader = shader({ name: "cast.wgsl", code });
+/** Copies numbers into another dtype. */
+export const castShader: Shader = shader({ name: "cast.wgsl", code });
 
 /** The dtypes that shaders know as numbers. */
 const NUMBERS: readonly DType[] = ["f32", "f16", "i32", "u32"];

@@ -1,6 +1,8 @@
 import { dispatch, type Shader, shader } from "../gpu/mod.ts";
 import { referenceValues, type Tensor } from "../tensor/mod.ts";
 import { checkExactShape, checkRank, checkSameDType, shapeError } from "./checks.ts";
+import { MOST_ROUNDS } from "./choose.ts";
+import { inDepthParts } from "./depth_parts.ts";
 import { familyOf } from "./families.ts";
 import { grid } from "./grid.ts";
 import { linearCode, type LoadWidth } from "./linear_code.ts";
@@ -46,26 +48,21 @@ const run = operator<[x: Tensor, weight: Tensor, bias: Tensor | undefined]>({
     const sizes = { rows, columns, depth };
     if (familyOf({ operator: "linear", dtype: x.dtype, ...sizes }) === "tile") {
       const whole = { batch: [], strideA: [], strideB: [] };
-      dispatchTiles({ a: x, b: weight, bias, out, transposed: true, sizes, ...whole });
-      return;
+      return dispatchTiles({ a: x, b: weight, bias, out, transposed: true, sizes, ...whole });
     }
     const { width, types } = vectorize(x.dtype, depth);
     const block = chooseBlock(rows, columns);
     const [rowBlocks, columnBlocks] = [Math.ceil(rows / block.rows), Math.ceil(columns / block.columns)];
-    dispatch(blockShader(block.rows, block.columns, width), {
-      x,
-      weight,
-      bias: bias ?? weight,
-      out,
-      params: {
-        rows,
-        columns,
-        stride: depth / width,
-        row_blocks: rowBlocks,
-        column_blocks: columnBlocks,
-        has_bias: bias ? 1 : 0,
-      },
-    }, { workgroups: grid(rowBlocks * columnBlocks, 8), types: { T: types.T, V: types.V } });
+    const workgroups = grid(rowBlocks * columnBlocks, 8);
+    inDepthParts(out, depth, 4 * MOST_ROUNDS, ({ first, end, out }) => {
+      dispatch(blockShader(block.rows, block.columns, width, first > 0), {
+        ...{ x, weight, bias: bias ?? weight, out },
+        params: {
+          ...{ rows, columns, stride: depth / width, first: first / width, end: end / width },
+          ...{ row_blocks: rowBlocks, column_blocks: columnBlocks, has_bias: bias && first === 0 ? 1 : 0 },
+        },
+      }, { workgroups, types: { T: types.T, V: types.V, O: out.dtype } });
+    });
   },
   reference: (out, x, weight, bias) => {
     const [columns, depth] = weight.shape;
@@ -82,9 +79,9 @@ const run = operator<[x: Tensor, weight: Tensor, bias: Tensor | undefined]>({
 
 const shaders = new Map<string, Shader>();
 
-function blockShader(rows: number, columns: number, width: LoadWidth): Shader {
-  const name = `linear ${rows}x${columns}${width === 4 ? "" : " (scalar loads)"}`;
+function blockShader(rows: number, columns: number, width: LoadWidth, adds: boolean): Shader {
+  const name = `linear ${rows}x${columns}${width === 4 ? "" : " (scalar loads)"}${adds ? " added" : ""}`;
   let made = shaders.get(name);
-  if (!made) shaders.set(name, made = shader({ name, code: linearCode(rows, columns, width) }));
+  if (!made) shaders.set(name, made = shader({ name, code: linearCode(rows, columns, width, adds) }));
   return made;
 }

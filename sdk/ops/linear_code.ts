@@ -20,25 +20,39 @@
 /** What is loaded at once: vectors of 4, or single numbers where the depth is no multiple of 4. */
 export type LoadWidth = 4 | 1;
 
-/** The code for a block; rows and columns past the end read the last one again, and are not written. */
-export function linearCode(rows: number, columns: number, width: LoadWidth): string {
+/**
+ * The code for a block; rows and columns past the end read the last one again, and are not written.
+ *
+ * @param adds Whether sums are added to what is in `out`.
+ */
+export function linearCode(rows: number, columns: number, width: LoadWidth, adds = false): string {
   const eachRow = (line: (r: number) => string) => repeat(rows, line);
   const eachColumn = (line: (c: number) => string) => repeat(columns, line);
   return `
 @group(0) @binding(0) var<storage, read> x: array<V>;
 @group(0) @binding(1) var<storage, read> weight: array<V>;
 @group(0) @binding(2) var<storage, read> bias: array<T>; // not read where has_bias is 0
-@group(0) @binding(3) var<storage, read_write> out: array<T>;
+@group(0) @binding(3) var<storage, read_write> out: array<O>;
 @group(0) @binding(4) var<uniform> params: Params;
 
-// A row of x or W is \`stride\` loads long.
-struct Params { rows: u32, columns: u32, stride: u32, row_blocks: u32, column_blocks: u32, has_bias: u32 }
+// A row of x or W is \`stride\` loads long; those from \`first\` to \`end\` are added to what the ones before gave.
+struct Params {
+  rows: u32,
+  columns: u32,
+  stride: u32,
+  first: u32,
+  end: u32,
+  row_blocks: u32,
+  column_blocks: u32,
+  has_bias: u32,
+}
 
 fn store(row: u32, column: u32, sum: f32) {
   if (row >= params.rows || column >= params.columns) { return; }
+  let at = row * params.columns + column;
   var y = sum;
-  if (params.has_bias != 0u) { y += f32(bias[column]); }
-  out[row * params.columns + column] = T(y);
+${adds ? "  y += f32(out[at]);\n" : ""}  if (params.has_bias != 0u) { y += f32(bias[column]); }
+  out[at] = O(y);
 }
 
 @compute @workgroup_size(8)
@@ -50,8 +64,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
 ${eachRow((r) => `  let x${r} = min(row + ${r}u, params.rows - 1u) * params.stride;`)}
 ${eachColumn((c) => `  let w${c} = min(column + ${c}u, params.columns - 1u) * params.stride;`)}
 ${eachRow((r) => `  ${repeat(columns, (c) => `var s${r}_${c} = 0.0;`, " ")}`)}
-  let whole = params.stride${width === 4 ? "" : " / 4u * 4u"};
-  for (var k = 0u; k < whole; k += ${width === 4 ? 1 : 4}u) {
+  let whole = params.end${width === 4 ? "" : " / 4u * 4u"};
+  for (var k = params.first; k < whole; k += ${width === 4 ? 1 : 4}u) {
 ${eachColumn((c) => `    let b${c} = ${load("weight", `w${c} + k`, width)};`)}
 ${
     eachRow((r) =>
@@ -61,7 +75,7 @@ ${
   }
   }
 ${
-    width === 4 ? "" : `  for (var k = whole; k < params.stride; k++) {
+    width === 4 ? "" : `  for (var k = whole; k < params.end; k++) {
 ${eachColumn((c) => `    let b${c} = f32(weight[w${c} + k]);`)}
 ${
       eachRow((r) =>

@@ -2,7 +2,8 @@ import { dispatch, type Shader, shader } from "../gpu/mod.ts";
 import { broadcastShapes, numel, referenceValues, type Tensor } from "../tensor/mod.ts";
 import { broadcastStrides, offsetOf } from "./binary.ts";
 import { checkRank, checkSameDType, shapeError } from "./checks.ts";
-import { onSoftware } from "./choose.ts";
+import { MOST_ROUNDS, onSoftware } from "./choose.ts";
+import { inDepthParts } from "./depth_parts.ts";
 import { familyOf } from "./families.ts";
 import { eight, grid } from "./grid.ts";
 import { type MatmulBlock, matmulCode } from "./matmul_code.ts";
@@ -42,31 +43,33 @@ export const matmul: (a: Tensor, b: Tensor) => Tensor = operator<[a: Tensor, b: 
     const { batch, strideA, strideB, rows, depth, columns } = sizes(a, b);
     const size = { rows, columns, depth };
     if (familyOf({ operator: "matmul", dtype: a.dtype, ...size }) === "tile") {
-      dispatchTiles({ a, b, out, transposed: false, sizes: size, batch, strideA, strideB });
-      return;
+      return dispatchTiles({ a, b, out, transposed: false, sizes: size, batch, strideA, strideB });
     }
     const matrices = numel(batch);
     const block = chooseBlock(rows, columns, { matrices, single: onSoftware() ? 8 : 4 });
     const [rowBlocks, columnBlocks] = [Math.ceil(rows / block.rows), Math.ceil(columns / block.columns)];
     const [loadA, loadB] = [vectorize(a.dtype, depth), vectorize(b.dtype, columns)];
-    const code = blockShader({
+    const code = {
       rows: block.rows,
       vectors: block.columns / 4,
       widthA: loadA.width,
       widthB: loadB.width,
-    });
-    dispatch(code, {
-      ...{ a, b, out },
-      params: {
-        ...size,
-        ...{ row_blocks: rowBlocks, column_blocks: columnBlocks, matrices },
-        has_bias: 0,
-        rank: batch.length,
-        ...{ shape: eight(batch), a: eight(strideA), b: eight(strideB) },
-      },
-    }, {
-      workgroups: grid(matrices * rowBlocks * columnBlocks, 8),
-      types: { VA: loadA.types.V, VB: loadB.types.V },
+    };
+    const workgroups = grid(matrices * rowBlocks * columnBlocks, 8);
+    inDepthParts(out, depth, 4 * MOST_ROUNDS, ({ first, end, out }) => {
+      dispatch(blockShader({ ...code, adds: first > 0 }), {
+        ...{ a, b, out },
+        params: {
+          ...size,
+          ...{ first, end, row_blocks: rowBlocks, column_blocks: columnBlocks, matrices },
+          has_bias: 0,
+          rank: batch.length,
+          ...{ shape: eight(batch), a: eight(strideA), b: eight(strideB) },
+        },
+      }, {
+        workgroups,
+        types: { VA: loadA.types.V, VB: loadB.types.V, VO: vectorize(out.dtype, columns).types.V },
+      });
     });
   },
   reference: (out, a, b) => {
@@ -92,7 +95,9 @@ const shaders = new Map<string, Shader>();
 
 function blockShader(block: MatmulBlock): Shader {
   const scalar = [block.widthA === 1 ? "a" : "", block.widthB === 1 ? "b" : ""].join("");
-  const name = `matmul ${block.rows}x${4 * block.vectors}${scalar && ` (scalar loads of ${scalar})`}`;
+  const name = `matmul ${block.rows}x${4 * block.vectors}${scalar && ` (scalar loads of ${scalar})`}${
+    block.adds ? " added" : ""
+  }`;
   let made = shaders.get(name);
   if (!made) shaders.set(name, made = shader({ name, code: matmulCode(block) }));
   return made;

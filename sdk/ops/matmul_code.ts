@@ -23,6 +23,8 @@ export interface MatmulBlock {
   readonly widthA: LoadWidth;
   /** How b is loaded and out is stored: by four where the columns are a multiple of four. */
   readonly widthB: LoadWidth;
+  /** Whether sums are added to what is in `out`. */
+  readonly adds?: boolean;
 }
 
 /** What both families of `matmul` declare: the parameters, and where a matrix of the batch begins. */
@@ -32,6 +34,8 @@ struct Params {
   rows: u32,
   columns: u32,
   depth: u32,
+  first: u32, // of the depth: what lies from here to the end is added to what was before
+  end: u32,
   row_blocks: u32,
   column_blocks: u32,
   matrices: u32,
@@ -56,7 +60,7 @@ fn starts_of(matrix: u32) -> vec2<u32> {
 `;
 
 /** The code for a block; rows and columns past the end read the last one again, and are not written. */
-export function matmulCode({ rows, vectors, widthA, widthB }: MatmulBlock): string {
+export function matmulCode({ rows, vectors, widthA, widthB, adds }: MatmulBlock): string {
   const eachRow = (line: (r: number) => string, between = "\n") => repeat(rows, line, between);
   const eachVector = (line: (c: number) => string, between = "\n") => repeat(vectors, line, between);
   const loadB = (c: number, k: string) =>
@@ -70,7 +74,7 @@ export function matmulCode({ rows, vectors, widthA, widthB }: MatmulBlock): stri
   return `
 @group(0) @binding(0) var<storage, read> a: array<VA>;
 @group(0) @binding(1) var<storage, read> b: array<VB>;
-@group(0) @binding(2) var<storage, read_write> out: array<VB>;
+@group(0) @binding(2) var<storage, read_write> out: array<VO>;
 @group(0) @binding(3) var<uniform> params: Params;
 ${MATMUL_PARAMS}
 fn store(matrix: u32, row: u32, column: u32, sum: vec4<f32>) {
@@ -78,8 +82,12 @@ fn store(matrix: u32, row: u32, column: u32, sum: vec4<f32>) {
   let at = (matrix * params.rows + row) * params.columns + column;
 ${
     widthB === 4
-      ? "  if (column < params.columns) { out[at / 4u] = VB(sum); }"
-      : "  for (var e = 0u; e < 4u && column + e < params.columns; e++) { out[at + e] = VB(sum[e]); }"
+      ? `  if (column < params.columns) { out[at / 4u] = VO(sum${
+        adds ? " + vec4<f32>(out[at / 4u])" : ""
+      }); }`
+      : `  for (var e = 0u; e < 4u && column + e < params.columns; e++) {
+    out[at + e] = VO(sum[e]${adds ? " + f32(out[at + e])" : ""});
+  }`
   }
 }
 
@@ -109,7 +117,7 @@ ${
     )
   }
 ${eachRow((r) => `  ${eachVector((c) => `var s${r}_${c} = vec4<f32>();`, " ")}`)}
-  for (var k = 0u; k < params.depth / 4u; k++) {
+  for (var k = params.first / 4u; k < params.end / 4u; k++) {
 ${repeat(4, (e) => eachVector((c) => `    let b${e}_${c} = ${loadB(c, `4u * k + ${e}u`)};`))}
 ${
     eachRow((r) =>
@@ -124,7 +132,7 @@ ${
   }
   }
 ${
-    widthA === 4 ? "" : `  for (var k = params.depth / 4u * 4u; k < params.depth; k++) {
+    widthA === 4 ? "" : `  for (var k = params.end / 4u * 4u; k < params.end; k++) {
 ${eachVector((c) => `    let b${c} = ${loadB(c, "k")};`)}
 ${
       eachRow((r) =>

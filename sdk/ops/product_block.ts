@@ -1,7 +1,8 @@
 /** How many outputs of a product an invocation makes, and the shared tile dispatch. */
 import { dispatch, shader } from "../gpu/mod.ts";
 import type { Tensor } from "../tensor/mod.ts";
-import { onSoftware } from "./choose.ts";
+import { MOST_ROUNDS, onSoftware } from "./choose.ts";
+import { inDepthParts } from "./depth_parts.ts";
 import { eight, grid } from "./grid.ts";
 import { MATMUL_PARAMS } from "./matmul_code.ts";
 import tileCode from "./wgsl/product_tile.wgsl" with { type: "text" };
@@ -39,6 +40,9 @@ export function chooseBlock(rows: number, columns: number, { matrices = 1, singl
   return block;
 }
 
+/** A slice of 16 is a round, and 20 more in it: 4 that load and 16 that multiply. */
+const MOST_TILE_DEPTH = 16 * Math.floor(MOST_ROUNDS / 21);
+
 const tileShader = shader({ name: "product_tile.wgsl", code: MATMUL_PARAMS + tileCode });
 
 /** A product for tiles. */
@@ -68,18 +72,20 @@ export function dispatchTiles(p: TileProduct): void {
   const { rows, columns } = p.sizes;
   const [rowBlocks, columnBlocks] = [Math.ceil(rows / 64), Math.ceil(columns / 64)];
   const matrices = p.batch.reduce((n, s) => n * s, 1);
-  dispatch(tileShader, {
-    ...{ a: p.a, b: p.b, bias: p.bias ?? p.b, out: p.out },
-    params: {
-      ...p.sizes,
-      ...{ row_blocks: rowBlocks, column_blocks: columnBlocks, matrices },
-      has_bias: p.bias ? 1 : 0,
-      rank: p.batch.length,
-      ...{ shape: eight(p.batch), a: eight(p.strideA), b: eight(p.strideB) },
-    },
-  }, {
-    workgroups: grid(matrices * rowBlocks * columnBlocks, 1),
-    types: { T: p.out.dtype },
-    constants: { TRANSPOSED: p.transposed ? 1 : 0 },
+  inDepthParts(p.out, p.sizes.depth, MOST_TILE_DEPTH, ({ first, end, out }) => {
+    dispatch(tileShader, {
+      ...{ a: p.a, b: p.b, bias: p.bias ?? p.b, out },
+      params: {
+        ...p.sizes,
+        ...{ first, end, row_blocks: rowBlocks, column_blocks: columnBlocks, matrices },
+        has_bias: p.bias && first === 0 ? 1 : 0,
+        rank: p.batch.length,
+        ...{ shape: eight(p.batch), a: eight(p.strideA), b: eight(p.strideB) },
+      },
+    }, {
+      workgroups: grid(matrices * rowBlocks * columnBlocks, 1),
+      types: { T: p.a.dtype, O: out.dtype },
+      constants: { TRANSPOSED: p.transposed ? 1 : 0 },
+    });
   });
 }

@@ -135,6 +135,39 @@ describe("both families of products", () => {
   }
 });
 
+// A software adapter ends the loops of an invocation after 65,535 rounds. Numbers whose sums are exact in f32.
+describe("products deeper than a software adapter's loops", () => {
+  gpuForFile();
+
+  const exact = (size: number) => Float32Array.from({ length: size }, (_, i) => i % 1009 === 0 ? 1 : 0);
+  for (const [family, depth] of [["block", 300_000], ["block", 300_001], ["tile", 60_000]] as const) {
+    it(`are summed to the end in ${family}s of depth ${depth}`, async () => {
+      for (const dtype of floatDTypes()) {
+        const [x, w, bias] = [[2, depth], [3, depth], [3]].map((shape) => ({
+          shape,
+          data: exact(shape.reduce((a, b) => a * b, 1)),
+        }));
+        const tolerance = { relative: dtype === "f16" ? 2 ** -11 : 0 };
+        await assertParity(
+          (...t) => withFamily(family, () => linear(t[0], t[1], t[2])),
+          [x, w, bias],
+          dtype,
+          tolerance,
+        );
+        for (const columns of [3, 4]) {
+          const b = { shape: [depth, columns], data: exact(depth * columns) };
+          await assertParity(
+            (...t) => withFamily(family, () => matmul(t[0], t[1])),
+            [x, b],
+            dtype,
+            tolerance,
+          );
+        }
+      }
+    });
+  }
+});
+
 describe("matmul()", () => {
   gpuForFile();
 

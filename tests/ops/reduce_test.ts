@@ -1,4 +1,4 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import * as fc from "fast-check";
 import { KernelwrightError } from "../../sdk/errors.ts";
@@ -126,6 +126,28 @@ describe("topkMask()", () => {
       data: [0, Math.log(6), Math.log(2), 0],
     }]);
     assertClose(data, [0, 0.75, 0.25, 0], { relative: 1e-5 });
+  });
+
+  // Longer rows than each element can be compared with each, with runs of equals across the lanes' borders.
+  for (const [rows, columns, k] of [[2, 1001, 1], [3, 1100, 700], [1, 5000, 4999], [1, 100_000, 33_333]]) {
+    it(`searches rows of ${columns} for the ${k} largest`, async () => {
+      for (const dtype of floatDTypes()) {
+        for (const normalize of [false, true]) {
+          const data = values(rows * columns, k).map((v) => Math.round(v * 8) / 8 + 4);
+          await assertParity((x) => topkMask(x, k, normalize), [{ shape: [rows, columns], data }], dtype, {
+            relative: dtype === "f16" ? 2 ** -10 : 1e-5,
+            absolute: dtype === "f16" ? 1e-7 : 0,
+          });
+        }
+      }
+    });
+  }
+
+  it("refuses rows that a software adapter would not come to the end of", async () => {
+    using x = Tensor.zeros([1, 500_000]);
+    const error = assertThrows(() => topkMask(x, 2, true), KernelwrightError);
+    assertStringIncludes(error.message, "A software adapter searches 426496 at most.");
+    await Promise.resolve();
   });
 
   it("refuses more than there are", () => {

@@ -11,7 +11,7 @@
 @group(0) @binding(0) var<storage, read> a: array<T>;
 @group(0) @binding(1) var<storage, read> b: array<T>;
 @group(0) @binding(2) var<storage, read> bias: array<T>; // not read where has_bias is 0
-@group(0) @binding(3) var<storage, read_write> out: array<T>;
+@group(0) @binding(3) var<storage, read_write> out: array<O>;
 @group(0) @binding(4) var<uniform> params: Params;
 
 override TRANSPOSED: u32; // whether b is [columns, depth], as weights are
@@ -39,10 +39,10 @@ fn main(
   let y = lane / 16u;
 
   var sums = mat4x4<f32>(); // sums[r] holds the four outputs of row r
-  for (var slice = 0u; slice < params.depth; slice += SLICE) {
+  for (var slice = params.first; slice < params.end; slice += SLICE) {
     for (var part = 0u; part < 4u; part++) {
       let r = part * 16u + y;
-      let inside = row + r < params.rows && slice + x < params.depth;
+      let inside = row + r < params.rows && slice + x < params.end;
       var v = 0.0;
       if (inside) { v = f32(a[start.x + (row + r) * params.depth + slice + x]); }
       slice_a[x * SIDE + r] = v;
@@ -55,7 +55,7 @@ fn main(
         c = r;
       }
       var w = 0.0;
-      if (slice + k < params.depth && column + c < params.columns) {
+      if (slice + k < params.end && column + c < params.columns) {
         let at = select(
           (slice + k) * params.columns + column + c,
           (column + c) * params.depth + slice + k,
@@ -82,8 +82,10 @@ fn main(
       let to = vec2<u32>(row + 4u * y + r, column + 4u * x + c);
       if (to.x >= params.rows || to.y >= params.columns) { continue; }
       var sum = sums[r][c];
+      let at = (matrix * params.rows + to.x) * params.columns + to.y;
+      if (params.first != 0u) { sum += f32(out[at]); }
       if (params.has_bias != 0u) { sum += f32(bias[to.y]); }
-      out[(matrix * params.rows + to.x) * params.columns + to.y] = T(sum);
+      out[at] = O(sum);
     }
   }
 }

@@ -1,8 +1,8 @@
 /** Fetched files by their digest: what was fetched once serves offline, and cannot change. */
-import { join } from "@std/path";
+import { hasFiles, joinFile } from "../checkpoint/files.ts";
 import { sha256 } from "./digest.ts";
 
-/** A folder of files, each named by its SHA-256. */
+/** A folder of files, each named by its SHA-256. In a page, which has no files, it keeps nothing. */
 export class FileCache {
   /** The folder. */
   readonly folder: string;
@@ -18,17 +18,19 @@ export class FileCache {
 
   /** The bytes with a digest; undefined where they are not there, or are no longer those. */
   async get(digest: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
-    const bytes = await Deno.readFile(join(this.folder, digest)).catch(() => undefined);
+    if (!hasFiles()) return undefined;
+    const bytes = await Deno.readFile(joinFile(this.folder, digest)).catch(() => undefined);
     return bytes && await sha256(bytes) === digest ? bytes : undefined;
   }
 
   /** Keeps bytes; returns their digest. */
   async put(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
     const digest = await sha256(bytes);
+    if (!hasFiles()) return digest;
     await Deno.mkdir(this.folder, { recursive: true });
-    const draft = join(this.folder, `.${crypto.randomUUID()}`);
+    const draft = joinFile(this.folder, `.${crypto.randomUUID()}`);
     await Deno.writeFile(draft, bytes);
-    await Deno.rename(draft, join(this.folder, digest)); // so that no reader sees half a file
+    await Deno.rename(draft, joinFile(this.folder, digest)); // so that no reader sees half a file
     return digest;
   }
 }
@@ -37,6 +39,6 @@ export class FileCache {
 export function defaultCacheFolder(): string {
   const env = (name: string) => Deno.env.get(name);
   const base = env("XDG_CACHE_HOME") ?? env("LOCALAPPDATA") ??
-    (env("HOME") ? join(env("HOME")!, ".cache") : ".");
-  return env("KERNELWRIGHT_CACHE") ?? join(base, "kernelwright", "kernels");
+    (env("HOME") ? joinFile(env("HOME")!, ".cache") : ".");
+  return env("KERNELWRIGHT_CACHE") ?? joinFile(base, "kernelwright/kernels");
 }

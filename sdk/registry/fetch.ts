@@ -89,6 +89,16 @@ async function follow(
   checkPlace(url, start);
   for (let hops = 0; hops <= maxRedirects; hops++) {
     const response = await fetch(url, { redirect: "manual", signal, headers: { accept } });
+    if (response.type === "opaqueredirect") { // a page is not told where to
+      raise(
+        "KW-REF-FETCH",
+        "The server redirects, and a page cannot see where to",
+        "Give the last address.",
+        {
+          file: url.href,
+        },
+      );
+    }
     if (response.status < 300 || response.status >= 400) {
       if (response.ok) return response;
       await response.body?.cancel();

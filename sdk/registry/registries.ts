@@ -1,5 +1,5 @@
 /** Where package registries are: the user says it, in their configuration or in the environment of npm and Deno. */
-import { join } from "@std/path";
+import { joinFile } from "../checkpoint/files.ts";
 import { raise } from "../errors.ts";
 import type { PackageSpec } from "./package_spec.ts";
 
@@ -44,13 +44,13 @@ export async function registryOf(
 // ---------------------------------------------------------------------------
 
 function env(name: string): string | undefined {
-  return Deno.env.get(name) || undefined;
+  return globalThis.Deno?.env.get(name) || undefined; // a page has none
 }
 
 /** A value of the user's `.npmrc`. */
 async function fromNpmrc(key: string | undefined): Promise<string | undefined> {
   const home = env("HOME") ?? env("USERPROFILE");
-  const file = env("npm_config_userconfig") ?? (home && join(home, ".npmrc"));
+  const file = env("npm_config_userconfig") ?? (home && joinFile(home, ".npmrc"));
   if (!key || !file) return undefined;
   const text = await Deno.readTextFile(file).catch(() => "");
   for (const line of text.split("\n")) {

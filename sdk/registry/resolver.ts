@@ -5,8 +5,8 @@
  *
  * Nothing of a stranger's code runs before the last arrow but one.
  */
-import { join, resolve, toFileUrl } from "@std/path";
 import { type KernelClass, kernelDefinition } from "../authoring/mod.ts";
+import { fileUrlOfPath, hasFiles, joinFile } from "../checkpoint/files.ts";
 import { didYouMean, raise } from "../errors.ts";
 import { exported, findLocal, type RefPurpose, type RefResolver, splitRef } from "../kernelize/mod.ts";
 import {
@@ -46,7 +46,10 @@ export interface ResolverOptions extends Trust {
 
 /**
  * A resolver for `kernelize`: folders with sources or a bundle, files, `https://…/kernel.js:Name` (http on this
- * machine), and bundles in packages, `jsr:@scope/name@^1:Name` and `npm:name@1:Name`.
+ * machine), and bundles in packages, `jsr:@scope/name@^1:Name` and `npm:name@1:Name`. A path in a kernels.json that came
+ * from an address leads to a bundle there.
+ *
+ * In a page there are no lock and no cache, and a bundle finds the SDK by the page's import map.
  *
  * ```ts ignore
  * await kernelize(model, config, { resolver: kernelResolver({ lock: "kernels.lock", publishers: ["jsr:@you/"] }) });
@@ -57,7 +60,8 @@ export interface ResolverOptions extends Trust {
  */
 export function kernelResolver(options: ResolverOptions = {}): RefResolver {
   return async (ref, base, purpose) => {
-    const { where, name } = splitRef(ref);
+    const { where: written, name } = splitRef(ref);
+    const where = besideConfig(written, base);
     if (isRemote(where)) return await fromElsewhere(where, { ref, name, purpose }, options);
     const url = await findLocal(ref, base);
     if (!await isBundle(url)) return exported(await import(url.href), name, ref);
@@ -108,8 +112,14 @@ function withoutName(ref: string): string {
   return named ? splitRef(ref).where : ref;
 }
 
+/** What a path means in a config from an address: a file or a folder beside it. */
+function besideConfig(where: string, base: URL | undefined): string {
+  if (!/^https?:$/.test(base?.protocol ?? "") || !/^\.{0,2}\//.test(where)) return where;
+  return new URL(/(\.m?js|\/)$/.test(where) ? where : `${where}/`, base).href;
+}
+
 function sourceOf({ cache, offline }: ResolverOptions): Source {
-  return { cache: new FileCache(cache ?? defaultCacheFolder()), offline };
+  return { cache: new FileCache(cache ?? (hasFiles() ? defaultCacheFolder() : "")), offline };
 }
 
 /** What the lock calls a reference, and how its publisher's references begin. */
@@ -129,6 +139,11 @@ function originOf(where: string, { registries, limits }: ResolverOptions, locked
 
 async function fromElsewhere(where: string, wanted: Wanted, options: ResolverOptions): Promise<KernelClass> {
   const { href, publisher } = keyOf(where);
+  if (options.lock && !hasFiles()) {
+    raise("KW-REF-LOCK", "There is no lock here: this runtime has no files", "Leave `lock` away.", {
+      file: href,
+    });
+  }
   const lock: Lock = options.lock ? await readLock(options.lock) : new Map();
   const before = lock.get(href);
   const locked = options.update ? undefined : before;
@@ -174,10 +189,21 @@ async function load(
 /** Imports the very bytes whose digest was checked: from the cache, under a name of their own. */
 async function importBundle(bundle: Bundle, source: Source): Promise<Record<string, unknown>> {
   const { manifest, entry, files } = bundle;
+  if (!hasFiles()) return await importBytes(files.get(manifest.entry)!);
   const folder = `${source.cache.folder}/${entry.manifest}.d`;
   await Deno.mkdir(folder, { recursive: true });
   for (const [name, bytes] of files) await Deno.writeFile(`${folder}/${name}`, bytes);
-  return await import(toFileUrl(join(await Deno.realPath(folder), manifest.entry)).href);
+  return await import(fileUrlOfPath(joinFile(await Deno.realPath(folder), manifest.entry)).href);
+}
+
+/** Imports code without a file; `@kernelwright/sdk` in it is what the page's import map says. */
+async function importBytes(code: Uint8Array<ArrayBuffer>): Promise<Record<string, unknown>> {
+  const url = URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
+  try {
+    return await import(url);
+  } finally {
+    URL.revokeObjectURL(url);
+  }
 }
 
 /** A bundle's entry on this machine: given itself or as a folder. */
@@ -185,8 +211,7 @@ function localBundle(where: string): URL {
   if (where.startsWith("file:")) {
     return new URL(/\.m?js$/.test(where) ? where : `${where.replace(/\/*$/, "/")}.`);
   }
-  const path = resolve(where);
-  return toFileUrl(/\.m?js$/.test(where) ? path : join(path, MANIFEST_FILE));
+  return fileUrlOfPath(/\.m?js$/.test(where) ? where : joinFile(where, MANIFEST_FILE));
 }
 
 /** Whether a file of this machine is a bundle's kernel.json, or the entry of the one beside it. */

@@ -1,5 +1,5 @@
-import { join } from "@std/path";
 import * as z from "zod";
+import { joinFile } from "../checkpoint/files.ts";
 import { raise } from "../errors.ts";
 import type { Registries } from "./registries.ts";
 import type { Trust } from "./trust.ts";
@@ -57,6 +57,6 @@ const Schema = z.strictObject({
 
 function configPath(): string | undefined {
   const env = (name: string) => Deno.env.get(name);
-  const base = env("XDG_CONFIG_HOME") ?? env("APPDATA") ?? (env("HOME") && join(env("HOME")!, ".config"));
-  return env("KERNELWRIGHT_CONFIG") ?? (base && join(base, "kernelwright", "config.json"));
+  const base = env("XDG_CONFIG_HOME") ?? env("APPDATA") ?? (env("HOME") && joinFile(env("HOME")!, ".config"));
+  return env("KERNELWRIGHT_CONFIG") ?? (base && joinFile(base, "kernelwright/config.json"));
 }

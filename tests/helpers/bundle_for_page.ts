@@ -58,7 +58,6 @@ async function namesOfDeno(): Promise<esbuild.Plugin> {
         if (kind === "entry-point") return undefined;
         const to = imports[path];
         if (to?.startsWith("./")) return { path: join(root, to) };
-        if (to?.startsWith("jsr:")) return { path: fromFileUrl(import.meta.resolve(path)) };
         const at = folders.get(path);
         // deno.json may name a file: npm:wgsl_reflect@^1/wgsl_reflect.module.js
         const [, file] = /^npm:(?:@[^/]+\/)?[^@/][^/]*\/(.+)$/.exec(to ?? "") ?? [];

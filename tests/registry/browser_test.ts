@@ -14,6 +14,7 @@ const chromium = findChromium();
 interface Result {
   readonly error?: string;
   readonly swapped: readonly string[];
+  readonly byReference: readonly string[];
   readonly dom: string;
   readonly adapter?: string;
   readonly plain?: readonly number[];
@@ -29,8 +30,12 @@ describe("in a browser", () => {
   beforeAll(async () => {
     folder = Deno.makeTempDirSync({ prefix: "kernelwright-browser-" });
     await bundlePackage(join(root, "examples", "rmsnorm-mlp"), folder);
-    files = await bundleForPage({ mod: "mod.ts", nn: "sdk/nn/mod.ts" });
-    files.set("/kernel.js", Deno.readTextFileSync(join(folder, "kernel.js")));
+    files = await bundleForPage({ mod: "mod.ts", nn: "sdk/nn/mod.ts", registry: "sdk/registry/mod.ts" });
+    for (const name of ["kernel.js", "kernel.json"]) {
+      const text = Deno.readTextFileSync(join(folder, name));
+      files.set(`/kernels/rmsnorm-mlp/${name}`, text);
+      files.set(`/changed/${name}`, name.endsWith(".js") ? `${text}// and more` : text);
+    }
     files.set("/", PAGE);
   });
   afterAll(() => Deno.removeSync(folder, { recursive: true }));
@@ -53,6 +58,14 @@ describe("in a browser", () => {
       const result: Result = JSON.parse((await openPage(chromium, { read }, 25_000)).text);
       assertEquals(result.error, undefined);
       assertEquals(result.swapped, ["RMSNormMLP"]);
+      assertEquals(result.byReference, [
+        "RMSNormMLP",
+        "RMSNormMLP",
+        "KW-REF-UNTRUSTED",
+        "KW-REF-DIGEST",
+        "KW-REF-LOCK",
+        "KW-REF-REGISTRY",
+      ]);
       assertStringIncludes(result.dom, "RMSNormMLP");
       if (result.adapter === undefined) {
         console.log("the page has no WebGPU adapter: swapped on meta only");
@@ -100,7 +113,13 @@ async function onReference(): Promise<number[]> {
 const PAGE = `<!doctype html>
 <title>Kernelwright</title>
 <script type="importmap">
-{ "imports": { "@kernelwright/sdk": "/mod.js", "@kernelwright/sdk/nn": "/nn.js" } }
+{
+  "imports": {
+    "@kernelwright/sdk": "/mod.js",
+    "@kernelwright/sdk/nn": "/nn.js",
+    "@kernelwright/sdk/registry": "/registry.js"
+  }
+}
 </script>
 <pre id="report"></pre>
 <script type="module">
@@ -108,7 +127,8 @@ const result = {};
 try {
   const sdk = await import("@kernelwright/sdk");
   const { RMSNorm, LlamaMLP } = await import("@kernelwright/sdk/nn");
-  const { RMSNormMLP } = await import("/kernel.js");
+  const { kernelResolver } = await import("@kernelwright/sdk/registry");
+  const { RMSNormMLP } = await import("/kernels/rmsnorm-mlp/kernel.js");
   class Block extends sdk.Module {
     constructor() {
       super();
@@ -125,6 +145,23 @@ try {
   document.querySelector("#report").textContent = String(report);
   result.swapped = report.swapped.map((s) => s.kernel);
   result.dom = document.querySelector("#report").textContent;
+
+  const byReference = async (ref, options) => {
+    const named = { kernels: [sdk.fuse([["RMSNorm", "norm"], ["LlamaMLP", "mlp"]], ref)] };
+    const inputs = [[sdk.Tensor.empty([1, 3, 8], { device: "meta" })]];
+    const resolver = kernelResolver({ publishers: [new URL("/", location.href).href], ...options });
+    const base = new URL("kernels.json", location.href);
+    return await sdk.kernelize(new Block(), named, { inputs, base, resolver })
+      .then((report) => report.swapped.map((s) => s.kernel).join(), (error) => error.code ?? String(error));
+  };
+  result.byReference = [
+    await byReference("./kernels/rmsnorm-mlp:RMSNormMLP"),
+    await byReference("./kernels/rmsnorm-mlp/kernel.js:RMSNormMLP"),
+    await byReference("./kernels/rmsnorm-mlp:RMSNormMLP", { publishers: [] }),
+    await byReference("./changed:RMSNormMLP"),
+    await byReference("./kernels/rmsnorm-mlp:RMSNormMLP", { lock: "kernels.lock" }),
+    await byReference("npm:some-kernel@1:RMSNormMLP", { trust: true }),
+  ];
 
   const adapter = await navigator.gpu?.requestAdapter();
   if (adapter) {

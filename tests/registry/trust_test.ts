@@ -73,6 +73,20 @@ describe("trust", () => {
     }
   });
 
+  it("is asked for what a config from an address has beside it, which is not this machine's", async () => {
+    const base = new URL("kernels.json", server.url);
+    const beside = (ref: string, given: ResolverOptions) =>
+      kernelResolver({ cache: options.cache, ...given })(ref, base);
+    for (const ref of ["./swiglu:SwiGLU", "./swiglu/:SwiGLU", "/swiglu/kernel.js:SwiGLU"]) {
+      assertEquals(await refused(() => beside(ref, {})), "KW-REF-UNTRUSTED");
+      assertEquals(kernelDefinition(await beside(ref, { publishers: [server.url] })).name, "SwiGLU");
+    }
+    assertEquals(
+      await refused(() => beside("./examples/swiglu:SwiGLU", { publishers: [server.url] })),
+      "KW-REF-FETCH",
+    );
+  });
+
   it("is remembered by the lock for what was locked, and for nothing else", async () => {
     await load({ trust: true, update: true });
     assertEquals(kernelDefinition(await load()).name, "SwiGLU");

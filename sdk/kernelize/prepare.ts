@@ -71,7 +71,7 @@ export async function prepare(
     return planKernels(model, config, { target, inputs, resolve, notes, off, rivals });
   });
   if (gpu) { for (const { request, where } of plan.pipelines) await gpu.pipelines.prepare([request], where); }
-  const more = gpu ? await recallTuned(plan, gpu, options.tune) : [];
+  const more = gpu ? await recallTuned(plan, gpu, options.tune, look) : [];
   for (const { tuning } of withRivals(plan.sites)) tuning?.traced.clear(); // they may hold caches
   return more.length > 0 ? { ...plan, notes: [...plan.notes, ...more] } : plan;
 }

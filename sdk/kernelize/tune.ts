@@ -32,9 +32,15 @@ export function samplesOf(options: TuneOptions | undefined): readonly (readonly 
 /**
  * Gives the sites of a plan the constants that are known from before, for every kind of call that its traces came by.
  *
+ * @param look Runs its argument while the model's original modules are in place; nothing waits inside.
  * @returns What the report should say.
  */
-export async function recallTuned(plan: KernelPlan, gpu: Gpu, options: TuneOptions = {}): Promise<string[]> {
+export async function recallTuned(
+  plan: KernelPlan,
+  gpu: Gpu,
+  options: TuneOptions = {},
+  look: <T>(fn: () => T) => T = (fn) => fn(),
+): Promise<string[]> {
   const sites = withRivals(plan.sites).filter((s) => s.tuning && s.tuning.traced.size > 0);
   if (sites.length === 0) return [];
   const cache = await TuneCache.open(options.cache);
@@ -42,13 +48,11 @@ export async function recallTuned(plan: KernelPlan, gpu: Gpu, options: TuneOptio
   for (const site of sites) {
     for (const args of site.tuning!.traced.values()) {
       try {
-        const found = await caseOf(site.kernel, selfOf(site), args, gpu.info);
+        const found = await look(() => caseOf(site.kernel, selfOf(site), args, gpu.info));
         const winner = winnerFor(site, found, cache);
         if (!winner) continue;
-        await gpu.pipelines.prepare(
-          traceCall(site.kernel, selfOf(site), args, winner.constants).requests,
-          whereOf(site),
-        );
+        const { requests } = look(() => traceCall(site.kernel, selfOf(site), args, winner.constants));
+        await gpu.pipelines.prepare(requests, whereOf(site));
         choose(site, found, winner);
       } catch (error) {
         // The defaults are proven; what is only remembered must not stop anybody.

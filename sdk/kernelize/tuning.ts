@@ -92,7 +92,7 @@ export function withConstants<T>(tuning: SiteTuning, constants: Constants, fn: (
   }
 }
 
-/** Runs forward on meta to see what it asks for and which shaders it uses. */
+/** Runs forward on meta to see what it asks for and which shaders it uses; `self` is not looked at after a wait. */
 export async function caseOf(
   kernel: KernelDefinition,
   self: Module,
@@ -104,12 +104,13 @@ export async function caseOf(
   const defaults = Object.fromEntries(names.map((name) => [name, asked.get(name)!]));
   const shaders = [...new Set(requests.map((r) => `${r.variant.entryPoint}\n${r.variant.code}`))].sort();
   const call = callClass(args);
+  const parameters = [...self.namedParameters()].map(([, p]) => classOf(p)).join(", ");
   const key = [
     [adapter.vendor, adapter.architecture, adapter.device, adapter.description].join(" "),
     `${kernel.name}@${kernel.version ?? ""}`,
     // The forward too: what it does with a constant may change while the shaders stay.
     await digest(JSON.stringify([shaders, defaults, kernel.tune, String(kernel.cls.prototype.forward)])),
-    `${[...self.namedParameters()].map(([, p]) => classOf(p)).join(", ")} → ${call}`,
+    `${parameters} → ${call}`,
   ].join(" | ");
   return { call, key, defaults };
 }

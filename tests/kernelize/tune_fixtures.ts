@@ -1,7 +1,7 @@
 /** A norm with constants to tune, gross in their effect, and models of it. */
 import { dispatch, fusesParallel, kernel, replaces, shader, Tensor, tuned } from "../../mod.ts";
 import { replace } from "../../sdk/kernelize/mod.ts";
-import { Linear, Module, ModuleList, RMSNorm } from "../../sdk/nn/mod.ts";
+import { layer, Linear, Module, ModuleList, RMSNorm } from "../../sdk/nn/mod.ts";
 import { linear, slice } from "../../sdk/ops/mod.ts";
 import { keep, scope } from "../../sdk/tensor/mod.ts";
 import { QKVLayout } from "./fixtures.ts";
@@ -89,6 +89,23 @@ export class Spread {
   }
 }
 
+/** A module with a norm inside. */
+@layer("Holder")
+export class Holder extends Module {
+  norm = new RMSNorm(WIDTH, 1e-5);
+  override forward(x: Tensor): Tensor {
+    return this.norm.call(x);
+  }
+}
+
+// Looks into the module that it stands for.
+@kernel({ site: replaces(Holder), tune: { WORK: [2000, 1] } })
+export class SlowHolder {
+  forward(this: Holder, x: Tensor): Tensor {
+    return run(this.norm, x, { ...tuned({ WORK: 2000 }), TILE: 4, WRONG: 0 });
+  }
+}
+
 // Fast, and right as long as the rows fill the last workgroup.
 @kernel({ site, tune: { WORK: [2000, 1] } })
 export class OpenEdge {
@@ -128,8 +145,7 @@ export class Model extends Module {
   }
 }
 
-export function filled(): Model {
-  const model = new Model();
+export function filled<M extends Module = Model>(model: M = new Model() as Module as M): M {
   let seed = 1;
   for (const [, p] of model.namedParameters()) {
     p.assign(Tensor.from(Float32Array.from({ length: p.size }, () => Math.sin(seed++)), { shape: p.shape }));

@@ -9,18 +9,21 @@ import {
   kernelize,
   kernelPlan,
   kernelReport,
+  planKernelize,
+  replace,
   tune,
   unkernelize,
 } from "../../sdk/kernelize/mod.ts";
 import { traceModel } from "../../sdk/kernelize/trace.ts";
 import { indexTree } from "../../sdk/kernelize/tree.ts";
 import { callClass } from "../../sdk/kernelize/tuning.ts";
-import type { RMSNorm } from "../../sdk/nn/mod.ts";
+import { Module, type RMSNorm } from "../../sdk/nn/mod.ts";
 import { gpu, gpuForFile } from "../helpers/gpu_for_file.ts";
-import { Mixer, Stack } from "./fixtures.ts";
+import { Mixer, Norm, Stack } from "./fixtures.ts";
 import {
   FAST,
   filled,
+  Holder,
   input,
   Misspelt,
   Model,
@@ -30,6 +33,7 @@ import {
   site,
   SLOW,
   SlowByDefault,
+  SlowHolder,
   Spread,
   told,
   TunedQKV,
@@ -107,6 +111,24 @@ describe("tuning", () => {
     }
     const asked = await tune(model, { inputs: [x], cache, ...QUICK });
     assertEquals(asked.sites.map((s) => s.tuned![0].measured), [0, 0]);
+    unkernelize(model);
+  });
+
+  it("looks winners up for a plan, too: for the originals, where others' kernels are in them", async () => {
+    class Outer extends Module {
+      holder = new Holder();
+      override forward(x: Tensor): Tensor {
+        return this.holder.call(x);
+      }
+    }
+    using model = filled(new Outer());
+    using x = input();
+    const config = { kernels: [replace("Holder", SlowHolder)] };
+    const options = { inputs: [[x]], tune: { cache } };
+    await kernelize(model, config, { ...options, tune: { inputs: [x], cache, ...QUICK } });
+    await kernelize(model, { kernels: [replace("RMSNorm", Norm)] }, options);
+    const { report } = await planKernelize(model, config, options);
+    assertEquals([report.notes, report.sites[0].tuned?.map((c) => c.constants)], [[], [{ WORK: 1 }]]);
     unkernelize(model);
   });
 

@@ -1,0 +1,54 @@
+import { describe, it } from "@std/testing/bdd";
+import { assert } from "@std/assert";
+import { Command } from "commander";
+import { registerBundle } from "../../sdk/cli/bundle.ts";
+import { registerDemo } from "../../sdk/cli/demo.ts";
+import { registerInspect } from "../../sdk/cli/inspect.ts";
+import { registerNewKernel } from "../../sdk/cli/new_kernel.ts";
+import { registerRegistry } from "../../sdk/cli/registry.ts";
+import { registerReport } from "../../sdk/cli/report.ts";
+import { registerRun } from "../../sdk/cli/run.ts";
+import { blocksOf, textOf } from "./page.ts";
+
+const PAGES = ["README.md", "CONTRIBUTING.md", "docs/tutorial.md", "docs/porting.md"];
+/** Tasks that are no commands of the SDK's own. */
+const OTHERS = ["check", "test", "bench"];
+
+const { tasks } = JSON.parse(Deno.readTextFileSync(new URL("../../deno.json", import.meta.url)));
+const program = new Command();
+for (
+  const register of [
+    registerRun,
+    registerDemo,
+    registerInspect,
+    registerReport,
+    registerNewKernel,
+    registerBundle,
+    registerRegistry,
+  ]
+) register(program);
+
+describe("the commands on the pages", () => {
+  for (const page of PAGES) {
+    it(`${page}: each is there, and knows its flags`, () => {
+      const lines = commandsOf(page);
+      assert(lines.length > 0, "the page shows none");
+      for (const line of lines) {
+        const name = line.split(" ")[1];
+        assert(name in tasks, `./dev has no "${name}": ${line}`);
+        if (OTHERS.includes(name)) continue;
+        const command = program.commands.find((c) => c.name() === name)!;
+        for (const [flag] of line.matchAll(/--[a-z-]+/g)) {
+          assert(command.options.some((o) => o.long === flag), `${name} has no ${flag}: ${line}`);
+        }
+      }
+    });
+  }
+});
+
+/** `./dev NAME …` in the text and in shell blocks, with what their comments say; the tutorial writes `dev NAME …`. */
+function commandsOf(page: string): string[] {
+  const inBlocks = blocksOf(page).filter((b) => b.language === "sh").flatMap((b) => b.code.split("\n"))
+    .filter((line) => /^(\.\/)?dev [a-z]/.test(line));
+  return [...inBlocks, ...[...textOf(page).matchAll(/`((?:\.\/)?dev [a-z][^`]+)`/g)].map((m) => m[1])];
+}

@@ -54,6 +54,8 @@ describe({ name, ignore: missing !== undefined }, () => {
 
   sees("compiles nothing more once it is ready", () => assertEquals(seen.compiledLate, 0));
 
+  sees("waits for no timer while it writes", () => assertEquals(seen.timers, 0));
+
   sees("puts in every kernel of kernels.json, verified", () => {
     assertEquals(seen.swapped!.filter((kernel) => kernel === "CustomRMSNorm").length, 5);
     assertEquals(seen.swapped!.filter((kernel) => kernel === "RMSNormMLP").length, 5);

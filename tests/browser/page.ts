@@ -43,6 +43,8 @@ export interface Seen {
   readonly memory: Record<string, MemoryReport>;
   /** Pipelines that were made after `ready`. */
   compiledLate?: number;
+  /** Timers that were waited for while it wrote: a hidden page's are slow. */
+  timers?: number;
   text?: string;
   swapped?: string[];
   /** Whether each verified kernel was within its tolerance. */
@@ -81,7 +83,14 @@ async function run(): Promise<void> {
   gpu.trim();
   seen.memory.loaded = memory();
   const before = gpu.pipelines.size;
+  const setTimer = globalThis.setTimeout;
+  seen.timers = 0;
+  globalThis.setTimeout = ((...args: Parameters<typeof setTimer>) => {
+    seen.timers!++;
+    return setTimer(...args);
+  }) as typeof setTimer;
   seen.ids.eager = await write(model);
+  globalThis.setTimeout = setTimer;
   seen.compiledLate = gpu.pipelines.size - before;
   seen.ids.captured = await write(model, true);
   gpu.trim();

@@ -10,7 +10,9 @@
  *
  * Written out, every number of a head a variable of its own: arrays that loops index take 1.5 to 2 times as long
  * here and six times as long to compile. Loads rule: on llvmpipe, 512 over 512 with 8 heads of 64, blocks of 1, 2
- * and 4 queries take 0.80, 0.42 and 0.26 of what one head per invocation with arrays took.
+ * and 4 queries take 0.80, 0.42 and 0.26 of what one head per invocation with arrays took. What is loaded and stored
+ * once goes through a loop over the queries nevertheless: each load is a loop to the driver's compiler, and with all
+ * of them written out it takes 1.8 times as long to compile for 4 queries, and 4.8 times for 8.
  */
 
 /** What the code is written for. */
@@ -82,10 +84,16 @@ fn chunk_of(first: i32, end: i32, chunk: u32) -> vec2<i32> {
 `;
 }
 
-/** The code for a block. Queries past the end read the last one again, and are not written. */
+/** The code for a block. Queries past the end count as zeros, and are not written. */
 export function attentionCode({ queries, steps, split }: AttentionShape): string {
-  const each = (line: (r: number) => string) => repeat(queries, line);
+  const each = (line: (r: number) => string, between = "\n") => repeat(queries, line, between);
   const step = (line: (d: number) => string, between = "\n") => repeat(steps, line, between);
+  // The query in hand, of those that have variables of their own.
+  const chosen = (of: (r: number) => string) =>
+    Array.from({ length: queries }, (_, r) => of(r)).reduce((all, one, r) =>
+      `select(${all}, ${one}, r == ${r}u)`
+    );
+  const loop = queries === 1 ? "{\n    let r = 0u;" : "for (var r = 0u; r < count; r++) {";
   return `${attentionHead(split)}
 @compute @workgroup_size(8)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
@@ -98,20 +106,26 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
   let first = i % params.blocks * ${queries}u;
   let row = i / params.blocks;
   let last = params.tokens * (params.heads / params.key_heads) - 1u;
+  let count = min(${queries}u, last + 1u - first);
   let range = chunk_of(first_key(row), end_key(min(first + ${queries - 1}u, last)), chunk);
 
 ${
     each((r) =>
-      `  let query${r} = place(row, key_head, min(first + ${r}u, last));
-  let end${r} = end_key(min(first + ${r}u, last));
+      `  let end${r} = end_key(min(first + ${r}u, last));
   var largest${r} = -3.0e38;
   var weights${r} = 0.0;
+${step((d) => `  var q${r}_${d} = A(); var s${r}_${d} = A();`)}`
+    )
+  }
+  ${loop}
+    let at = place(row, key_head, first + r) * ${steps}u;
 ${
-        step((d) =>
-          `  let q${r}_${d} = A(q[query${r} * ${steps}u + ${d}u]) * params.scale; var s${r}_${d} = A();`
-        )
+    step((d) =>
+      `    let q${d} = A(q[at + ${d}u]) * params.scale; ${
+        each((r) => `q${r}_${d} = select(q${r}_${d}, q${d}, r == ${r}u);`, " ")
       }`
     )
+  }
   }
   for (var j = range.x; j < range.y; j++) {
     let at = ((row * params.keys + u32(j)) * params.key_heads + key_head) * ${steps}u;
@@ -139,19 +153,17 @@ ${
     )
   }
   }
+  ${loop}
+    let query = place(row, key_head, first + r);
+    let weight = ${chosen((r) => `weights${r}`)};
 ${
-    each((r) =>
-      `  if (first + ${r}u <= last) {
-${
-        split
-          ? `    let to = query${r} * params.chunks + chunk;
-    shares[to] = vec2<f32>(largest${r}, weights${r});
-${step((d) => `    sums[to * ${steps}u + ${d}u] = s${r}_${d};`)}`
-          : `    let factor = select(0.0, 1.0 / weights${r}, weights${r} > 0.0); // no key, no weight: zeros
-${step((d) => `    out[query${r} * ${steps}u + ${d}u] = V(s${r}_${d} * factor);`)}`
-      }
-  }`
-    )
+    split
+      ? `    let to = query * params.chunks + chunk;
+    shares[to] = vec2<f32>(${chosen((r) => `largest${r}`)}, weight);
+${step((d) => `    sums[to * ${steps}u + ${d}u] = ${chosen((r) => `s${r}_${d}`)};`)}`
+      : `    let factor = select(0.0, 1.0 / weight, weight > 0.0); // no key, no weight: zeros
+${step((d) => `    out[query * ${steps}u + ${d}u] = V(${chosen((r) => `s${r}_${d}`)} * factor);`)}`
+  }
   }
 }
 `;

@@ -65,11 +65,13 @@ export interface AttentionPlan {
  * Large blocks load keys and values less often; chunks bring work where queries are few. The counts follow from
  * shapes alone, so that every step of a generation has the same; where chunks begin, the shader reads off the position.
  *
- * On software a block is written out, and 64 vectors of queries are what still compiles in about a second. A second
- * dispatch is worth about 500 loads, so short caches are not cut. Against a head of a token per invocation:
+ * On software a block is written out: 64 vectors of queries compile in 0.8 seconds of a core, 128 in 1.5, so those
+ * have to be worth it. A second dispatch is worth about 500 loads, so short caches are not cut. Against a head of a
+ * token per invocation, GPU and core time:
  *
  *     decode   1@1023 of 1024, 8/4 heads of 64 0.57   32/8 heads of 128 0.36   1@100 of 1024 0.64   1@127 of 128, 8/4 of 8 0.87
- *     prefill  64 over 64, 8/4 of 64 0.32   128 over 128, 8/8 of 64 0.25   64 over 64, 8/4 of 128 0.39
+ *     prefill  64 over 64, 8/4 of 64 0.33   128 over 128, 8/8 of 64 0.29; 64 vectors instead of 128 1.2 and 1.3 times
+ *              that, with heads of 128 1.7 times
  *     tiles    2 to 60 times as long everywhere: three barriers for 64 keys
  */
 export function planAttention(
@@ -82,7 +84,8 @@ export function planAttention(
   },
 ): AttentionPlan {
   const tile = !onSoftware() && steps <= 64;
-  const block = tile ? 4 : steps <= 16 ? 4 : steps <= 32 ? 2 : 1;
+  const most = steps <= 16 ? 8 : steps <= 32 ? 4 : 1;
+  const block = tile ? 4 : rows * keyHeads * queries / most < 64 ? Math.ceil(most / 2) : most;
   const size = tile || queries > 2 ? block : Math.min(block, queries); // few sizes, so that few are compiled
   const blocks = Math.ceil(queries / size);
   const count = rows * blocks * keyHeads;

@@ -10,6 +10,9 @@ const shapes: Dims[] = [
   { batch: 1, tokens: 1, width: 4, inner: 4, experts: 1, chosen: 1 },
   { batch: 1, tokens: 17, width: 20, inner: 12, experts: 7, chosen: 3 },
   { batch: 3, tokens: 5, width: 8, inner: 68, experts: 17, chosen: 17 },
+  // Enough for an expert that tokens are sorted by it, in blocks of 4 and of 16.
+  { batch: 2, tokens: 20, width: 12, inner: 20, experts: 16, chosen: 2 },
+  { batch: 1, tokens: 65, width: 36, inner: 140, experts: 5, chosen: 2 },
 ];
 
 testKernel(StackedExperts, {
@@ -55,10 +58,10 @@ async function layerWith(router: readonly number[][], chosen: number): Promise<L
   return layer;
 }
 
-async function run(layer: Layer): Promise<number[]> {
+async function run(layer: Layer, tokens = 2): Promise<number[]> {
   using out = keep(scope(() => {
-    const x = Tensor.from(Float32Array.from({ length: 8 }, (_, i) => Math.cos(i)), { shape: [1, 2, 4] });
-    return layer.call(x);
+    const values = Float32Array.from({ length: tokens * 4 }, (_, i) => Math.cos(i));
+    return layer.call(Tensor.from(values, { shape: [1, tokens, 4] }));
   }));
   return [...await out.data()];
 }
@@ -87,14 +90,26 @@ describe("StackedExperts and its router", () => {
     });
   }
 
-  it("runs four dispatches, however many experts there are", async () => {
+  it("sorts many tokens by expert, however unevenly they are spread", async () => {
+    // The last expert is the first choice wherever the values' sum is positive.
+    const router = [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [9, 9, 9, 9]];
+    using layer = await layerWith(router, 2);
+    const expected = await run(layer, 70);
+    await kernelize(layer, config);
+    const off = Math.max(...(await run(layer, 70)).map((v, i) => Math.abs(v - expected[i])));
+    assert(off < 1e-5, `off by ${off}`);
+  });
+
+  it("runs four dispatches for a few tokens and seven for many, however many experts there are", async () => {
     const gpu = await openGpu();
-    for (const experts of [2, 16]) {
+    for (const experts of [4, 16]) {
       using layer = await layerWith(Array.from({ length: experts }, (_, e) => [e, -e, 1, 0.5]), 2);
       await kernelize(layer, config);
-      const before = gpu.stream.dispatches;
-      await run(layer);
-      assertEquals(gpu.stream.dispatches - before, 4);
+      for (const [tokens, dispatches] of [[2, 4], [40, 7]]) {
+        const before = gpu.stream.dispatches;
+        await run(layer, tokens);
+        assertEquals(gpu.stream.dispatches - before, dispatches);
+      }
     }
   });
 

@@ -1,11 +1,9 @@
-import { dispatch, kernel, shader, Tensor } from "@kernelwright/sdk";
+import { dispatch, gpuIfOpen, kernel, type Shader, shader, Tensor } from "@kernelwright/sdk";
 import { QKVParallelLayout, site } from "./layout.ts";
-import code from "./project_qkv.wgsl" with { type: "text" };
-
-const projectQKV = shader({ name: "project_qkv.wgsl", code });
+import { projectQKV } from "./project_qkv.ts";
 
 /** `x · Wᵀ + b` for three weights in one dispatch. Each sibling hands out its part when its turn comes. */
-@kernel({ site, layout: QKVParallelLayout, version: "0.1.0", requires: { dtypes: ["f32", "f16"] } })
+@kernel({ site, layout: QKVParallelLayout, version: "0.2.0", requires: { dtypes: ["f32", "f16"] } })
 export class QKVParallel {
   /** `[..., in_features]` → `[..., q]`, `[..., k]`, `[..., v]`. */
   forward(this: QKVParallelLayout, x: Tensor): [Tensor, Tensor, Tensor] {
@@ -14,8 +12,9 @@ export class QKVParallel {
     const { dtype } = x;
     const make = (size: number) => Tensor.empty([...x.shape.slice(0, -1), size], { dtype });
     const [q, k, v] = [make(this.sizes[0]), make(this.sizes[1]), make(this.sizes[2])];
-    const blocks = this.sizes.map((size) => Math.ceil(size / 4));
-    dispatch(projectQKV, {
+    const block = chooseBlock(rows);
+    const blocks = this.sizes.map((size) => Math.ceil(size / block.columns));
+    dispatch(blockShader(block.rows, block.columns), {
       x,
       weight: this.weight,
       bias: this.bias ?? this.weight, // not read where has_bias is 0
@@ -24,9 +23,32 @@ export class QKVParallel {
       v,
       params: { rows, steps: depth / 4, sizes: this.sizes, blocks, has_bias: this.bias ? 1 : 0 },
     }, {
-      workgroups: [Math.ceil(blocks.reduce((a, b) => a + b, 0) / 16), Math.ceil(rows / 4)],
+      workgroups: [Math.ceil((blocks[0] + blocks[1] + blocks[2]) / 8), Math.ceil(rows / block.rows)],
       types: { T: dtype, V: `vec4<${dtype}>` },
     });
     return [q, k, v];
   }
+}
+
+// ---------------------------------------------------------------------------
+
+/**
+ * Few rows are all in one block, so that a weight is loaded once. Many are cut evenly, 18 into 12 and 6 and not into 16
+ * and 2, in blocks as large as pays: 256 sums spill out of the registers, and a software device gains by it, where a
+ * GPU would lose.
+ */
+function chooseBlock(rows: number): { rows: number; columns: number } {
+  const most = gpuIfOpen()?.info.software ? 16 : 8;
+  const even = Math.ceil(rows / Math.ceil(Math.max(1, rows) / most));
+  if (even <= 1) return { rows: 1, columns: 4 };
+  return { rows: even === 2 ? 2 : Math.ceil(even / 4) * 4, columns: most };
+}
+
+const shaders = new Map<string, Shader>();
+
+function blockShader(rows: number, columns: number): Shader {
+  const name = `project_qkv ${rows}x${columns}`;
+  let made = shaders.get(name);
+  if (!made) shaders.set(name, made = shader({ name, code: projectQKV(rows, columns) }));
+  return made;
 }

@@ -8,6 +8,8 @@ struct Params {
   eps: f32,
 }
 
+override SEVERAL: u32; // 0 where there is one row: the others cost nothing then
+
 @group(0) @binding(0) var<storage, read> x: array<V>;         // [rows, steps]
 @group(0) @binding(1) var<storage, read> scale: array<V>;     // [steps]
 @group(0) @binding(2) var<storage, read> gate_up: array<V>;   // [2 · inner, steps]
@@ -21,17 +23,15 @@ fn store(row: u32, quad: u32, gate_sum: vec4<f32>, up_sum: vec4<f32>, squares: f
   out[row * (params.inner / 4u) + quad] = V(gate / (1.0 + exp(-gate)) * up_sum * inv_rms);
 }
 
-@compute @workgroup_size(16)
+@compute @workgroup_size(8)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let column = id.x * 4u;
   if (column >= params.inner) { return; }
   let steps = params.steps;
-  let row = id.y * 4u;
   let four = vec4<u32>(0u, 1u, 2u, 3u);
   let a = (column + four) * steps;
   let b = a + params.inner * steps;
-  let r = min(row + four, vec4<u32>(params.rows - 1u)) * steps;
-  let several = params.rows - row > 1u;
+  let r = min(four, vec4<u32>(params.rows - 1u)) * steps;
 
   var g0 = vec4<f32>();
   var g1 = vec4<f32>();
@@ -60,7 +60,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     squares.x += dot(x0, x0);
     g0 += (x0 * by) * gate;
     u0 += (x0 * by) * up;
-    if (several) {
+    if (SEVERAL != 0u) {
       let x1 = vec4<f32>(x[r.y + k]);
       let x2 = vec4<f32>(x[r.z + k]);
       let x3 = vec4<f32>(x[r.w + k]);
@@ -75,8 +75,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
       u3 += (x3 * by) * up;
     }
   }
-  store(row, id.x, g0, u0, squares.x);
-  store(row + 1u, id.x, g1, u1, squares.y);
-  store(row + 2u, id.x, g2, u2, squares.z);
-  store(row + 3u, id.x, g3, u3, squares.w);
+  store(0u, id.x, g0, u0, squares.x);
+  store(1u, id.x, g1, u1, squares.y);
+  store(2u, id.x, g2, u2, squares.z);
+  store(3u, id.x, g3, u3, squares.w);
 }

@@ -11,6 +11,8 @@ struct Params {
   eps: f32,
 }
 
+override SEVERAL: u32; // 0 where there is one row: the others cost nothing then
+
 @group(0) @binding(0) var<storage, read> x: array<V>;         // [rows, steps]
 @group(0) @binding(1) var<storage, read> scale: array<V>;     // [steps]
 @group(0) @binding(2) var<storage, read> weight: array<V>;    // [columns, steps]
@@ -28,17 +30,15 @@ fn store(row: u32, column: u32, sums: vec4<f32>, squares: f32) {
   }
 }
 
-@compute @workgroup_size(16)
+@compute @workgroup_size(8)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let column = id.x * 4u;
   if (column >= params.columns) { return; }
   let steps = params.steps;
-  let row = id.y * 4u;
   // Past the end the last one is read again, and not written.
   let four = vec4<u32>(0u, 1u, 2u, 3u);
   let w = min(column + four, vec4<u32>(params.columns - 1u)) * steps;
-  let r = min(row + four, vec4<u32>(params.rows - 1u)) * steps;
-  let several = params.rows - row > 1u;
+  let r = min(four, vec4<u32>(params.rows - 1u)) * steps;
 
   var s0 = vec4<f32>();
   var s1 = vec4<f32>();
@@ -56,7 +56,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let x0 = vec4<f32>(x[r.x + k]);
     squares.x += dot(x0, x0);
     s0 += (x0 * by) * m; // a product with each of the 4 columns
-    if (several) {
+    if (SEVERAL != 0u) {
       let x1 = vec4<f32>(x[r.y + k]);
       let x2 = vec4<f32>(x[r.z + k]);
       let x3 = vec4<f32>(x[r.w + k]);
@@ -68,8 +68,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
       s3 += (x3 * by) * m;
     }
   }
-  store(row, column, s0, squares.x);
-  store(row + 1u, column, s1, squares.y);
-  store(row + 2u, column, s2, squares.z);
-  store(row + 3u, column, s3, squares.w);
+  store(0u, column, s0, squares.x);
+  store(1u, column, s1, squares.y);
+  store(2u, column, s2, squares.z);
+  store(3u, column, s3, squares.w);
 }

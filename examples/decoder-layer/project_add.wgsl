@@ -7,6 +7,8 @@ struct Params {
   has_bias: u32,
 }
 
+override SEVERAL: u32; // 0 where there is one row: the others cost nothing then
+
 @group(0) @binding(0) var<storage, read> x: array<V>;         // [rows, steps]
 @group(0) @binding(1) var<storage, read> weight: array<V>;    // [columns, steps]
 @group(0) @binding(2) var<storage, read> bias: array<T>;      // [columns], not read where has_bias is 0
@@ -24,17 +26,15 @@ fn store(row: u32, column: u32, sums: vec4<f32>) {
   }
 }
 
-@compute @workgroup_size(16)
+@compute @workgroup_size(8)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let column = id.x * 4u;
   if (column >= params.columns) { return; }
   let steps = params.steps;
-  let row = id.y * 4u;
   // Past the end the last one is read again, and not written.
   let four = vec4<u32>(0u, 1u, 2u, 3u);
   let w = min(column + four, vec4<u32>(params.columns - 1u)) * steps;
-  let r = min(row + four, vec4<u32>(params.rows - 1u)) * steps;
-  let several = params.rows - row > 1u;
+  let r = min(four, vec4<u32>(params.rows - 1u)) * steps;
 
   var s0 = vec4<f32>();
   var s1 = vec4<f32>();
@@ -48,14 +48,14 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
       vec4<f32>(weight[w.w + k]),
     );
     s0 += vec4<f32>(x[r.x + k]) * m; // a product with each of the 4 columns
-    if (several) {
+    if (SEVERAL != 0u) {
       s1 += vec4<f32>(x[r.y + k]) * m;
       s2 += vec4<f32>(x[r.z + k]) * m;
       s3 += vec4<f32>(x[r.w + k]) * m;
     }
   }
-  store(row, column, s0);
-  store(row + 1u, column, s1);
-  store(row + 2u, column, s2);
-  store(row + 3u, column, s3);
+  store(0u, column, s0);
+  store(1u, column, s1);
+  store(2u, column, s2);
+  store(3u, column, s3);
 }

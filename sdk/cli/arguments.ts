@@ -28,3 +28,17 @@ export function oneOf<const T extends readonly string[]>(
   if (allowed.includes(text)) return text;
   raise("KW-CLI-ARGUMENT", `${option} got ${JSON.stringify(text)}`, `Give ${allowed.join(" or ")}.`);
 }
+
+/** Writes a file that an option names. @throws KW-CLI-ARGUMENT */
+export async function writeNamed(option: string, file: string, content: Uint8Array | string): Promise<void> {
+  const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
+  await Deno.writeFile(file, bytes).catch((cause) =>
+    raise(
+      "KW-CLI-ARGUMENT",
+      `Cannot write ${JSON.stringify(file)}: ${cause instanceof Error ? cause.message : String(cause)}`,
+      `Give ${option} a file in a folder that can be written.`,
+      undefined,
+      cause,
+    )
+  );
+}

@@ -48,7 +48,15 @@ export async function bundlePackage(
   try {
     // What is described is what was packed: the bundle is imported, not the sources.
     await Deno.writeFile(join(draft, ENTRY), code);
-    const module: Record<string, unknown> = await import(toFileUrl(join(draft, ENTRY)).href);
+    const module: Record<string, unknown> = await import(toFileUrl(join(draft, ENTRY)).href).catch((cause) =>
+      raise(
+        "KW-BUNDLE",
+        `The bundle of ${config.entry} fails when it is imported: ${String(cause)}`,
+        "It is one file far from its folder: import nothing from there at run time, and read no files.",
+        { file: root },
+        cause,
+      )
+    );
     const definitions = Object.entries(module).filter(([, v]) => isKernel(v))
       .map(([name, v]) => [name, kernelDefinition(v)] as const);
     if (definitions.length === 0) {
@@ -56,9 +64,7 @@ export async function bundlePackage(
         "KW-BUNDLE",
         `${config.entry} exports no class decorated with @kernel`,
         "Export the kernel's class.",
-        {
-          file: root,
-        },
+        { file: root },
       );
     }
     const facts = await classFacts([config.entry], root);

@@ -56,14 +56,10 @@ export function registerRegistry(program: Command): void {
     .option(...lockOption)
     .action(async ({ lock }: Options) => {
       const entries = [...await readLock(lock!)];
-      if (entries.length === 0) console.log(`${resolve(lock!)} has no entries`);
-      else {console.log(
-          drawTable(
-            entries.map((
-              [where, e],
-            ) => [e.version, e.manifest.slice(0, 12), e.trusted ? "trusted" : "", where]),
-          ),
-        );}
+      if (entries.length === 0) return console.log(`${resolve(lock!)} has no entries`);
+      console.log(drawTable(
+        entries.map(([where, e]) => [e.version, e.manifest.slice(0, 12), e.trusted ? "trusted" : "", where]),
+      ));
     });
   program.command("verify").description("check a bundle's digests, or those of all that is locked")
     .argument("[REF]", "a folder with a bundle, or a reference; all of the lock unless told")

@@ -1,10 +1,9 @@
 import type { Command } from "commander";
-import { raise } from "../errors.ts";
 import { openGpu } from "../gpu/mod.ts";
 import { kernelize, type KernelReport } from "../kernelize/mod.ts";
 import { type CausalLM, generate, loadCausalLM, readKernelConfig } from "../models/mod.ts";
 import { byteLength, Tensor } from "../tensor/mod.ts";
-import { tokenIds } from "./arguments.ts";
+import { tokenIds, writeNamed } from "./arguments.ts";
 import { type PageFacts, reportPage } from "./report_page.ts";
 import { resolverFor } from "./resolver.ts";
 import { formatBytes, progress } from "./show.ts";
@@ -58,15 +57,7 @@ async function report(flags: ReportFlags): Promise<void> {
     tree,
   };
   const { out } = flags;
-  await Deno.writeTextFile(out, reportPage(found, facts)).catch((cause) =>
-    raise(
-      "KW-CLI-ARGUMENT",
-      `Cannot write ${JSON.stringify(out)}`,
-      "Give --out a file in a folder that can be written.",
-      undefined,
-      cause,
-    )
-  );
+  await writeNamed("--out", out, reportPage(found, facts));
   console.error(`wrote ${out}`);
 }
 

@@ -5,7 +5,7 @@ import { kernelReport } from "../kernelize/mod.ts";
 import { type CausalLM, generate, loadCausalLM, loadTokenizer, type Tokenizer } from "../models/mod.ts";
 import { cast, checkSampleOptions, type SampleOptions } from "../ops/mod.ts";
 import { keep, scope, Tensor } from "../tensor/mod.ts";
-import { oneOf, tokenIds, wholeNumber } from "./arguments.ts";
+import { oneOf, tokenIds, wholeNumber, writeNamed } from "./arguments.ts";
 import { median, progress } from "./show.ts";
 import { resolverFor } from "./resolver.ts";
 
@@ -132,7 +132,7 @@ async function writeLogits(model: CausalLM, prompt: readonly number[], file: str
     return cast(model.call(ids).reshape([prompt.length, model.config.vocab_size]), "f32");
   }));
   try {
-    await Deno.writeFile(file, await writeSafetensors({ logits }));
+    await writeNamed("--logits", file, await writeSafetensors({ logits }));
   } finally {
     logits.dispose();
   }

@@ -150,6 +150,10 @@ describe(needsModels("kernelwright run"), () => {
         ]],
         [[...model, "--ids", "1", "--top-p", "90"], ["KW-SAMPLE-OPTION", "topP 90"]],
         [[...model, "--ids", "600"], ["KW-GENERATE-PROMPT", "id 600"]],
+        [[...model, "--ids", "1", "--logits", `${dir}/no/such/folder/l.safetensors`], [
+          "KW-CLI-ARGUMENT",
+          "Give --logits a file",
+        ]],
         [["run", "--model", `${dir}/nothing`, "--ids", "1"], ["KW-MODEL-TYPE", "config.json"]],
         [[...model, "--ids", "1", "--kernels", `${dir}/kernels.json`], [
           "KW-REF-MISSING",

@@ -5,6 +5,7 @@ import { type AppliedSite, applySite } from "./apply.ts";
 import type { KernelConfig } from "./config.ts";
 import { compareResults, resultOf } from "./end_to_end.ts";
 import type { RefResolver } from "./local_ref.ts";
+import { withMappingOfNow } from "./mapping.ts";
 import type { Mode } from "./mode.ts";
 import type { KernelPlan } from "./plan.ts";
 import { loadKernels, prepare } from "./prepare.ts";
@@ -164,7 +165,7 @@ const states = new WeakMap<Module, State>();
 const turns = new WeakMap<Module, Promise<unknown>>();
 
 function inTurn<T>(model: Module, fn: () => Promise<T>): Promise<T> {
-  const turn = (turns.get(model) ?? Promise.resolve()).then(fn);
+  const turn = (turns.get(model) ?? Promise.resolve()).then(withMappingOfNow(fn));
   turns.set(model, turn.catch(() => {}));
   return turn;
 }

@@ -65,6 +65,12 @@ export function kernelMapping(): KernelMapping {
   );
 }
 
+/** `fn` with the mapping that holds here. It runs later, and pages carry no mapping there. */
+export function withMappingOfNow<T>(fn: () => T): () => T {
+  const mapping = scopes().getStore();
+  return mapping ? () => scopes().run(mapping, fn) : fn;
+}
+
 /**
  * The config for a tree from the mapping in scope. Names that the tree lacks are left out and said: a mapping serves
  * many models.

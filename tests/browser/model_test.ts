@@ -18,7 +18,7 @@ describe({ name, ignore: missing !== undefined }, () => {
   let asked: readonly Asked[];
 
   beforeAll(async () => {
-    const bundle = await bundleForPage({ page: "tests/browser/page.ts" });
+    const bundle = await bundleForPage({ page: "tests/browser/page.ts" }, { minify: true });
     const page = `<!doctype html><title>Kernelwright</title><script type="module" src="page.js"></script>`;
     const kernels = fileBelow(new URL("../..", import.meta.url).pathname, "kernels.json");
     const encode = (text: string) => new TextEncoder().encode(text);
@@ -33,13 +33,13 @@ describe({ name, ignore: missing !== undefined }, () => {
     const result = await openPage(chromium!, { read, ranges: (path) => !path.startsWith("/whole/") }, 60_000);
     seen = JSON.parse(result.text);
     asked = result.asked;
+    assertEquals(seen.error, undefined);
     console.log(seen.adapter ? `adapter: ${seen.adapter}; ${seen.features}` : "no adapter: nothing was run");
   });
 
   /** A test of what the page saw, where it had an adapter. */
   function sees(what: string, check: () => unknown): void {
     it(what, async () => {
-      assertEquals(seen.error, undefined);
       if (seen.adapter) await check();
     });
   }
@@ -61,6 +61,8 @@ describe({ name, ignore: missing !== undefined }, () => {
     assertEquals(seen.swapped!.filter((kernel) => kernel === "RMSNormMLP").length, 5);
     assertEquals(seen.checked, seen.swapped!.map(() => true));
   });
+
+  sees("puts in the kernels of a mapping in scope", () => assertEquals(seen.mapped, 11));
 
   sees("holds what it held before", () => {
     const held = (when: string) => {

@@ -15,6 +15,7 @@ import {
   splitRef,
   Tensor,
   unkernelize,
+  useKernelMapping,
 } from "@kernelwright/sdk";
 import {
   AutoModelForCausalLM,
@@ -47,6 +48,8 @@ export interface Seen {
   timers?: number;
   text?: string;
   swapped?: string[];
+  /** How many kernels a mapping in scope put in. */
+  mapped?: number;
   /** Whether each verified kernel was within its tolerance. */
   checked?: boolean[];
   /** The codes of errors. */
@@ -107,6 +110,9 @@ async function run(): Promise<void> {
   }
   seen.ids.kernelized = await write(model);
   seen.ids.kernelizedCaptured = await write(model, true);
+  unkernelize(model);
+  const mapped = await useKernelMapping({ RMSNorm: norm.CustomRMSNorm }, {}, () => kernelize(model));
+  seen.mapped = mapped.swapped.length;
   unkernelize(model);
   seen.ids.unkernelized = await write(model);
   gpu.trim();

@@ -95,7 +95,8 @@ export class NormForward {
   }
 }
 
-const fusedSite = fuses({ norm: RMSNorm }, { mlp: LlamaMLP });
+/** A norm and the MLP behind it. */
+export const fusedSite = fuses({ norm: RMSNorm }, { mlp: LlamaMLP });
 
 /** Gate and up in one matrix. */
 @layout({

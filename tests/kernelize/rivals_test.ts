@@ -3,10 +3,20 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { kernel, type KernelClass, replaces } from "../../mod.ts";
 import { canTime, memory } from "../../sdk/gpu/mod.ts";
-import { explain, kernelize, type KernelReport, replace, unkernelize } from "../../sdk/kernelize/mod.ts";
+import {
+  explain,
+  fuse,
+  type FusePart,
+  kernelize,
+  type KernelReport,
+  replace,
+  unkernelize,
+} from "../../sdk/kernelize/mod.ts";
 import { RMSNorm } from "../../sdk/nn/mod.ts";
-import type { Tensor } from "../../sdk/tensor/mod.ts";
+import { Tensor } from "../../sdk/tensor/mod.ts";
 import { gpuForFile } from "../helpers/gpu_for_file.ts";
+import { fusedSite, NormMLP, NormMLPLayout, Stack } from "./fixtures.ts";
+import { fill, leavesUnchanged, outputOf } from "./unchanged.ts";
 import {
   filled,
   input,
@@ -28,6 +38,21 @@ class Never {
 class WrongShape {
   forward(x: Tensor): Tensor {
     return x.reshape([x.size]);
+  }
+}
+
+@kernel({ site: replaces(RMSNorm) })
+class AlsoSlow {
+  forward(this: RMSNorm, x: Tensor): Tensor {
+    return SlowNorm.prototype.forward.call(this, x);
+  }
+}
+
+@kernel({ site: fusedSite, layout: NormMLPLayout })
+class SlowNormMLP {
+  forward(this: NormMLPLayout, x: Tensor): Tensor {
+    for (let i = 0; i < 8; i++) NormMLP.prototype.forward.call(this, x);
+    return NormMLP.prototype.forward.call(this, x);
   }
 }
 
@@ -132,6 +157,36 @@ describe("kernels that fit a site equally well", () => {
       const report = await kernelize(model, several(SlowNorm, Never, RightNorm), { verify: { inputs: [x] } });
       assert(told(report)[0][2]!.includes("-Never: it never fits"));
       assertEquals(memory().tensors, tensors);
+    }));
+
+  it("all give way to an original that is faster, where that is wanted", () =>
+    measured(async (model, x) => {
+      const verify = { inputs: [x], onSlower: "fallback" } as const;
+      const report = await kernelize(model, several(SlowNorm, AlsoSlow), { verify });
+      assertEquals(report.swapped, []);
+      for (const { reason, considered } of report.sites) {
+        assert(/^(SlowNorm|AlsoSlow) takes [\d.]+× the original's time$/.test(reason), reason);
+        assertEquals(considered.map((c) => c.taken), [false, false]);
+      }
+    }));
+
+  it("are fusions, too: the losers' layouts leave nothing, and the weights come back", () =>
+    measured(async () => {
+      using model = fill(new Stack(), "webgpu");
+      using x = Tensor.from(Float32Array.from({ length: 48 }, (_, i) => Math.sin(i)), { shape: [2, 3, 8] });
+      const parts: FusePart[] = [["RMSNorm", "layers.*.norm"], ["LlamaMLP", "layers.*.mlp"]];
+      const plain = await outputOf(model, [2, 3, 8], "webgpu");
+      await leavesUnchanged(model, async () => {
+        const { tensors } = memory();
+        const report = await kernelize(model, {
+          kernels: [fuse(parts, [{ kernel: NormMLP }, { kernel: SlowNormMLP }])],
+        }, { verify: { inputs: [x] } });
+        assertEquals(report.swapped.map((s) => s.kernel), ["NormMLP", "NormMLP"]);
+        const swapped = await outputOf(model, [2, 3, 8], "webgpu");
+        assert(swapped.every((v, i) => Math.abs(v - plain[i]) < 1e-5));
+        unkernelize(model);
+        assertEquals(memory().tensors, tensors);
+      });
     }));
 
   it("are not measured unless asked: the later one is taken, and the tie is said", async () => {

@@ -5,6 +5,10 @@ import type { PoolStats } from "./pool.ts";
 export interface MemoryReport extends PoolStats {
   /** Tensors' memories that are alive; those that share one (a reshape) count once. */
   readonly tensors: number;
+  /** Compiled pipelines; those used longest ago go when there are many. */
+  readonly pipelines: number;
+  /** Combinations of a pipeline and buffers whose bind groups are kept. */
+  readonly bindGroups: number;
 }
 
 /** One live tensor's memory. */
@@ -20,7 +24,12 @@ export interface LiveTensor {
 /** Live tensors, buffers and bytes of the opened device. */
 export function memory(): MemoryReport {
   const gpu = currentGpu();
-  return { tensors: gpu.backend.live.size, ...gpu.pool.stats() };
+  return {
+    tensors: gpu.backend.live.size,
+    pipelines: gpu.pipelines.size,
+    bindGroups: gpu.pipelines.bindGroupCount,
+    ...gpu.pool.stats(),
+  };
 }
 
 /** Remembers, from now on, the line that makes each tensor (slow: for finding leaks). */

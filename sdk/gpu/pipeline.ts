@@ -6,6 +6,7 @@ import {
   raise,
   type Where,
 } from "../errors.ts";
+import { BindGroupCache } from "./bind_groups.ts";
 import type { Gpu } from "./device.ts";
 import type { GpuBuffer } from "./pool.ts";
 import type { ShaderVariant } from "./shader.ts";
@@ -25,19 +26,27 @@ export interface CompiledPipeline {
   readonly pipeline: GPUComputePipeline;
   /** One layout per group. */
   readonly layouts: readonly GPUBindGroupLayout[];
-  /** Bind groups by the buffers in them. */
-  readonly bindGroups: Map<string, readonly GPUBindGroup[]>;
+  /** Larger than that of any pipeline that was asked for less recently. */
+  lastUse: number;
   /** Whether it has run: drivers compile at the first dispatch, not when the pipeline is made. */
   warm: boolean;
   /** Resolves when the driver has said whether it compiles; with the error if not. */
   readonly error: Promise<KernelwrightError | undefined>;
 }
 
+/**
+ * A model has some dozens. Where constants keep changing, those used longest ago go: each may hold a quarter of a
+ * megabyte in the driver. A captured plan holds its own, and does not lose them.
+ */
+const MOST = 512;
+
 /** Pipelines by shader, aliases and constants; bind groups by pipeline and buffers. */
 export class PipelineCache {
   readonly #gpu: Gpu;
   readonly #pipelines = new Map<string, CompiledPipeline>();
-  readonly #usedBy = new Map<number, { groups: Map<string, unknown>; key: string }[]>();
+  readonly #beside = new Map<string, GPUComputePipeline>();
+  readonly #bindGroups = new BindGroupCache();
+  #uses = 0;
 
   /**
    * Makes one.
@@ -48,9 +57,14 @@ export class PipelineCache {
     this.#gpu = gpu;
   }
 
-  /** How many pipelines were built. */
+  /** How many pipelines there are. */
   get size(): number {
     return this.#pipelines.size;
+  }
+
+  /** For how many combinations of a pipeline and buffers there are bind groups. */
+  get bindGroupCount(): number {
+    return this.#bindGroups.size;
   }
 
   /**
@@ -59,18 +73,19 @@ export class PipelineCache {
    * @throws KW-SHADER-CONSTANT, KW-GPU-LIMIT, KW-GPU-FEATURE at once.
    */
   get(request: PipelineRequest): CompiledPipeline {
-    let key = `${request.variant.id}`;
-    for (const name in request.constants) key += `,${name}=${request.constants[name]}`;
+    const key = keyOf(request);
     let compiled = this.#pipelines.get(key);
     if (!compiled) {
-      compiled = this.#compile(request);
-      this.#pipelines.set(key, compiled);
-      this.#gpu.watch(compiled.error.then((e) => {
+      if (this.#pipelines.size >= MOST) this.#evict();
+      const made = compiled = this.#compile(request);
+      this.#pipelines.set(key, made);
+      this.#gpu.watch(made.error.then((e) => {
         if (!e) return;
-        this.#pipelines.delete(key); // so that the next use says it again
+        if (this.#pipelines.get(key) === made) this.#drop(key, made); // so that the next use says it again
         this.#gpu.fail(e);
       }));
     }
+    compiled.lastUse = ++this.#uses;
     return compiled;
   }
 
@@ -92,19 +107,29 @@ export class PipelineCache {
     buffers: readonly GpuBuffer[],
     sizes: readonly number[],
   ): readonly GPUBindGroup[] {
-    let key = "";
-    for (let i = 0; i < buffers.length; i++) key += `${buffers[i].id}:${sizes[i]},`;
-    const known = compiled.bindGroups.get(key);
-    if (known) return known;
-    const made = this.makeBindGroups(compiled, variant, buffers, sizes, this.#gpu.stream.uniforms.buffer);
-    compiled.bindGroups.set(key, made);
-    for (const b of buffers) {
-      const uses = this.#usedBy.get(b.id);
-      const use = { groups: compiled.bindGroups, key };
-      if (uses) uses.push(use);
-      else this.#usedBy.set(b.id, [use]);
+    return this.#bindGroups.get(
+      compiled,
+      buffers,
+      sizes,
+      () => this.makeBindGroups(compiled, variant, buffers, sizes, this.#gpu.stream.uniforms.buffer),
+    );
+  }
+
+  /** Whether a request can be had without compiling. */
+  has(request: PipelineRequest): boolean {
+    const key = keyOf(request);
+    return this.#pipelines.has(key) || this.#beside.has(key);
+  }
+
+  /** Compiles while other work goes on, where the engine can; {@linkcode has} tells when it is done. */
+  async compileBeside(request: PipelineRequest): Promise<void> {
+    try {
+      const { descriptor } = this.#describe(request);
+      const made = await this.#gpu.device.createComputePipelineAsync(descriptor);
+      this.#beside.set(keyOf(request), made);
+    } catch {
+      // What is wrong is said when it is used.
     }
-    return made;
   }
 
   /** New bind groups for buffers, with the uniforms in `uniforms` at dynamic offsets. */
@@ -132,8 +157,18 @@ export class PipelineCache {
 
   /** Forgets the bind groups that hold a buffer, before it is destroyed. */
   forgetBuffer(b: GpuBuffer): void {
-    for (const use of this.#usedBy.get(b.id) ?? []) use.groups.delete(use.key);
-    this.#usedBy.delete(b.id);
+    this.#bindGroups.forgetBuffer(b);
+  }
+
+  /** Drops the quarter that was used longest ago: one by one, each would be looked for among all. */
+  #evict(): void {
+    const byAge = [...this.#pipelines].sort(([, a], [, b]) => a.lastUse - b.lastUse);
+    for (const [key, compiled] of byAge.slice(0, MOST / 4)) this.#drop(key, compiled);
+  }
+
+  #drop(key: string, compiled: CompiledPipeline): void {
+    this.#pipelines.delete(key);
+    this.#bindGroups.forgetPipeline(compiled);
   }
 
   #compile({ variant, constants }: PipelineRequest): CompiledPipeline {
@@ -142,17 +177,25 @@ export class PipelineCache {
     const { device } = this.#gpu;
     const context = currentContext();
     device.pushErrorScope("validation");
-    const module = device.createShaderModule({ code: variant.code, label: variant.shader.name });
-    const layouts = this.#layouts(variant);
-    const pipeline = device.createComputePipeline({
-      label: variant.shader.name,
-      layout: device.createPipelineLayout({ bindGroupLayouts: layouts }),
-      compute: { module, entryPoint: variant.entryPoint, constants: { ...constants } },
-    });
+    const { module, layouts, descriptor } = this.#describe({ variant, constants });
+    const beside = this.#beside.get(keyOf({ variant, constants }));
+    const pipeline = beside ?? device.createComputePipeline(descriptor);
     const error = device.popErrorScope().then((e) =>
       e ? shaderError(variant, module, e.message, constants, context) : undefined
     );
-    return { pipeline, layouts, bindGroups: new Map(), warm: false, error };
+    return { pipeline, layouts, lastUse: 0, warm: false, error };
+  }
+
+  #describe({ variant, constants }: PipelineRequest) {
+    const { device } = this.#gpu;
+    const module = device.createShaderModule({ code: variant.code, label: variant.shader.name });
+    const layouts = this.#layouts(variant);
+    const descriptor = {
+      label: variant.shader.name,
+      layout: device.createPipelineLayout({ bindGroupLayouts: layouts }),
+      compute: { module, entryPoint: variant.entryPoint, constants: { ...constants } },
+    };
+    return { module, layouts, descriptor };
   }
 
   #layouts(variant: ShaderVariant): GPUBindGroupLayout[] {
@@ -219,4 +262,12 @@ export class PipelineCache {
       raise("KW-GPU-FEATURE", 'The shader uses f16; the adapter lacks "shader-f16"', "Run it on f32.", where);
     }
   }
+}
+
+// ---------------------------------------------------------------------------
+
+function keyOf({ variant, constants }: PipelineRequest): string {
+  let key = `${variant.id}`;
+  for (const name in constants) key += `,${name}=${constants[name]}`;
+  return key;
 }

@@ -1,4 +1,4 @@
-/** Measurements that are no race: memory, a first call, many runs. Each happens in a fresh process. */
+/** Measurements that are no race: memory, a first call. Each happens in a fresh process. */
 import { memory, openGpu, record } from "../../sdk/gpu/mod.ts";
 import { type CausalLM, generate, loadCausalLM } from "../../sdk/models/mod.ts";
 import { argmax, stridedCopy } from "../../sdk/ops/mod.ts";
@@ -9,7 +9,7 @@ type Facts = Record<string, number | string>;
 
 /** The facts of a work, or undefined where it is none of these. */
 export async function prepareFacts(work: string, params: Params): Promise<{ facts: Facts } | undefined> {
-  const measure = { "first-call": firstCall, memory: peakMemory, flat: flatMemory }[work];
+  const measure = { "first-call": firstCall, memory: peakMemory }[work];
   return measure && { facts: await measure(params) };
 }
 
@@ -101,26 +101,4 @@ function largestLiveSet(model: CausalLM): number {
     most = Math.max(most, live);
   }
   return most;
-}
-
-async function flatMemory({ dir, runs }: Params): Promise<Facts> {
-  await openGpu();
-  using model = await loadCausalLM(String(dir));
-  const total = Number(runs);
-  const seen: number[] = [];
-  const lengths: Facts = {};
-  // Half of the runs eagerly, half from a plan; each run is a forward and a readback.
-  using ids = Tensor.from(new Int32Array([1, 2, 3, 4]), { shape: [1, 4] });
-  const forward = () => argmax(model.call(ids, { logits_to_keep: 1 }));
-  using plan = record(forward);
-  for (let i = 0; i < total; i++) {
-    if (i % 2) await plan.replay().data();
-    else {
-      using out = keep(scope(forward));
-      await out.data();
-    }
-    if ((i + 1) % (total / 10) === 0) seen.push(Deno.memoryUsage().rss);
-  }
-  seen.forEach((rss, i) => lengths[`resident after ${(i + 1) * total / 10}`] = rss);
-  return { ...lengths, "GPU bytes": memory().bytes, "GPU buffers created": memory().created };
 }

@@ -21,18 +21,3 @@ export const memorySubject: Subject = {
     };
   },
 };
-
-/** Resident memory over many runs. */
-export const flatSubject: Subject = {
-  name: "flat",
-  about:
-    "Resident memory of the process over many forwards with a readback each, half of them eager, half captured.",
-  run: async (effort, say) => {
-    const dir = await storiesModel();
-    if (!dir) return { notes: ["The stories model is absent: not measured."] };
-    const runs = effort.quick ? 2000 : 20000;
-    say(`flat: ${runs} runs`);
-    const f = await factsOf("flat", { dir, runs });
-    return { facts: [["", "bytes"], ...Object.entries(f).map(([k, v]) => [k, String(v)])] };
-  },
-};

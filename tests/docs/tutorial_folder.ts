@@ -9,6 +9,9 @@ export const BLOCKS: readonly Block[] = blocksOf("docs/tutorial.md");
 /** Its blocks that are whole files. */
 export const FILES: readonly Block[] = BLOCKS.filter((b) => ["ts", "wgsl"].includes(b.language));
 
+/** Those that take the place of what new-kernel wrote. */
+export const OF_FAST_NORM: readonly string[] = ["layout.ts", "rms_norm.ts", "rms_norm.wgsl"];
+
 /** Its kernels.json. */
 export const KERNELS_JSON: string = BLOCKS.find((b) => b.language === "json" && b.file === "kernels.json")!
   .code;
@@ -20,7 +23,7 @@ export async function tutorialFolder(): Promise<string> {
   await newKernel("FastNorm", { replaces: "RMSNorm", dir: norm, yes: true });
   await newKernel("NormMLP", { fuses: "RMSNorm,LlamaMLP", dir: join(folder, "norm-mlp"), yes: true });
   for (const { file, code } of FILES) {
-    Deno.writeTextFileSync(join(file === "app.ts" ? folder : norm, file!), code);
+    Deno.writeTextFileSync(join(OF_FAST_NORM.includes(file!) ? norm : folder, file!), code);
   }
   const kernel = join(norm, "kernel.ts");
   Deno.writeTextFileSync(kernel, Deno.readTextFileSync(kernel).replace("this.weight", "this.scale"));

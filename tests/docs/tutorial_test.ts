@@ -6,8 +6,9 @@ import { checkKernel } from "@kernelwright/sdk/testing";
 import { gpuForFile } from "../helpers/gpu_for_file.ts";
 import { modelFolder } from "../helpers/models.ts";
 import { deno } from "./deno.ts";
-import { FILES, KERNELS_JSON, tutorialFolder } from "./tutorial_folder.ts";
+import { FILES, KERNELS_JSON, OF_FAST_NORM, tutorialFolder } from "./tutorial_folder.ts";
 
+const OTHERS = ["squared_relu.ts", "squared_relu_test.ts", "app.ts"];
 let folder = "";
 
 describe("the tutorial", () => {
@@ -18,7 +19,7 @@ describe("the tutorial", () => {
   afterAll(() => Deno.removeSync(folder, { recursive: true }));
 
   it("says of each complete block which file it is", () => {
-    assertEquals(FILES.map((b) => b.file), ["layout.ts", "rms_norm.ts", "rms_norm.wgsl", "app.ts"]);
+    assertEquals(FILES.map((b) => b.file), [...OF_FAST_NORM, ...OTHERS]);
   });
 
   it("leads to a kernel that passes its test", async () => {
@@ -26,6 +27,11 @@ describe("the tutorial", () => {
       FastNorm: KernelClass;
     };
     assertEquals(await checkKernel(FastNorm), new Map());
+  });
+
+  it("shows a kernel of a module of one's own that passes its test", async () => {
+    const output = await deno(["test", "-A", "--no-check"], ["squared_relu_test.ts"], folder);
+    assert(output.includes("FastSquaredReLU ... ok"), output);
   });
 
   it("shows a kernels.json that is one", () => {

@@ -17,7 +17,7 @@ describe("the code on the pages", () => {
         Deno.writeTextFileSync(join(folder, name), code);
         return name;
       });
-      await deno(["check"], ["app.ts", "fast-norm/mod.ts", ...readme], folder);
+      await deno(["check"], ["app.ts", "squared_relu_test.ts", "fast-norm/mod.ts", ...readme], folder);
     } finally {
       Deno.removeSync(folder, { recursive: true });
     }

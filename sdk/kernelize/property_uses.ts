@@ -21,6 +21,7 @@ export function watchProperties(
 
 function watch(module: Module, note: (key: string) => void): () => void {
   const ends: (() => void)[] = [];
+  if (!Object.isExtensible(module)) return () => {}; // sealed or frozen: it cannot be watched
   for (const [key, held] of Object.entries(Object.getOwnPropertyDescriptors(module))) {
     if (held.configurable && key !== "forward") ends.push(guard(module, key, held, note));
   }

@@ -12,7 +12,8 @@ import { Subject } from "./subject.ts";
  *
  * The modules that the site names are built, filled at random and run on the reference device (float64) and on the
  * GPU; then the kernel is swapped in with `kernelize`, through its layout's own conversions, and must agree. A failure
- * says which element, how far off, the sizes and the seed; random sizes are shrunk to the smallest that fail.
+ * says which element, how far off, the sizes and the seed; random sizes are shrunk to the smallest that fail. A kernel
+ * with a `tune` must be right with each of the values that it names.
  *
  * ```ts ignore
  * import { testKernel } from "@kernelwright/sdk/testing";

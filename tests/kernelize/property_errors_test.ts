@@ -201,6 +201,16 @@ describe("of a module that a kernel stands for, others may use", () => {
 
   it("what every module has", () => swaps((p, x) => p.scaled.training ? x : p.scaled.call(x), scaled));
 
+  it("what they like of a sealed module: it cannot be watched, and is swapped all the same", async () => {
+    const parent = new Parent((p, x) => p.scaled.call(x));
+    Object.seal(parent.scaled);
+    const model = fill(new Stack(() => parent, 1));
+    await leavesUnchanged(model, async () => {
+      await kernelize(model, { kernels: [scaled] });
+      unkernelize(model);
+    });
+  });
+
   it("anything where only forward is swapped", async () => {
     const model = fill(new Stack(() => new Parent((p, x) => scale(p.norm.call(x), p.norm.hidden_size)), 1));
     await kernelize(model, { kernels: [replace("RMSNorm", NormForward)] });

@@ -60,6 +60,7 @@ describe({ name, ignore: missing !== undefined }, () => {
     assertEquals(seen.swapped!.filter((kernel) => kernel === "CustomRMSNorm").length, 5);
     assertEquals(seen.swapped!.filter((kernel) => kernel === "RMSNormMLP").length, 5);
     assertEquals(seen.checked, seen.swapped!.map(() => true));
+    assertEquals(seen.timed, seen.features!.includes("timestamp-query"));
   });
 
   sees("puts in the kernels of a mapping in scope", () => assertEquals(seen.mapped, 11));

@@ -52,6 +52,8 @@ export interface Seen {
   mapped?: number;
   /** Whether each verified kernel was within its tolerance. */
   checked?: boolean[];
+  /** Whether all of them were timed on the GPU. */
+  timed?: boolean;
   /** The codes of errors. */
   refused?: Record<string, string>;
 }
@@ -106,6 +108,7 @@ async function run(): Promise<void> {
     using ids = Tensor.from(Int32Array.of(1, 403, 407, 261), { shape: [1, 4] });
     const report = await kernelize(model, config, { resolver, verify: { inputs: [ids] } });
     seen.swapped = report.swapped.map((s) => s.kernel!);
+    seen.timed = report.swapped.every((s) => s.ms !== undefined);
     seen.checked = report.swapped.map((s) => s.differences?.every((d) => d.passed) ?? false);
   }
   seen.ids.kernelized = await write(model);

@@ -1,6 +1,7 @@
-import { combinations } from "../authoring/tune.ts";
+import { combinations, type Constants } from "../authoring/tune.ts";
 import { KernelwrightError } from "../errors.ts";
 import { currentGpu, guardMemory, traceAllocations } from "../gpu/mod.ts";
+import { tryRandomSizes } from "./check_sizes.ts";
 import { pipelinesOf } from "./check_needs.ts";
 import type { KernelCheck } from "./checks.ts";
 import type { SiteModel, Subject } from "./subject.ts";
@@ -18,8 +19,9 @@ import {
 const MANY = 16;
 
 /**
- * Every combination of the constants that the kernel has tuned gives the right numbers and stays inside its tensors:
- * the fastest of them will run, on whatever sizes. One that this adapter cannot run, tuning drops too.
+ * Every combination of the constants that the kernel has tuned gives the right numbers and stays inside its tensors,
+ * on the fixed shapes, and on random ones in turn: the fastest of them will run, on whatever sizes. A combination that
+ * this adapter cannot run, tuning drops too.
  */
 export function tunedCheck(subject: Subject, seed: number): KernelCheck | undefined {
   const { tune } = subject.kernel;
@@ -29,6 +31,7 @@ export function tunedCheck(subject: Subject, seed: number): KernelCheck | undefi
   return {
     name: "every tuned constant",
     run: async (dtype) => {
+      const running = new Set<Constants>();
       for (const dims of shapes) {
         const expected = await expectation(subject, { dims, dtype, seed });
         traceAllocations(true);
@@ -39,6 +42,7 @@ export function tunedCheck(subject: Subject, seed: number): KernelCheck | undefi
             const setup: Setup = { dims, dtype, seed, constants };
             const actual = await runWhereItCan(subject, model, setup);
             if (!actual) continue;
+            running.add(constants);
             failOverruns(subject, setup, await guard.check());
             await compareResults(subject, setup, actual, expected);
           }
@@ -48,6 +52,16 @@ export function tunedCheck(subject: Subject, seed: number): KernelCheck | undefi
           traceAllocations(false);
         }
       }
+      if (running.size === 0) return;
+      await tryRandomSizes(subject, { dtype, seed }, [...running], async (setup) => {
+        const model = await swappedModel(subject, setup);
+        try {
+          const actual = await runWhereItCan(subject, model, setup);
+          if (actual) await compareResults(subject, setup, actual, await expectation(subject, setup));
+        } finally {
+          model.dispose();
+        }
+      });
     },
   };
 }

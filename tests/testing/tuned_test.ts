@@ -57,6 +57,15 @@ class WrongEdge {
   }
 }
 
+// None of the sizes that are always tried: those are 198, 1, 1024, 2210 and 105 values.
+@kernel({ site, tune: { TILE: [32, 64] } })
+class WrongSize {
+  forward(this: SiLU, x: Tensor): Tensor {
+    const { TILE } = tuned({ TILE: 32 });
+    return run(x, { TILE, LOW: TILE === 64 && x.size % 8 === 4 ? 1 : 0, EDGE: 0 });
+  }
+}
+
 @kernel({ site, tune: { TILE: [32, 64] } })
 class Fails {
   forward(this: SiLU, x: Tensor): Tensor {
@@ -92,6 +101,11 @@ describe({
 
     it("catches a value with which it writes behind its tensor", async () => {
       assertMatch((await failure(WrongEdge)).message, /wrote behind the end[^]*tuned to \{ EDGE: 1 \}/);
+    });
+
+    it("catches a value with which it is wrong for some sizes only, and shows the smallest", async () => {
+      const { message } = await failure(WrongSize);
+      assertMatch(message, /tuned to \{ TILE: 64 \}[^]*the smallest sizes that fail/);
     });
 
     it("catches a value with which forward throws, other than for the adapter's limits", async () => {

@@ -47,6 +47,12 @@ describe("in a browser", () => {
     }
   });
 
+  it("the SDK is bundled without what zod has in fifty languages", () => {
+    for (const [path, text] of files) {
+      assert(!text.includes("Ongeldige invoer"), `${path}: write import * as z from "zod" everywhere`);
+    }
+  });
+
   if (!chromium) {
     it.ignore("a page loads the SDK and a bundle (no Chromium was found; CHROMIUM may name one)", () => {});
   } else {

@@ -129,8 +129,8 @@ export const MODEL_ADVICE: Partial<Record<ErrorCode, Advice>> = {
     "Make the cache longer, or generate fewer tokens.",
   ],
   "KW-CHECKPOINT-OPEN": [
-    "A wrong path, or a file without read permission.",
-    "Give the folder that holds `*.safetensors`.",
+    "A wrong path or address, a file without read permission, or in a page another site's server without CORS.",
+    "Give the folder that holds `*.safetensors`; for pages see [browser.md](browser.md).",
   ],
   "KW-CHECKPOINT-TRUNCATED": [
     "A download that was cut off.",

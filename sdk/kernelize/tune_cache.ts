@@ -8,7 +8,7 @@
 import * as z from "zod";
 import type { Constants } from "../authoring/mod.ts";
 import { fs, isMissing, messageOf, pathOfFileUrl } from "../checkpoint/files.ts";
-import { variable } from "./switch.ts";
+import { userCacheFile } from "../user_cache.ts";
 
 /** The best constants for one kind of call, as they were measured. */
 export interface Winner {
@@ -40,7 +40,7 @@ export class TuneCache {
 
   /** Reads the file, if there is one. */
   static async open(location?: TuneCacheLocation): Promise<TuneCache> {
-    const cache = new TuneCache(location ?? defaultLocation());
+    const cache = new TuneCache(location ?? userCacheFile("tune.json") ?? false);
     cache.#file = await cache.#read();
     return cache;
   }
@@ -137,30 +137,6 @@ function addBounded(winners: Map<string, Winner>, key: string, winner: Winner): 
   winners.delete(key); // so that it is the youngest
   winners.set(key, winner);
   if (winners.size > MOST_WINNERS) winners.delete(winners.keys().next().value!);
-}
-
-/** `kernelwright/tune.json` below the system's cache folder; none in a browser, or where it may not be asked for. */
-function defaultLocation(): TuneCacheLocation {
-  const home = variable("HOME");
-  const folder = variable("XDG_CACHE_HOME") || variable("LOCALAPPDATA") || (home && `${home}/.cache`);
-  if (!folder) return false;
-  const path = `${folder}/kernelwright/tune.json`;
-  return mayUse(path) ? path : false;
-}
-
-interface Host {
-  readonly Deno?: {
-    readonly permissions: { querySync(p: { name: "read" | "write"; path: string }): { state: string } };
-  };
-}
-
-/** A file that nobody named is not worth a question in the terminal. */
-function mayUse(path: string): boolean {
-  const deno = (globalThis as Host).Deno;
-  return !deno ||
-    (["read", "write"] as const).every((name) =>
-      deno.permissions.querySync({ name, path }).state === "granted"
-    );
 }
 
 function pathOf(location: string | URL): string {

@@ -1,5 +1,5 @@
 import { collectPipelines, openGpu, type PipelineUse, warmPipelines } from "../gpu/mod.ts";
-import { argmax } from "../ops/mod.ts";
+import { argmax, bestAtOnce, choiceOf, collectProducts, probeProducts } from "../ops/mod.ts";
 import { currentTracer, keep, scope, Tensor, withTracer } from "../tensor/mod.ts";
 import type { CausalLM } from "./causal_lm.ts";
 
@@ -10,21 +10,34 @@ export interface ReadyOptions {
    * that a length far from all of these may compile one more. 1, 2, 4, 8, 16 and 64 unless told.
    */
   readonly tokens?: readonly number[];
+  /**
+   * Whether to measure how products run fastest on this adapter, for the classes of sizes that are not known; at most
+   * a second or two, and once: results are kept in the user's cache. True unless told.
+   */
+  readonly probe?: boolean;
 }
 
 /** Compiles and runs once every pipeline that a model's forward needs; see {@linkcode CausalLM.ready}. */
 export async function makeReady(
   model: CausalLM,
-  { tokens = [1, 2, 4, 8, 16, 64] }: ReadyOptions,
+  { tokens = [1, 2, 4, 8, 16, 64], probe = true }: ReadyOptions,
 ): Promise<void> {
   await openGpu();
-  const uses: PipelineUse[] = [];
-  for (const length of tokens) {
-    if (length <= model.config.max_position_embeddings) uses.push(...pipelinesOf(model, length));
+  const lengths = tokens.filter((n) => n <= model.config.max_position_embeddings);
+  const pipelines = () => lengths.flatMap((length) => pipelinesOf(model, length));
+  let uses: PipelineUse[] = [];
+  const products = collectProducts(() => uses = pipelines());
+  if (probe) {
+    const before = products.map(choiceOf).join();
+    await probeProducts({ products, budgetMs: PROBE_MS });
+    if (products.map(choiceOf).join() !== before) uses = pipelines();
   }
   await warmPipelines(uses);
   if (model.model.embed_tokens.weight.device === "webgpu") await runOnce(model);
 }
+
+/** After that many milliseconds no further class of products is measured; what is left is chosen by rule. */
+const PROBE_MS = 1000;
 
 // ---------------------------------------------------------------------------
 
@@ -55,7 +68,7 @@ async function runOnce(model: CausalLM): Promise<void> {
   for (const length of [2, 1]) {
     using next = keep(scope(() => {
       const ids = Tensor.zeros([1, length], { dtype: "i32" });
-      return argmax(model.call(ids, { cache, logits_to_keep: 1 }));
+      return bestAtOnce(() => argmax(model.call(ids, { cache, logits_to_keep: 1 })));
     }));
     await next.data();
   }

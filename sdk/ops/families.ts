@@ -1,17 +1,17 @@
 /**
- * Which family of shaders multiplies matrices: blocks in registers, or tiles in workgroup memory.
+ * How products of matrices run: in blocks of registers, of several sizes, or in tiles of workgroup memory.
  *
- * What a probe measured on this adapter wins (`probe.ts`); until then the adapter's kind decides. On llvmpipe a
- * block of matmul takes 0.15 to 0.45 of the time of 4×4 outputs with scalar loads (512³ 0.21, 64×1408×512 0.17,
- * 250×330×133 0.45), and tiles 6 to 100 times as long as blocks. A real GPU wants them where there are rows enough to
- * fill one.
+ *   linear f32 [16,512] · [1408,512]ᵀ ─► class "linear f32 16-127 x 1024+ x 256-1023" ─► "block 16x16"
+ *
+ * What was measured on this adapter wins (`probe.ts`, which `model.ready()` asks); then what was measured on software
+ * adapters and is known beforehand (`known_products.ts`); and until something is measured, a guess.
  */
-import { type AdapterInfo, gpuIfOpen } from "../gpu/mod.ts";
+import { type AdapterInfo, type Gpu, gpuIfOpen } from "../gpu/mod.ts";
 import type { DType } from "../tensor/mod.ts";
-import { onSoftware } from "./choose.ts";
+import { KNOWN_ON_SOFTWARE } from "./known_products.ts";
 
-/** `block`: registers, no barrier. `tile`: workgroup memory. */
-export type Family = "block" | "tile";
+/** `tile`: workgroup memory. `block RxC`: registers, no barrier, up to so many rows and columns an invocation. */
+export type ProductChoice = "tile" | `block ${number}x${number}`;
 
 /** A product of matrices, as far as the choice looks at it. */
 export interface Product {
@@ -27,13 +27,38 @@ export interface Product {
   readonly depth: number;
 }
 
-/** The family that runs. */
-export function familyOf(product: Product): Family {
+/** What may be chosen for a product. */
+export function candidatesOf({ rows }: Product): readonly ProductChoice[] {
+  return rows < 2
+    ? ["block 1x4", "block 1x8", "block 1x16", "tile"]
+    : ["block 4x4", "block 8x8", "block 16x16", "tile"];
+}
+
+/** What runs. */
+export function choiceOf(product: Product): ProductChoice {
+  collector?.push(product);
   if (forced) return forced;
+  return knownChoice(product) ?? guess(product);
+}
+
+/** What was measured for a product's class, on this adapter or beforehand. */
+export function knownChoice(product: Product): ProductChoice | undefined {
   const gpu = gpuIfOpen();
-  const measured = gpu && remembered.get(adapterKey(gpu.info))?.get(shapeClass(product));
-  if (measured) return measured;
-  return !onSoftware() && Math.min(product.rows, product.columns) >= 16 ? "tile" : "block";
+  if (!gpu) return undefined;
+  const shape = shapeClass(product);
+  return measuredOn(gpu).get(shape) ?? (gpu.info.software ? KNOWN_ON_SOFTWARE[shape] : undefined);
+}
+
+/** What was measured with a device's adapter, by shape class. */
+export function measuredOn(gpu: Gpu): Map<string, ProductChoice> {
+  let own = ofDevice.get(gpu);
+  if (!own) {
+    const key = adapterKey(gpu.info);
+    own = ofAdapter.get(key) ?? new Map<string, ProductChoice>();
+    ofAdapter.set(key, own);
+    ofDevice.set(gpu, own);
+  }
+  return own;
 }
 
 /** Products that are chosen for alike: operator, dtype, and each size by its magnitude. */
@@ -43,22 +68,15 @@ export function shapeClass({ operator, dtype, rows, columns, depth }: Product): 
   return `${operator} ${dtype} ${height} x ${size(columns)} x ${size(depth)}`;
 }
 
-/** One name for an adapter. */
+/** One name for an adapter and its driver. */
 export function adapterKey({ vendor, architecture, device, description }: AdapterInfo): string {
   return [vendor, architecture, device, description].filter((s) => s).join(" ") || "unknown";
 }
 
-/** What was measured on an adapter, by shape class. */
-export function rememberedOn(adapter: string): Map<string, Family> {
-  let known = remembered.get(adapter);
-  if (!known) remembered.set(adapter, known = new Map());
-  return known;
-}
-
-/** Runs `fn` with one family at every shape: for probes and tests. */
-export function withFamily<T>(family: Family, fn: () => T): T {
+/** Runs `fn` with one choice for every product: for probes and tests. */
+export function withChoice<T>(choice: ProductChoice, fn: () => T): T {
   const before = forced;
-  forced = family;
+  forced = choice;
   try {
     return fn();
   } finally {
@@ -66,7 +84,32 @@ export function withFamily<T>(family: Family, fn: () => T): T {
   }
 }
 
+/** Whether {@linkcode withChoice} decides, so that nothing else may be run in its place. */
+export function isForced(): boolean {
+  return forced !== undefined;
+}
+
+/** The products that `fn` chooses for, one after the other. */
+export function collectProducts(fn: () => void): Product[] {
+  const before = collector;
+  const found: Product[] = collector = [];
+  try {
+    fn();
+  } finally {
+    collector = before;
+  }
+  return found;
+}
+
 // ---------------------------------------------------------------------------
 
-const remembered = new Map<string, Map<string, Family>>();
-let forced: Family | undefined;
+const ofAdapter = new Map<string, Map<string, ProductChoice>>();
+const ofDevice = new WeakMap<Gpu, Map<string, ProductChoice>>();
+let forced: ProductChoice | undefined;
+let collector: Product[] | undefined;
+
+/** A real GPU wants tiles where there are rows enough to fill one; its registers are few. */
+function guess({ rows, columns }: Product): ProductChoice {
+  if (rows < 2) return "block 1x4";
+  return Math.min(rows, columns) >= 16 ? "tile" : "block 8x8";
+}

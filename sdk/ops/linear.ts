@@ -1,13 +1,14 @@
 import { dispatch, type Shader, shader } from "../gpu/mod.ts";
-import { referenceValues, type Tensor } from "../tensor/mod.ts";
+import { type DType, referenceValues, type Tensor } from "../tensor/mod.ts";
 import { checkExactShape, checkRank, checkSameDType, shapeError } from "./checks.ts";
 import { MOST_ROUNDS } from "./choose.ts";
 import { inDepthParts } from "./depth_parts.ts";
-import { familyOf } from "./families.ts";
+import { choiceOf } from "./families.ts";
 import { grid } from "./grid.ts";
 import { linearCode, type LoadWidth } from "./linear_code.ts";
 import { checkDType, FLOATS, operator } from "./operator.ts";
-import { chooseBlock, dispatchTiles } from "./product_block.ts";
+import { blockOf, dispatchTiles } from "./product_block.ts";
+import { serveBlock } from "./tiers.ts";
 import { vectorize } from "./vector.ts";
 
 /**
@@ -46,12 +47,17 @@ const run = operator<[x: Tensor, weight: Tensor, bias: Tensor | undefined]>({
     const [columns, depth] = weight.shape;
     const rows = out.size / columns;
     const sizes = { rows, columns, depth };
-    if (familyOf({ operator: "linear", dtype: x.dtype, ...sizes }) === "tile") {
+    const choice = choiceOf({ operator: "linear", dtype: x.dtype, ...sizes });
+    if (choice === "tile") {
       const whole = { batch: [], strideA: [], strideB: [] };
       return dispatchTiles({ a: x, b: weight, bias, out, transposed: true, sizes, ...whole });
     }
     const { width, types } = vectorize(x.dtype, depth);
-    const block = chooseBlock(rows, columns);
+    const typesOf = (dtype: DType) => ({ T: types.T, V: types.V, O: dtype });
+    const block = serveBlock(blockOf(choice, rows, columns), rows * columns * depth, (b) => {
+      const code = blockShader(b.rows, b.columns, width, false);
+      return { variant: code.variant(typesOf(out.dtype)), constants: code.constants };
+    });
     const [rowBlocks, columnBlocks] = [Math.ceil(rows / block.rows), Math.ceil(columns / block.columns)];
     const workgroups = grid(rowBlocks * columnBlocks, 8);
     inDepthParts(out, depth, 4 * MOST_ROUNDS, ({ first, end, out }) => {
@@ -61,7 +67,7 @@ const run = operator<[x: Tensor, weight: Tensor, bias: Tensor | undefined]>({
           ...{ rows, columns, stride: depth / width, first: first / width, end: end / width },
           ...{ row_blocks: rowBlocks, column_blocks: columnBlocks, has_bias: bias && first === 0 ? 1 : 0 },
         },
-      }, { workgroups, types: { T: types.T, V: types.V, O: out.dtype } });
+      }, { workgroups, types: typesOf(out.dtype) });
     });
   },
   reference: (out, x, weight, bias) => {

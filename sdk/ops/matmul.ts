@@ -1,14 +1,15 @@
 import { dispatch, type Shader, shader } from "../gpu/mod.ts";
-import { broadcastShapes, numel, referenceValues, type Tensor } from "../tensor/mod.ts";
+import { broadcastShapes, type DType, numel, referenceValues, type Tensor } from "../tensor/mod.ts";
 import { broadcastStrides, offsetOf } from "./binary.ts";
 import { checkRank, checkSameDType, shapeError } from "./checks.ts";
-import { MOST_ROUNDS, onSoftware } from "./choose.ts";
+import { MOST_ROUNDS } from "./choose.ts";
 import { inDepthParts } from "./depth_parts.ts";
-import { familyOf } from "./families.ts";
+import { choiceOf } from "./families.ts";
 import { eight, grid } from "./grid.ts";
 import { type MatmulBlock, matmulCode } from "./matmul_code.ts";
 import { checkDType, FLOATS, operator } from "./operator.ts";
-import { chooseBlock, dispatchTiles } from "./product_block.ts";
+import { type Block, blockOf, dispatchTiles } from "./product_block.ts";
+import { serveBlock } from "./tiers.ts";
 import { vectorize } from "./vector.ts";
 
 /**
@@ -42,22 +43,28 @@ export const matmul: (a: Tensor, b: Tensor) => Tensor = operator<[a: Tensor, b: 
   webgpu: (out, a, b) => {
     const { batch, strideA, strideB, rows, depth, columns } = sizes(a, b);
     const size = { rows, columns, depth };
-    if (familyOf({ operator: "matmul", dtype: a.dtype, ...size }) === "tile") {
+    const choice = choiceOf({ operator: "matmul", dtype: a.dtype, ...size });
+    if (choice === "tile") {
       return dispatchTiles({ a, b, out, transposed: false, sizes: size, batch, strideA, strideB });
     }
     const matrices = numel(batch);
-    const block = chooseBlock(rows, columns, { matrices, single: onSoftware() ? 8 : 4 });
-    const [rowBlocks, columnBlocks] = [Math.ceil(rows / block.rows), Math.ceil(columns / block.columns)];
     const [loadA, loadB] = [vectorize(a.dtype, depth), vectorize(b.dtype, columns)];
-    const code = {
-      rows: block.rows,
-      vectors: block.columns / 4,
-      widthA: loadA.width,
-      widthB: loadB.width,
-    };
+    const shaderOf = ({ rows, columns }: Block, adds: boolean) =>
+      blockShader({ rows, vectors: columns / 4, widthA: loadA.width, widthB: loadB.width, adds });
+    const typesOf = (dtype: DType) => ({
+      VA: loadA.types.V,
+      VB: loadB.types.V,
+      VO: vectorize(dtype, columns).types.V,
+    });
+    const work = matrices * rows * columns * depth;
+    const block = serveBlock(blockOf(choice, rows, columns, matrices), work, (b) => {
+      const code = shaderOf(b, false);
+      return { variant: code.variant(typesOf(out.dtype)), constants: code.constants };
+    });
+    const [rowBlocks, columnBlocks] = [Math.ceil(rows / block.rows), Math.ceil(columns / block.columns)];
     const workgroups = grid(matrices * rowBlocks * columnBlocks, 8);
     inDepthParts(out, depth, 4 * MOST_ROUNDS, ({ first, end, out }) => {
-      dispatch(blockShader({ ...code, adds: first > 0 }), {
+      dispatch(shaderOf(block, first > 0), {
         ...{ a, b, out },
         params: {
           ...size,
@@ -66,10 +73,7 @@ export const matmul: (a: Tensor, b: Tensor) => Tensor = operator<[a: Tensor, b: 
           rank: batch.length,
           ...{ shape: eight(batch), a: eight(strideA), b: eight(strideB) },
         },
-      }, {
-        workgroups,
-        types: { VA: loadA.types.V, VB: loadB.types.V, VO: vectorize(out.dtype, columns).types.V },
-      });
+      }, { workgroups, types: typesOf(out.dtype) });
     });
   },
   reference: (out, a, b) => {

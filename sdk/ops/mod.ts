@@ -16,7 +16,9 @@ export {
   type OperatorLegs,
 } from "./operator.ts";
 export { type Probed, type ProbeOptions, probeProducts } from "./probe.ts";
-export type { Family, Product } from "./families.ts";
+export { choiceOf, collectProducts, type Product, type ProductChoice } from "./families.ts";
+export type { ProductCacheFolder } from "./product_cache.ts";
+export { bestAtOnce } from "./tiers.ts";
 export { concat, permute, slice, transpose } from "./rearrange.ts";
 export { argmax, max, mean, sum } from "./reduce.ts";
 export { rope, type RopeOptions } from "./rope.ts";

@@ -1,39 +1,51 @@
 /**
- * Measures both families of products on the opened adapter, for a shape of each class, and remembers which is faster:
- * for the rest of the process, and in a folder if one is given. Never by itself: a forward only looks up what is known.
+ * Measures on the opened adapter how each class of products runs fastest, and remembers it: for the rest of the
+ * process, and in the user's cache. `model.ready()` asks for what a model needs; a forward only looks up what is known.
  */
 import { raise } from "../errors.ts";
-import { builtin } from "../host.ts";
 import { currentGpu, gpuTime } from "../gpu/mod.ts";
 import { currentTracer, type DType, scope, Tensor } from "../tensor/mod.ts";
-import { adapterKey, type Family, type Product, rememberedOn, shapeClass, withFamily } from "./families.ts";
+import {
+  adapterKey,
+  candidatesOf,
+  knownChoice,
+  measuredOn,
+  type Product,
+  type ProductChoice,
+  shapeClass,
+  withChoice,
+} from "./families.ts";
 import { linear } from "./linear.ts";
 import { matmul } from "./matmul.ts";
+import { type ProductCacheFolder, readChoices, writeChoices } from "./product_cache.ts";
 
 /** What {@linkcode probeProducts} may be told. */
 export interface ProbeOptions {
   /** What to measure: one product for each class; a square, a tall and a wide one of each operator and dtype unless told. */
   readonly products?: readonly Product[];
-  /** A folder in which results are kept between processes, where there is a file system. */
-  readonly folder?: string;
+  /** A folder in which results are kept between processes, or false for none; the user's cache unless told. */
+  readonly folder?: ProductCacheFolder;
   /** Whether to measure what is known already. */
   readonly again?: boolean;
+  /** Milliseconds after which no further class is begun; 10,000 unless told. */
+  readonly budgetMs?: number;
 }
 
 /** What was found for a class of products. */
 export interface Probed {
   /** The class. */
   readonly shape: string;
-  /** The faster family. */
-  readonly family: Family;
-  /** Milliseconds of each, the best of three; none where the result was known. */
-  readonly ms?: Readonly<Record<Family, number>>;
+  /** What is fastest. */
+  readonly choice: ProductChoice;
+  /** Milliseconds of each candidate, the best of three; none where the result was known. */
+  readonly ms?: Readonly<Partial<Record<ProductChoice, number>>>;
 }
 
 /**
- * Measures the families of `linear` and `matmul`, about 0.2 seconds for each class that is not known. From then on
- * the faster one runs. Plans that were captured before keep what they have.
+ * Measures what `linear` and `matmul` may run as, for each class that is not known. From then on the fastest runs.
+ * Plans that were captured before keep what they have.
  *
+ * @returns One result for each class that is known now.
  * @throws KW-GPU-NONE; KW-TENSOR-META inside of a trace, where nothing runs.
  */
 export async function probeProducts(options: ProbeOptions = {}): Promise<Probed[]> {
@@ -41,23 +53,31 @@ export async function probeProducts(options: ProbeOptions = {}): Promise<Probed[
   if (currentTracer()) {
     raise("KW-TENSOR-META", "Cannot probe while a forward is traced: nothing runs there", "Probe before it.");
   }
+  const { folder, again, budgetMs = 10_000 } = options;
+  const wanted = largestOfClasses(options.products ?? usualProducts(gpu.features.has("shader-f16")));
   const adapter = adapterKey(gpu.info);
-  const known = rememberedOn(adapter);
-  if (options.folder) { for (const [k, f] of await readFolder(options.folder, adapter)) known.set(k, f); }
+  const measured = measuredOn(gpu);
+  for (const [shape, choice] of await readChoices(adapter, folder)) {
+    if (!measured.has(shape)) measured.set(shape, choice);
+  }
   const found: Probed[] = [];
-  for (const product of options.products ?? usualProducts(gpu.features.has("shader-f16"))) {
+  const began = performance.now();
+  let added = false;
+  for (const product of wanted) {
     const shape = shapeClass(product);
-    const before = known.get(shape);
-    if (before && !options.again) {
-      found.push({ shape, family: before });
+    const known = knownChoice(product);
+    if (known && !again) {
+      found.push({ shape, choice: known });
       continue;
     }
+    if (performance.now() - began > budgetMs) continue;
     const ms = await race(product);
-    const family = ms.tile < ms.block ? "tile" : "block";
-    known.set(shape, family);
-    found.push({ shape, family, ms });
+    const choice = candidatesOf(product).reduce((a, b) => ms[b]! < ms[a]! ? b : a);
+    measured.set(shape, choice);
+    added = true;
+    found.push({ shape, choice, ms });
   }
-  if (options.folder) await writeFolder(options.folder, adapter, known);
+  if (added) await writeChoices(adapter, measured, folder);
   return found;
 }
 
@@ -73,17 +93,47 @@ function usualProducts(half: boolean): Product[] {
   );
 }
 
-async function race({ operator, dtype, rows, columns, depth }: Product): Promise<Record<Family, number>> {
+/** One product for each class: the largest, but none larger than what its class begins to be chosen for. */
+function largestOfClasses(products: readonly Product[]): Product[] {
+  const largest = new Map<string, Product>();
+  for (const p of products) {
+    const cut = {
+      ...p,
+      rows: Math.min(p.rows, 256),
+      columns: Math.min(p.columns, 4096),
+      depth: Math.min(p.depth, 4096),
+    };
+    const before = largest.get(shapeClass(cut));
+    if (!before || sizeOf(before) < sizeOf(cut)) largest.set(shapeClass(cut), cut);
+  }
+  return [...largest.values()].filter((p) => sizeOf(p) > 0);
+}
+
+function sizeOf({ rows, columns, depth }: Product): number {
+  return rows * columns * depth;
+}
+
+async function race(product: Product): Promise<Partial<Record<ProductChoice, number>>> {
+  const { operator, dtype, rows, columns, depth } = product;
   using a = Tensor.zeros([rows, depth], { dtype });
   using b = Tensor.zeros(operator === "linear" ? [columns, depth] : [depth, columns], { dtype });
-  const run = (family: Family) =>
-    scope(() => void withFamily(family, () => operator === "linear" ? linear(a, b) : matmul(a, b)));
-  const ms = { block: Infinity, tile: Infinity };
-  for (let round = 0; round < 4; round++) {
-    for (const family of ["block", "tile"] as const) {
-      const time = await timeOf(() => run(family));
-      if (round > 0) ms[family] = Math.min(ms[family], time); // the first one compiles
+  const run = (choice: ProductChoice, times: number) => {
+    for (let i = 0; i < times; i++) {
+      scope(() => void withChoice(choice, () => operator === "linear" ? linear(a, b) : matmul(a, b)));
     }
+  };
+  const ms: Partial<Record<ProductChoice, number>> = {};
+  let times = 1;
+  let candidates = candidatesOf(product);
+  for (let round = 0; round < 4; round++) {
+    for (const choice of candidates) {
+      const time = await timeOf(() => run(choice, times)) / times;
+      if (round > 0) ms[choice] = Math.min(ms[choice] ?? Infinity, time); // the first one compiles
+    }
+    if (round !== 1) continue;
+    const least = Math.min(...candidates.map((c) => ms[c]!));
+    candidates = candidates.filter((c) => ms[c]! < 3 * least); // the others are out
+    times = Math.max(1, Math.min(64, Math.ceil(1 / least))); // a millisecond: pages round what clocks say
   }
   return ms;
 }
@@ -96,38 +146,4 @@ async function timeOf(run: () => void): Promise<number> {
   if (time !== undefined) return time;
   await gpu.sync();
   return performance.now() - began;
-}
-
-/** The file of an adapter: its name, with what file systems do not like replaced. */
-function fileName(adapter: string): string {
-  return `products-${adapter.replace(/[^\w.-]+/g, "_").slice(0, 100)}.json`;
-}
-
-async function readFolder(folder: string, adapter: string): Promise<[string, Family][]> {
-  try {
-    const stored: unknown = JSON.parse(
-      await builtin("node:fs/promises")!.readFile(`${folder}/${fileName(adapter)}`, "utf8"),
-    );
-    return Object.entries(stored ?? {}).filter(([, f]) => f === "block" || f === "tile");
-  } catch {
-    return []; // none yet, none readable, or no file system: it is measured anew
-  }
-}
-
-async function writeFolder(
-  folder: string,
-  adapter: string,
-  known: ReadonlyMap<string, Family>,
-): Promise<void> {
-  try {
-    const { mkdir, rename, writeFile } = builtin("node:fs/promises")!;
-    await mkdir(folder, { recursive: true });
-    const file = `${folder}/${fileName(adapter)}`;
-    // Whole or not at all: another process may read it meanwhile.
-    const part = `${file}.${crypto.randomUUID()}`;
-    await writeFile(part, JSON.stringify(Object.fromEntries(known), null, 2) + "\n");
-    await rename(part, file);
-  } catch {
-    // No file system, or none that may be written: the process remembers.
-  }
 }

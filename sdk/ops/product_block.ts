@@ -1,8 +1,9 @@
 /** How many outputs of a product an invocation makes, and the shared tile dispatch. */
 import { dispatch, shader } from "../gpu/mod.ts";
 import type { Tensor } from "../tensor/mod.ts";
-import { MOST_ROUNDS, onSoftware } from "./choose.ts";
+import { MOST_ROUNDS } from "./choose.ts";
 import { inDepthParts } from "./depth_parts.ts";
+import type { ProductChoice } from "./families.ts";
 import { eight, grid } from "./grid.ts";
 import { MATMUL_PARAMS } from "./matmul_code.ts";
 import tileCode from "./wgsl/product_tile.wgsl" with { type: "text" };
@@ -19,22 +20,19 @@ export interface Block {
 const ENOUGH = 16;
 
 /**
- * How many outputs an invocation makes. Rows that are few are all in one block, so that a weight is loaded once.
- * Sums are registers: a software device spills 16 by 16 of them to its cache and gains, a GPU would lose. A single
- * row waits for the weights whatever its block; four columns leave the most invocations.
- *
- * @param single Columns of a block of a single row. Where b lies along the columns, each step of the depth is a jump
- * to another page, and a software workgroup should find 256 bytes there: 1×1024×1024 takes 0.15 of the plain
- * product's time with 8 columns, 0.64 with 4.
+ * How many outputs an invocation makes where `choice` says how many there may be. Rows that are few are all in one
+ * block, so that a weight is loaded once. Sums are registers: a software device spills 16 by 16 of them to its cache
+ * and gains, a GPU would lose.
  */
-export function chooseBlock(rows: number, columns: number, { matrices = 1, single = 4 } = {}): Block {
-  const software = onSoftware();
-  const most = software ? 16 : 8;
-  const even = Math.ceil(rows / Math.ceil(rows / most)); // 18 rows are two blocks of 9, not of 16 and 2
-  const block = {
-    rows: even <= 2 ? even : Math.ceil(even / 4) * 4,
-    columns: even === 1 ? single : software ? 16 : 8,
-  };
+export function blockOf(
+  choice: Exclude<ProductChoice, "tile">,
+  rows: number,
+  columns: number,
+  matrices = 1,
+): Block {
+  const [mostRows, mostColumns] = choice.slice("block ".length).split("x").map(Number);
+  const even = Math.ceil(rows / Math.ceil(rows / mostRows)); // 18 rows are two blocks of 9, not of 16 and 2
+  const block = { rows: even <= 2 ? even : Math.ceil(even / 4) * 4, columns: mostColumns };
   const blocks = () => matrices * Math.ceil(rows / block.rows) * Math.ceil(columns / block.columns);
   while (block.columns > 4 && blocks() < ENOUGH) block.columns /= 2;
   return block;
@@ -43,7 +41,10 @@ export function chooseBlock(rows: number, columns: number, { matrices = 1, singl
 /** A slice of 16 is a round, and 20 more in it: 4 that load and 16 that multiply. */
 const MOST_TILE_DEPTH = 16 * Math.floor(MOST_ROUNDS / 21);
 
-const tileShader = shader({ name: "product_tile.wgsl", code: MATMUL_PARAMS + tileCode });
+/** What tiles run. */
+export const TILE_CODE: string = MATMUL_PARAMS + tileCode;
+
+const tileShader = shader({ name: "product_tile.wgsl", code: TILE_CODE });
 
 /** A product for tiles. */
 export interface TileProduct {

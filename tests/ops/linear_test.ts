@@ -4,7 +4,7 @@ import * as fc from "fast-check";
 import { KernelwrightError } from "../../sdk/errors.ts";
 import { linear, matmul } from "../../sdk/ops/mod.ts";
 import { Tensor } from "../../sdk/tensor/mod.ts";
-import { withFamily } from "../../sdk/ops/families.ts";
+import { withChoice } from "../../sdk/ops/families.ts";
 import { gpu, gpuForFile } from "../helpers/gpu_for_file.ts";
 import { assertParity, floatDTypes, valuesOn } from "../helpers/parity.ts";
 import { seed, size, values } from "../helpers/random.ts";
@@ -97,16 +97,16 @@ describe("linear()", () => {
   });
 });
 
-describe("both families of products", () => {
+describe("every choice for products", () => {
   gpuForFile();
 
   // Tiles of 64 by 64 with parts past the end, slices of 16 too; a single row; nothing to sum up.
   const SIZES = [[1, 70, 20], [65, 3, 33], [64, 128, 16], [130, 67, 40], [17, 18, 0]];
-  for (const family of ["block", "tile"] as const) {
-    it(`linear() agrees with its reference in ${family}s`, async () => {
+  for (const family of ["block 16x16", "block 8x8", "tile"] as const) {
+    it(`linear() agrees with its reference by ${family}`, async () => {
       for (const dtype of floatDTypes()) {
         for (const [rows, columns, depth] of SIZES) {
-          await assertParity((x, w, b) => withFamily(family, () => linear(x, w, rows % 2 ? b : undefined)), [
+          await assertParity((x, w, b) => withChoice(family, () => linear(x, w, rows % 2 ? b : undefined)), [
             { shape: [rows, depth], data: values(rows * depth, 1, { outliers: true }) },
             { shape: [columns, depth], data: values(columns * depth, 2) },
             { shape: [columns], data: values(columns, 3) },
@@ -115,13 +115,13 @@ describe("both families of products", () => {
       }
     });
 
-    it(`matmul() agrees with its reference in ${family}s, batches broadcast`, async () => {
+    it(`matmul() agrees with its reference by ${family}, batches broadcast`, async () => {
       for (const dtype of floatDTypes()) {
         for (const [rows, columns, depth] of SIZES) {
           for (const [a, b] of [[[], []], [[2, 1], [3]], [[], [2]]]) {
             const shapes = [[...a, rows, depth], [...b, depth, columns]];
             await assertParity(
-              (a, b) => withFamily(family, () => matmul(a, b)),
+              (a, b) => withChoice(family, () => matmul(a, b)),
               shapes.map((shape, i) => ({
                 shape,
                 data: values(shape.reduce((x, y) => x * y, 1), i + 1, { outliers: i === 0 }),
@@ -140,8 +140,10 @@ describe("products deeper than a software adapter's loops", () => {
   gpuForFile();
 
   const exact = (size: number) => Float32Array.from({ length: size }, (_, i) => i % 1009 === 0 ? 1 : 0);
-  for (const [family, depth] of [["block", 300_000], ["block", 300_001], ["tile", 60_000]] as const) {
-    it(`are summed to the end in ${family}s of depth ${depth}`, async () => {
+  for (
+    const [family, depth] of [["block 16x16", 300_000], ["block 8x8", 300_001], ["tile", 60_000]] as const
+  ) {
+    it(`are summed to the end by ${family} of depth ${depth}`, async () => {
       for (const dtype of floatDTypes()) {
         const [x, w, bias] = [[2, depth], [3, depth], [3]].map((shape) => ({
           shape,
@@ -149,7 +151,7 @@ describe("products deeper than a software adapter's loops", () => {
         }));
         const tolerance = { relative: dtype === "f16" ? 2 ** -11 : 0 };
         await assertParity(
-          (...t) => withFamily(family, () => linear(t[0], t[1], t[2])),
+          (...t) => withChoice(family, () => linear(t[0], t[1], t[2])),
           [x, w, bias],
           dtype,
           tolerance,
@@ -157,7 +159,7 @@ describe("products deeper than a software adapter's loops", () => {
         for (const columns of [3, 4]) {
           const b = { shape: [depth, columns], data: exact(depth * columns) };
           await assertParity(
-            (...t) => withFamily(family, () => matmul(t[0], t[1])),
+            (...t) => withChoice(family, () => matmul(t[0], t[1])),
             [x, b],
             dtype,
             tolerance,

@@ -64,7 +64,7 @@ async function compareCase(
     turn.note = await contender.prepare(work, c.params);
     if (turn.note !== undefined) continue;
     if (expected) {
-      checkValues(turn, await contender.ask({ ask: "values", at }), expected, c.tolerance ?? 1e-4);
+      checkValues(turn, await contender.ask({ ask: "values", at }), expected, c);
     }
     if (turn.note !== undefined) continue; // a wrong answer is not timed
     turn.calls = c.calls ?? await fillTrain(contender, effort.train);
@@ -102,7 +102,7 @@ function checkValues(
   turn: Turn,
   said: Awaited<ReturnType<Contender["ask"]>>,
   expected: ArrayLike<number>,
-  tolerance: number,
+  { params, tolerance = 1e-4 }: Case,
 ): void {
   if (!("values" in said)) {
     turn.note = "cannot" in said ? said.cannot : "no values";
@@ -111,7 +111,10 @@ function checkValues(
   const want = Array.from(expected);
   const largest = want.reduce((m, v) => Math.max(m, Math.abs(v)), 0) || 1;
   turn.error = want.reduce((m, v, i) => Math.max(m, Math.abs(v - said.values[i]) / largest), 0);
-  if (!(turn.error <= tolerance)) turn.note = `WRONG: off by ${turn.error.toExponential(1)}`;
+  if (turn.error <= tolerance) return;
+  const what = params.dtype === "f16" ? "its f16 sums are" : "it is";
+  const [off, allowed] = [turn.error.toExponential(1), tolerance.toExponential(0)];
+  turn.note = `WRONG and so not timed: ${what} off by ${off}, more than the ${allowed} allowed`;
 }
 
 /** How many calls take about as long as a train should. */

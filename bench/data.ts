@@ -17,6 +17,17 @@ export function numbersAs(dtype: string, n: number, seed: number, size = 1): Flo
   return dtype === "f16" ? Float32Array.from(Float16Array.from(made)) : made;
 }
 
+/** Cosine or sine of each token's angle for each pair of a rotary embedding: `[tokens, size / 2]`. */
+export function rotations(
+  tokens: number,
+  size: number,
+  of: (angle: number) => number,
+): Float32Array<ArrayBuffer> {
+  const pairs = size / 2;
+  const angle = (i: number) => Math.floor(i / pairs) * 10000 ** (-(i % pairs) / pairs);
+  return Float32Array.from({ length: tokens * pairs }, (_, i) => of(angle(i)));
+}
+
 /** At most `count` places of an output of `size` numbers, its first and last among them. */
 export function places(size: number, count = 97): number[] {
   if (size <= count) return Array.from({ length: size }, (_, i) => i);

@@ -1,5 +1,5 @@
 /** jax-js as a contender: compiled with `jit`, forced by `gpuBufferSync()`. */
-import { numbers, numbersAs } from "../data.ts";
+import { numbers, numbersAs, rotations } from "../data.ts";
 import type { Params, Prepared } from "../protocol.ts";
 import { serve } from "../serve.ts";
 import { load } from "./load.ts";
@@ -67,6 +67,16 @@ function prepare(work: string, p: Params): Prepared | { cannot: string } {
       return running(rmsNorm, [array([n("rows"), n("width")], 1), array([n("width")], 2)]);
     case "softmax":
       return running((x) => jax.nn.softmax(x), [array([n("rows"), n("width")], 1, 4)]);
+    case "rope": {
+      const [tokens, heads, size] = [n("rows"), n("heads"), n("size")];
+      const table = (of: (angle: number) => number) =>
+        np.array(rotations(tokens, size, of), { shape: [tokens, 1, size / 2] });
+      return running((x, cos, sin) => {
+        const [a, b] = np.split(x, 2, -1);
+        const first = a.ref.mul(cos.ref).sub(b.ref.mul(sin.ref));
+        return np.concatenate([first, b.mul(cos).add(a.mul(sin))], -1);
+      }, [array([tokens, heads, size], 1), table(Math.cos), table(Math.sin)]);
+    }
     case "attention": {
       const kv = [1, n("keys"), n("keyHeads"), n("size")];
       const isCausal = n("tokens") > 1; // a single token sees all keys

@@ -6,8 +6,10 @@ export interface Node {
   readonly op: string;
   /** Names of what it reads. */
   readonly inputs: readonly string[];
-  /** The name of what it makes. */
-  readonly output: string;
+  /** The name of what it makes; several where an operator insists on them. */
+  readonly output: string | readonly string[];
+  /** Where its type comes from, if not from ONNX itself; `com.microsoft` is known. */
+  readonly domain?: string;
   /** Attributes: numbers with a fraction, or `{ int }`. */
   readonly attributes?: Readonly<Record<string, number | { readonly int: number }>>;
 }
@@ -19,7 +21,11 @@ export interface Value {
   /** Its shape. */
   readonly shape: readonly number[];
   /** A constant's numbers. */
-  readonly data?: Float32Array<ArrayBuffer> | Float16Array<ArrayBuffer>;
+  readonly data?:
+    | Float32Array<ArrayBuffer>
+    | Float16Array<ArrayBuffer>
+    | Int32Array<ArrayBuffer>
+    | BigInt64Array<ArrayBuffer>;
 }
 
 /** The bytes of a model with one input and one output of `dtype`. */
@@ -39,7 +45,7 @@ export function onnxModel(
         5,
         message(
           ...c.shape.map((d) => integer(1, d)),
-          integer(2, element),
+          integer(2, c.data instanceof Int32Array ? 6 : c.data instanceof BigInt64Array ? 7 : element),
           field(8, text(c.name)),
           field(9, new Uint8Array(c.data!.buffer, c.data!.byteOffset, c.data!.byteLength)),
         ),
@@ -48,7 +54,12 @@ export function onnxModel(
     field(11, valueMessage(input, element)),
     field(12, valueMessage(output, element)),
   );
-  return message(integer(1, 8), field(7, graph), field(8, message(field(1, text("")), integer(2, 17))));
+  const operators = [["", 17], ["com.microsoft", 1]] as const;
+  return message(
+    integer(1, 8),
+    field(7, graph),
+    ...operators.map(([domain, version]) => field(8, message(field(1, text(domain)), integer(2, version)))),
+  );
 }
 
 // ---------------------------------------------------------------------------
@@ -67,9 +78,10 @@ function nodeMessage(n: Node): Bytes {
   });
   return message(
     ...n.inputs.map((i) => field(1, text(i))),
-    field(2, text(n.output)),
+    ...[n.output].flat().map((o) => field(2, text(o))),
     field(4, text(n.op)),
     ...attributes,
+    ...(n.domain ? [field(7, text(n.domain))] : []),
   );
 }
 

@@ -1,5 +1,5 @@
 /** ONNX Runtime Web on WebGPU: a session for each case, input and output in GPU buffers. */
-import { numbers, numbersAs } from "../data.ts";
+import { numbers, numbersAs, rotations } from "../data.ts";
 import type { Params, Prepared } from "../protocol.ts";
 import { serve } from "../serve.ts";
 import { load } from "./load.ts";
@@ -27,6 +27,7 @@ async function running({ nodes, constants, input, shape, dtype = "f32" }: Graph)
     executionProviders: ["webgpu"],
     preferredOutputLocation: "gpu-buffer",
     graphOptimizationLevel: "all",
+    extra: { session: { disable_cpu_ep_fallback: "1" } }, // what WebGPU cannot do is an error
   });
   const device: GPUDevice = await ort.env.webgpu.device;
   const data = input.data!;
@@ -106,6 +107,32 @@ function graphOf(work: string, p: Params): Graph | undefined {
         input: value("x", [n("rows"), n("width")], 1, 4),
         shape: [n("rows"), n("width")],
       };
+    case "rope": {
+      const [tokens, heads, size] = [n("rows"), n("heads"), n("size")];
+      const table = (name: string, of: (angle: number) => number): Value => ({
+        name,
+        shape: [tokens, size / 2],
+        data: rotations(tokens, size, of),
+      });
+      const places = BigInt64Array.from({ length: tokens }, (_, i) => BigInt(i));
+      return {
+        nodes: [{
+          op: "RotaryEmbedding",
+          domain: "com.microsoft",
+          inputs: ["x", "places", "cos", "sin"],
+          output: "out",
+        }],
+        constants: [
+          { name: "places", shape: [1, tokens], data: places },
+          table("cos", Math.cos),
+          table("sin", Math.sin),
+        ],
+        input: value("x", [1, tokens, heads * size], 1),
+        shape: [1, tokens, heads * size],
+      };
+    }
+    case "attention":
+      return attentionGraph(n("tokens"), n("keys"), n("heads"), n("keyHeads"), n("size"));
     case "mlp": {
       const [rows, hidden, inner] = [n("rows"), n("hidden"), n("inner")];
       const gemm = (x: string, w: string, output: string): Node => ({
@@ -135,6 +162,42 @@ function graphOf(work: string, p: Params): Graph | undefined {
       };
     }
   }
+}
+
+/** The run's own keys and values are inputs of their own, behind a cache that is laid out head by head. */
+function attentionGraph(tokens: number, keys: number, heads: number, keyHeads: number, size: number): Graph {
+  const before = keys - tokens;
+  const wide = keyHeads * size;
+  const [k, v] = [numbers(keys * wide, 2), numbers(keys * wide, 3)];
+  const past = (all: Float32Array) =>
+    Float32Array.from({ length: before * wide }, (_, i) => {
+      const [head, token, d] = [Math.floor(i / (before * size)), Math.floor(i / size) % before, i % size];
+      return all[(token * keyHeads + head) * size + d];
+    });
+  const constants: Value[] = [
+    { name: "k", shape: [1, tokens, wide], data: k.slice(before * wide) },
+    { name: "v", shape: [1, tokens, wide], data: v.slice(before * wide) },
+    { name: "last", shape: [1], data: Int32Array.of(keys - 1) },
+    { name: "keys", shape: [], data: Int32Array.of(keys) },
+  ];
+  if (before > 0) {
+    constants.push(
+      { name: "past_k", shape: [1, keyHeads, before, size], data: past(k) },
+      { name: "past_v", shape: [1, keyHeads, before, size], data: past(v) },
+    );
+  }
+  return {
+    nodes: [{
+      op: "GroupQueryAttention",
+      domain: "com.microsoft",
+      inputs: ["x", "k", "v", ...(before > 0 ? ["past_k", "past_v"] : ["", ""]), "last", "keys"],
+      output: ["out", "all_k", "all_v"],
+      attributes: { num_heads: { int: heads }, kv_num_heads: { int: keyHeads } },
+    }],
+    constants,
+    input: { name: "x", shape: [1, tokens, heads * size], data: numbers(tokens * heads * size, 1) },
+    shape: [1, tokens, heads * size],
+  };
 }
 
 function norm(input: string, output: string): Node {

@@ -1,5 +1,5 @@
 /** TensorFlow.js on its WebGPU backend, with small tensors kept on the GPU (WEBGPU_CPU_FORWARD=false). */
-import { numbers } from "../data.ts";
+import { numbers, rotations } from "../data.ts";
 import type { Params, Prepared } from "../protocol.ts";
 import { serve } from "../serve.ts";
 import { load } from "./load.ts";
@@ -70,6 +70,20 @@ function prepare(work: string, p: Params): Prepared | { cannot: string } {
       const x = tensor([n("rows"), n("width")], 1, 4);
       return running(() => tf.softmax(x), [x]);
     }
+    case "rope": {
+      const [tokens, heads, size] = [n("rows"), n("heads"), n("size")];
+      const x = tensor([tokens, heads, size], 1);
+      const [cos, sin] = [Math.cos, Math.sin].map((of) =>
+        tf.tensor(rotations(tokens, size, of), [tokens, 1, size / 2])
+      );
+      return running(() => {
+        const [a, b] = tf.split(x, 2, -1);
+        const first = tf.sub(tf.mul(a, cos), tf.mul(b, sin));
+        return tf.concat([first, tf.add(tf.mul(b, cos), tf.mul(a, sin))], -1);
+      }, [x, cos, sin]);
+    }
+    case "attention":
+      return attention(n("tokens"), n("keys"), n("heads"), n("keyHeads"), n("size"));
     case "mlp": {
       const [rows, hidden, inner] = [n("rows"), n("hidden"), n("inner")];
       const x = tensor([rows, hidden], 1);
@@ -87,6 +101,32 @@ function prepare(work: string, p: Params): Prepared | { cannot: string } {
     default:
       return { cannot: `the library has no ${work}` };
   }
+}
+
+/** Keys and values lie head by head, as products want them; a token of a decode sees them all and needs no mask. */
+function attention(tokens: number, keys: number, heads: number, keyHeads: number, size: number): Prepared {
+  const group = heads / keyHeads;
+  const q = tensor([tokens, keyHeads, group, size], 1);
+  const [k, v] = [2, 3].map((seed) =>
+    tf.tidy(() => tf.transpose(tensor([keys, keyHeads, size], seed), [1, 0, 2]))
+  );
+  const hidden = Float32Array.from(
+    { length: tokens * keys },
+    (_, i) => i % keys > keys - tokens + Math.floor(i / keys) ? -1e9 : 0,
+  );
+  const mask = tf.tensor(hidden, [tokens, keys]);
+  return running(() => {
+    const rows = tf.reshape(tf.transpose(tf.mul(q, 1 / Math.sqrt(size)), [1, 2, 0, 3]), [
+      keyHeads,
+      group * tokens,
+      size,
+    ]);
+    let scores = tf.matMul(rows, k, false, true);
+    if (tokens > 1) scores = tf.add(tf.reshape(scores, [keyHeads, group, tokens, keys]), mask);
+    const weights = tf.reshape(tf.softmax(scores), [keyHeads, group * tokens, keys]);
+    const sums = tf.reshape(tf.matMul(weights, v), [keyHeads, group, tokens, size]);
+    return tf.transpose(sums, [2, 0, 1, 3]);
+  }, [q, k, v, mask]);
 }
 
 function rmsNorm(x: Tensor, weight: Tensor): Tensor {

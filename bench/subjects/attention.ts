@@ -1,6 +1,6 @@
 import { compare } from "../compare.ts";
 import { numbers } from "../data.ts";
-import { EAGER, PEERS, RAW } from "../programs.ts";
+import { CAPTURED, EAGER, PEERS, RAW } from "../programs.ts";
 import type { Case, Subject } from "../subject.ts";
 
 /** Tokens, keys, heads, key heads, head size. */
@@ -12,7 +12,7 @@ export const attentionSubject: Subject = {
   about: "Causal attention with grouped heads: decode is one token over many keys, prefill many over many.",
   run: async (effort, say) => {
     const shapes = effort.quick ? SHAPES.slice(1, 3) : SHAPES;
-    const programs = [RAW, EAGER, ...(effort.peers ? PEERS : [])];
+    const programs = [RAW, EAGER, CAPTURED, ...(effort.peers ? PEERS : [])];
     return { rows: await compare("attention", shapes.map(attentionCase), programs, effort, say) };
   },
 };

@@ -1,6 +1,6 @@
 import { compare } from "../compare.ts";
 import { numbers } from "../data.ts";
-import { EAGER, PEERS, RAW } from "../programs.ts";
+import { CAPTURED, EAGER, PEERS, RAW } from "../programs.ts";
 import type { Case, Effort, Subject } from "../subject.ts";
 
 const SIZES = [[1, 64], [1, 2048], [64, 512], [256, 1024], [2048, 64]] as const;
@@ -10,7 +10,7 @@ export const rowsSubject: Subject = {
   name: "rows",
   about: "RMSNorm, softmax and rotary embedding (tokens × heads × head size).",
   run: async (effort, say) => {
-    const programs = [RAW, EAGER, ...(effort.peers ? PEERS : [])];
+    const programs = [RAW, EAGER, CAPTURED, ...(effort.peers ? PEERS : [])];
     const rows = [];
     for (const [work, cases] of [["rms_norm", norms], ["softmax", softmaxes], ["rope", ropes]] as const) {
       rows.push(...await compare(work, cases(effort), programs, effort, say));

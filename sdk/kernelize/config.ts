@@ -32,7 +32,10 @@ export interface KernelCandidate {
 /** Kernels by mode: `{ inference: A, training: B, "inference|capture": C }`. */
 export type ModeTable = Readonly<Record<string, KernelRef>>;
 
-/** Which kernel: one, or a table by device and mode, or candidates one by one. */
+/**
+ * Which kernel: one, or a table by device and mode, or candidates one by one. Of those that fit a site equally well the
+ * later one is taken; with `verify`, the fastest that is right.
+ */
 export type KernelChoice = KernelRef | readonly KernelCandidate[] | {
   readonly webgpu: KernelRef | ModeTable | readonly KernelCandidate[];
 };

@@ -73,7 +73,7 @@ export async function loadCheckpoint(
   const loading = new Loading(plan, device, budget, options);
   try {
     await loading.run();
-    if (device === "webgpu") await gpuIfOpen()?.sync(); // an error of the device must come before the model changes
+    await loading.settle();
     loading.checkFinite(checkpoint.name, options.nonFinite ?? "warn");
   } catch (error) {
     loading.discard();
@@ -125,6 +125,14 @@ class Loading {
       else await this.#convert(group);
     }
     for (const { value, same } of this.#plan.tied) await this.#compare(value, same);
+  }
+
+  /** Waits for the device and for what it has to say: an error must come before the model changes. */
+  async settle(): Promise<void> {
+    if (this.#device !== "webgpu") return;
+    await this.#wait();
+    await new Promise((resolve) => setTimeout(resolve, 0)); // errors come as events
+    await gpuIfOpen()?.checked(() => Promise.resolve());
     if (this.#fence) this.#free(this.#fence);
   }
 
@@ -243,6 +251,10 @@ class Loading {
   async #drain(bytes: number): Promise<void> {
     this.#waiting += bytes;
     if (this.#device !== "webgpu" || this.#waiting < Math.min(DRAIN_BYTES, this.#budget / 2)) return;
+    await this.#wait();
+  }
+
+  async #wait(): Promise<void> {
     this.#waiting = 0;
     this.#fence ??= this.#temp(Tensor.zeros([1]));
     await this.#fence.data();

@@ -61,22 +61,44 @@ export async function fileSource(path: string): Promise<Source> {
 
 // ---------------------------------------------------------------------------
 
+/** A read of at most `SMALL` bytes reads `AHEAD`: each read waits its turn, and small tensors lie side by side. */
+const [SMALL, AHEAD] = [64 * 1024, 256 * 1024];
+
+type Bytes = Uint8Array<ArrayBuffer>;
+
 class FileSource implements Source {
   readonly name: string;
   readonly size: number;
   readonly #handle: FileHandle;
+  #ahead: { readonly from: number; readonly to: number; readonly bytes: Promise<Bytes> } | undefined;
 
   constructor(name: string, size: number, handle: FileHandle) {
     [this.name, this.size, this.#handle] = [name, size, handle];
   }
 
-  async read(
-    offset: number,
-    length: number,
-    into?: Uint8Array<ArrayBuffer>,
-  ): Promise<Uint8Array<ArrayBuffer>> {
-    const wanted = Math.max(0, Math.min(length, this.size - offset));
+  async read(offset: number, length: number, into?: Bytes): Promise<Bytes> {
+    const end = Math.min(this.size, offset + length);
+    const wanted = Math.max(0, end - offset);
     const target = into && into.length >= wanted ? into : new Uint8Array(wanted);
+    if (wanted > SMALL || wanted === 0) return await this.#fill(target, offset, wanted);
+    if (!this.#ahead || offset < this.#ahead.from || end > this.#ahead.to) {
+      const to = Math.min(this.size, offset + AHEAD);
+      const bytes = this.#fill(new Uint8Array(to - offset), offset, to - offset);
+      bytes.catch(() => this.#ahead = undefined); // the next read tries again
+      this.#ahead = { from: offset, to, bytes };
+    }
+    const { from, bytes } = this.#ahead;
+    const part = (await bytes).subarray(offset - from, end - from);
+    target.set(part);
+    return target.subarray(0, part.length);
+  }
+
+  close(): Promise<void> {
+    this.#ahead = undefined;
+    return this.#handle.close();
+  }
+
+  async #fill(target: Bytes, offset: number, wanted: number): Promise<Bytes> {
     let done = 0;
     try {
       while (done < wanted) {
@@ -88,10 +110,6 @@ class FileSource implements Source {
       couldNot("read", this.name, cause);
     }
     return target.subarray(0, done);
-  }
-
-  close(): Promise<void> {
-    return this.#handle.close();
   }
 }
 

@@ -20,7 +20,7 @@ import {
 import { memory } from "../../sdk/gpu/mod.ts";
 import type { Module } from "../../sdk/nn/mod.ts";
 import { type DType, parameter } from "../../sdk/tensor/mod.ts";
-import { gpuForFile } from "../helpers/gpu_for_file.ts";
+import { gpu, gpuForFile } from "../helpers/gpu_for_file.ts";
 import { checkpointOf, f32, fileWith, type GivenTensor, messageOf } from "./files.ts";
 import { parameterAt, put, Tree, treeOf } from "./tree.ts";
 
@@ -141,6 +141,21 @@ describe("loadCheckpoint()", () => {
       assertEquals(Math.max(...lengths) <= 65536 / 4, true);
       assertEquals(seen.at(-1), 140_014);
       assertEquals(await values(model, "a"), Array.from(new Float16Array(bits.buffer)));
+    }));
+
+  it("leaves the model as it was where the device finds fault, however late it says so", () =>
+    withTree(SHAPES, async (model) => {
+      const before = memory();
+      const message = await messageOf(async () =>
+        loadCheckpoint(model, await checkpointOf(TENSORS), {
+          onProgress: ({ bytes, totalBytes }) => {
+            if (bytes === totalBytes) gpu().device.createBuffer({ size: 16, usage: 0xffff });
+          },
+        })
+      );
+      assertStringIncludes(message, "KW-GPU-VALIDATION");
+      assertEquals([...model.stateDict().values()].map((p) => p.device), ["meta", "meta", "meta"]);
+      assertEquals([memory().tensors, memory().bytes], [before.tensors, before.bytes]);
     }));
 
   it("tied parameters need their key once, under any of their paths", async () => {

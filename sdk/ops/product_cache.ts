@@ -5,7 +5,7 @@
  *
  * A help, never a need: what is missing, damaged, another adapter's or measured with other shaders is measured anew.
  */
-import { z } from "zod";
+import * as z from "zod";
 import { builtin } from "../host.ts";
 import { userCacheFile } from "../user_cache.ts";
 import type { ProductChoice } from "./families.ts";

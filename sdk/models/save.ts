@@ -1,4 +1,4 @@
-import { fs } from "../checkpoint/files.ts";
+import { fileUrlOfPath, fs } from "../checkpoint/files.ts";
 import { saveCheckpoint, type SaveOptions, type SaveReport } from "../checkpoint/mod.ts";
 import { raise } from "../errors.ts";
 import { type KernelConfig, kernelConfig, siteConversions, splitRef } from "../kernelize/mod.ts";
@@ -24,7 +24,8 @@ export async function savePretrained(
 ): Promise<SaveReport> {
   const { mkdir, writeFile } = fs();
   const kernels = options.kernels === false ? undefined : kernelConfig(model);
-  const text = kernels && kernelsJson(kernels.config, kernels.base); // before anything is written
+  // Before anything is written. References without a base were found from the working folder.
+  const text = kernels && kernelsJson(kernels.config, kernels.base ?? fileUrlOfPath("./"));
   await mkdir(dir, { recursive: true });
   const report = await saveCheckpoint(model, dir, {
     maxShardSize: options.maxShardSize,

@@ -34,6 +34,22 @@ describe(needsModels("savePretrained()"), () => {
     }
   });
 
+  it("names kernels by where they are when their references started in the working folder", async () => {
+    const dir = await Deno.makeTempDir();
+    try {
+      const { kernels } = JSON.parse(await Deno.readTextFile(KERNELS));
+      using model = await loadCausalLM(modelDir("stories260k"), { kernels: { kernels } });
+      await savePretrained(model, dir);
+      const saved = JSON.parse(await Deno.readTextFile(`${dir}/kernels.json`));
+      assertEquals(
+        saved.kernels.map((k: { with: string }) => k.with),
+        kernels.map((k: { with: string }) => new URL(k.with, new URL("../../", import.meta.url)).href),
+      );
+    } finally {
+      await Deno.remove(dir, { recursive: true });
+    }
+  });
+
   it("refuses to name a class in kernels.json before it writes anything, and saves without", async () => {
     const dir = `${await Deno.makeTempDir()}/new`;
     const parts = [["RMSNorm", "model.layers.*.post_attention_layernorm"], [

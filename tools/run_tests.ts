@@ -86,7 +86,6 @@ async function runOne(
   options: string[],
   root: string,
   alone: boolean,
-  again = false,
 ): Promise<Outcome> {
   const report = options.at(-1)!.slice("--junit-path=".length);
   const command = new Deno.Command(Deno.execPath(), {
@@ -107,12 +106,6 @@ async function runOne(
   if (stderr) await write(Deno.stderr, stderr);
 
   const counts = countTests(readIfThere(report));
-  // Software drivers abort at exit now and then, after every test has passed and been reported. One that does so
-  // twice in a row is a failure.
-  if (status.signal && !again && counts.passed > 0 && counts.failed === 0) {
-    console.log(`${job.label}: all passed, and the process was ended by ${status.signal} at exit; once more`);
-    return await runOne(job, options, root, alone, true);
-  }
   let problem: string | undefined;
   if (status.signal) problem = `${job.label}: the process was ended by ${status.signal}`;
   else if (!status.success && counts.failed === 0) {

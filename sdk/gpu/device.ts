@@ -1,6 +1,7 @@
 import { KernelwrightError, raise, type Where } from "../errors.ts";
 import { registerBackend, unregisterBackend } from "../tensor/mod.ts";
 import { GpuBackend } from "./backend.ts";
+import { leaveOutOpenGL } from "./no_opengl.ts";
 import { BufferPool } from "./pool.ts";
 import { PipelineCache } from "./pipeline.ts";
 import { Readback } from "./readback.ts";
@@ -216,6 +217,7 @@ let current: Gpu | undefined;
 let opening: Promise<Gpu> | undefined;
 
 async function open(options: GpuOptions): Promise<Gpu> {
+  leaveOutOpenGL();
   const adapter = await globalThis.navigator?.gpu?.requestAdapter({
     powerPreference: options.powerPreference,
   })

@@ -77,6 +77,7 @@ describe("run_tests", () => {
     const { code, text, last } = await run("ok_test.ts", "crash_test.ts", "load_test.ts");
     assertEquals(code, 1);
     assert(/crash_test\.ts: the process was ended by SIGABRT/.test(text), text);
+    assertEquals(text.match(/passes before the crash \.\.\. ok/g)?.length, 1, "a crash is not tried again");
     assert(/load_test\.ts: failed outside of any test/.test(text), text);
     assertEquals(last, "1 passed, 2 failed, 1 skipped");
   });

@@ -15,6 +15,7 @@ export { guardMemory, type MemoryGuard, type Overrun } from "./guard.ts";
 export { type LiveTensor, liveTensors, memory, type MemoryReport, traceAllocations } from "./memory.ts";
 export type { Arena } from "./arena.ts";
 export type { GpuBackend } from "./backend.ts";
+export type { LiveList } from "./live_list.ts";
 export type { CompiledPipeline, PipelineCache, PipelineRequest } from "./pipeline.ts";
 export type { BufferPool, GpuBuffer, PoolStats } from "./pool.ts";
 export type { Readback } from "./readback.ts";

@@ -10,7 +10,8 @@ const WIDTH = 24;
 export const site = replaces(RMSNorm);
 const parallelSite = fusesParallel({ q: Linear }, { k: Linear }, { v: Linear });
 
-// WORK repeats the sum: 1 is right and fast, 2000 right and slow. WRONG adds to the result.
+// WORK repeats the sum: 1 is right and fast, 2000 right and slow, the more so as it is run many times over: no machine
+// is so busy that it takes the one for the other. WRONG adds to the result.
 export const norm = shader({
   name: "tuned_norm.wgsl",
   code: `
@@ -46,12 +47,16 @@ function run(self: RMSNorm, x: Tensor, constants: Record<string, number>): Tenso
   told.push(constants);
   const out = Tensor.empty(x.shape);
   const params = { rows: x.size / self.hidden_size, cols: self.hidden_size, eps: self.eps };
-  dispatch(norm, { x, weight: self.weight, out, params }, {
-    workgroups: Math.ceil(params.rows / constants.TILE),
-    constants,
-  });
+  for (let i = 0; i < timesOver(constants.WORK); i++) {
+    dispatch(norm, { x, weight: self.weight, out, params }, {
+      workgroups: Math.ceil(params.rows / constants.TILE),
+      constants,
+    });
+  }
   return out;
 }
+
+const timesOver = (work: number) => work > 1 ? 8 : 1;
 
 @kernel({ site, version: "1.0.0", tune: { WORK: [2000, 1], TILE: [4] } })
 export class SlowByDefault {
@@ -113,10 +118,12 @@ export class OpenEdge {
     const { WORK } = tuned({ WORK: 2000 });
     const out = Tensor.zeros(x.shape);
     const params = { rows: x.size / this.hidden_size, cols: this.hidden_size, eps: this.eps };
-    dispatch(norm, { x, weight: this.weight, out, params }, {
-      workgroups: WORK === 1 ? Math.floor(params.rows / 4) : Math.ceil(params.rows / 4),
-      constants: { WORK, WRONG: 0, TILE: 4 },
-    });
+    for (let i = 0; i < timesOver(WORK); i++) {
+      dispatch(norm, { x, weight: this.weight, out, params }, {
+        workgroups: WORK === 1 ? Math.floor(params.rows / 4) : Math.ceil(params.rows / 4),
+        constants: { WORK, WRONG: 0, TILE: 4 },
+      });
+    }
     return out;
   }
 }

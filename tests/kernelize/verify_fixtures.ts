@@ -43,7 +43,7 @@ export class RightNorm {
   }
 }
 
-/** Right, and walks each row five hundred times. */
+/** Right, and walks each row five hundred times; its kernel runs it so often that no busy machine finds it fast. */
 const slow = shader({
   name: "slow.wgsl",
   code: `${HEAD} var inv = 0.0;
@@ -57,6 +57,7 @@ const slow = shader({
 @kernel({ site: replaces(RMSNorm) })
 export class SlowNorm {
   forward(this: RMSNorm, x: Tensor): Tensor {
+    for (let i = 0; i < 15; i++) run(slow, this, x);
     return run(slow, this, x);
   }
 }

@@ -256,6 +256,9 @@ function requireFeatures(features: ReadonlySet<string>, options: GpuOptions): vo
 }
 
 function howToGetAnAdapter(): string {
+  if (Reflect.get(globalThis, "isSecureContext") === false) {
+    return "A page has WebGPU over https, or on localhost.";
+  }
   if (!globalThis.navigator?.gpu) {
     return "This runtime has no WebGPU: use Deno 2.9 or newer, or a browser that has it.";
   }

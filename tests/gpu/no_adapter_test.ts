@@ -30,4 +30,16 @@ describe("openGpu() without an adapter", () => {
         "  This runtime has no WebGPU: use Deno 2.9 or newer, or a browser that has it.",
     );
   });
+
+  it("says how a page gets WebGPU where it came over http", async () => {
+    Reflect.set(globalThis, "isSecureContext", false);
+    try {
+      assertEquals(
+        await refused(undefined),
+        "KW-GPU-NONE\n  No WebGPU adapter was found\n  A page has WebGPU over https, or on localhost.",
+      );
+    } finally {
+      Reflect.deleteProperty(globalThis, "isSecureContext");
+    }
+  });
 });

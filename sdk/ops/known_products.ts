@@ -5,8 +5,9 @@
  * take 0.15 to 0.45 of the time (512³ 0.21, 64×1408×512 0.17, 250×330×133 0.45), and tiles 6 to 100 times as long as
  * blocks. A row of `linear` waits for its weights whatever its block, and four columns leave the most invocations; a
  * row of `matmul` jumps a page with each step of the depth and should find 256 bytes there: 1×1024×1024 takes 0.15 of
- * the plain product's time with 8 columns, 0.64 with 4. No class of sizes or dtype went another way by more than the
- * measurements scatter, so all classes of an operator and height say the same.
+ * the plain product's time with 8 columns, 0.64 with 4. With few rows blocks of 8×8 are within the scatter of those of
+ * 16×16 (0.7 to 1.4 times as long); with 16 rows and more they take 1.4 times as long. So all classes of an operator
+ * and height say the same.
  */
 import type { ProductChoice } from "./families.ts";
 

@@ -61,13 +61,21 @@ const run = operator<[x: Tensor, weight: Tensor, bias: Tensor | undefined]>({
     const [rowBlocks, columnBlocks] = [Math.ceil(rows / block.rows), Math.ceil(columns / block.columns)];
     const workgroups = grid(rowBlocks * columnBlocks, 8);
     inDepthParts(out, depth, 4 * MOST_ROUNDS, ({ first, end, out }) => {
-      dispatch(blockShader(block.rows, block.columns, width, first > 0), {
-        ...{ x, weight, bias: bias ?? weight, out },
-        params: {
-          ...{ rows, columns, stride: depth / width, first: first / width, end: end / width },
-          ...{ row_blocks: rowBlocks, column_blocks: columnBlocks, has_bias: bias && first === 0 ? 1 : 0 },
-        },
-      }, { workgroups, types: typesOf(out.dtype) });
+      const params = {
+        rows,
+        columns,
+        stride: depth / width,
+        first: first / width,
+        end: end / width,
+        row_blocks: rowBlocks,
+        column_blocks: columnBlocks,
+        has_bias: bias && first === 0 ? 1 : 0,
+      };
+      const code = blockShader(block.rows, block.columns, width, first > 0);
+      dispatch(code, { x, weight, bias: bias ?? weight, out, params }, {
+        workgroups,
+        types: typesOf(out.dtype),
+      });
     });
   },
   reference: (out, x, weight, bias) => {

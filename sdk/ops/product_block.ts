@@ -30,12 +30,23 @@ export function blockOf(
   columns: number,
   matrices = 1,
 ): Block {
-  const [mostRows, mostColumns] = choice.slice("block ".length).split("x").map(Number);
+  const [mostRows, mostColumns] = mostOf(choice);
   const even = Math.ceil(rows / Math.ceil(rows / mostRows)); // 18 rows are two blocks of 9, not of 16 and 2
   const block = { rows: even <= 2 ? even : Math.ceil(even / 4) * 4, columns: mostColumns };
   const blocks = () => matrices * Math.ceil(rows / block.rows) * Math.ceil(columns / block.columns);
   while (block.columns > 4 && blocks() < ENOUGH) block.columns /= 2;
   return block;
+}
+
+const mosts = new Map<string, readonly [rows: number, columns: number]>();
+
+function mostOf(choice: string): readonly [rows: number, columns: number] {
+  let most = mosts.get(choice);
+  if (!most) {
+    const [rows, columns] = choice.slice("block ".length).split("x").map(Number);
+    mosts.set(choice, most = [rows, columns]);
+  }
+  return most;
 }
 
 /** A slice of 16 is a round, and 20 more in it: 4 that load and 16 that multiply. */

@@ -19,9 +19,10 @@ import type { Block } from "./product_block.ts";
  * Multiply-adds for each output of a block, after which it would have paid for its compilation. On llvmpipe a block
  * of 16×16 compiles in 4.2 seconds of the processor, of 8×16 in 1.1, 8×8 0.5, 8×4 0.28, and in a twentieth of that
  * where Mesa has it on disk; in 8×4 a multiply-add takes 0.09 to 0.13 ns longer. So a compilation has paid after 40
- * million an output, or after 8 million where it was on disk, which nobody can know before.
+ * million an output, or after 2 million where it was on disk. Nobody can know which: this lies between the two. First
+ * calls of a new machine take 0.3 to 0.5 of their time so, of one that has Mesa's files 0.9 to 1.5.
  */
-const WORTH = 20e6;
+const WORTH = 10e6;
 
 /**
  * The block that runs: `best`, or a cheap one in its place.

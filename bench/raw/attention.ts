@@ -85,8 +85,8 @@ function walkCode({ tokens, keys, heads, keyHeads, size, block, chunks, lanes }:
 ${chunks > 1 ? "@group(0) @binding(4) var<storage, read_write> shares: array<vec2f>;" : ""}
 @compute @workgroup_size(${lanes}) fn main(@builtin(global_invocation_id) id: vec3u) {
   if (id.x >= ${blocks * keyHeads * chunks}u) { return; }
-  let chunk = id.x % ${chunks}u;
-  let key_head = id.x / ${chunks}u % ${keyHeads}u;
+  let key_head = id.x % ${keyHeads}u;
+  let chunk = id.x / ${keyHeads}u % ${chunks}u;
   let first = id.x / ${chunks * keyHeads}u * ${block}u;
 ${
     each((r) =>

@@ -20,7 +20,7 @@ import type { Block } from "./product_block.ts";
  * of 16×16 compiles in 4.2 seconds of the processor, of 8×16 in 1.1, 8×8 0.5, 8×4 0.28, and in a twentieth of that
  * where Mesa has it on disk; in 8×4 a multiply-add takes 0.09 to 0.13 ns longer. So a compilation has paid after 40
  * million an output, or after 2 million where it was on disk. Nobody can know which: this lies between the two. First
- * calls of a new machine take 0.3 to 0.5 of their time so, of one that has Mesa's files 0.9 to 1.5.
+ * calls take 0.5 to 0.7 of their time so on a new machine, and 0.9 to 1.3 on one that has Mesa's files.
  */
 const WORTH = 10e6;
 

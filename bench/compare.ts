@@ -113,7 +113,7 @@ function checkValues(
   turn.error = want.reduce((m, v, i) => Math.max(m, Math.abs(v - said.values[i]) / largest), 0);
   if (turn.error <= tolerance) return;
   const what = params.dtype === "f16" ? "its f16 sums are" : "it is";
-  const [off, allowed] = [turn.error.toExponential(1), tolerance.toExponential(0)];
+  const [off, allowed] = [turn.error.toExponential(2), tolerance.toExponential(0)];
   turn.note = `WRONG and so not timed: ${what} off by ${off}, more than the ${allowed} allowed`;
 }
 

@@ -13,8 +13,9 @@ export class QKVParallel {
     const make = (size: number) => Tensor.empty([...x.shape.slice(0, -1), size], { dtype });
     const [q, k, v] = [make(this.sizes[0]), make(this.sizes[1]), make(this.sizes[2])];
     const block = chooseBlock(rows);
+    const together = this.sizes.every((size) => size % 4 === 0) ? 4 : 1;
     const blocks = this.sizes.map((size) => Math.ceil(size / block.columns));
-    dispatch(blockShader(block.rows, block.columns), {
+    dispatch(blockShader(block.rows, block.columns, together), {
       x,
       weight: this.weight,
       bias: this.bias ?? this.weight, // not read where has_bias is 0
@@ -24,7 +25,9 @@ export class QKVParallel {
       params: { rows, steps: depth / 4, sizes: this.sizes, blocks, has_bias: this.bias ? 1 : 0 },
     }, {
       workgroups: [Math.ceil((blocks[0] + blocks[1] + blocks[2]) / 8), Math.ceil(rows / block.rows)],
-      types: { T: dtype, V: `vec4<${dtype}>` },
+      types: together === 4
+        ? { V: `vec4<${dtype}>`, O: `vec4<${dtype}>`, S: "vec4<f32>" }
+        : { V: `vec4<${dtype}>`, O: dtype, S: "f32" },
     });
     return [q, k, v];
   }
@@ -46,9 +49,9 @@ function chooseBlock(rows: number): { rows: number; columns: number } {
 
 const shaders = new Map<string, Shader>();
 
-function blockShader(rows: number, columns: number): Shader {
-  const name = `project_qkv ${rows}x${columns}`;
+function blockShader(rows: number, columns: number, together: 4 | 1): Shader {
+  const name = `project_qkv ${rows}x${columns}, ${together} at once`;
   let made = shaders.get(name);
-  if (!made) shaders.set(name, made = shader({ name, code: projectQKV(rows, columns) }));
+  if (!made) shaders.set(name, made = shader({ name, code: projectQKV(rows, columns, together) }));
   return made;
 }

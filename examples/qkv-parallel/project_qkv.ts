@@ -9,14 +9,23 @@
  *
  * A step takes 4 numbers of each of the block's rows of x and of the weight: rows + columns loads for 4 · rows · columns
  * multiply-adds. The block is written out, since sums that a loop indexes lie in memory; only once all are there
- * are they put into an array, so that one loop can store them.
+ * are they put into an array, so that one loop can store them, four at once where all sizes allow it: the three stores,
+ * one for each result, are what a prompt through narrow weights waits for.
  */
 
-/** The code for a block. Rows and columns past the end repeat the last one, and are not written. */
-export function projectQKV(rows: number, columns: number): string {
+/**
+ * The code for a block. Rows and columns past the end repeat the last one, and are not written.
+ *
+ * @param together How many columns are stored at once: 4, or 1. All three sizes are multiples of it.
+ */
+export function projectQKV(rows: number, columns: number, together: 4 | 1): string {
   const eachRow = (line: (r: number) => string, between = "\n") => list(rows, line, between);
   const eachColumn = (line: (c: number) => string, between = "\n") => list(columns, line, between);
+  const stores = columns / together; // of a row
+  const stored = (r: number) =>
+    list(stores, (i) => `S(${list(together, (c) => `s${r}_${i * together + c}`, ", ")})`, ", ");
   return `
+// Types: V four values of the dtype, O what is stored at once, S the sum of it in f32.
 struct Params {
   rows: u32,
   steps: u32,         // vec4s in a row of x
@@ -27,10 +36,10 @@ struct Params {
 
 @group(0) @binding(0) var<storage, read> x: array<V>;         // [rows, steps]
 @group(0) @binding(1) var<storage, read> weight: array<V>;    // [q + k + v, steps]
-@group(0) @binding(2) var<storage, read> bias: array<T>;      // [q + k + v], not read where has_bias is 0
-@group(0) @binding(3) var<storage, read_write> q: array<T>;   // [rows, sizes.x]
-@group(0) @binding(4) var<storage, read_write> k: array<T>;   // [rows, sizes.y]
-@group(0) @binding(5) var<storage, read_write> v: array<T>;   // [rows, sizes.z]
+@group(0) @binding(2) var<storage, read> bias: array<O>;      // [q + k + v], not read where has_bias is 0
+@group(0) @binding(3) var<storage, read_write> q: array<O>;   // [rows, sizes.x]
+@group(0) @binding(4) var<storage, read_write> k: array<O>;   // [rows, sizes.y]
+@group(0) @binding(5) var<storage, read_write> v: array<O>;   // [rows, sizes.z]
 @group(0) @binding(6) var<uniform> params: Params;
 
 struct Tile {
@@ -48,20 +57,9 @@ fn find_tile(index: u32) -> Tile {
   return Tile(2u, s.x + s.y, s.z, (index - b.x - b.y) * ${columns}u);
 }
 
-fn store(tile: Tile, row: u32, given: array<f32, ${columns}>) {
-  if (row >= params.rows) { return; }
-  var sums = given;
-  let count = min(${columns}u, tile.size - tile.column);
-  if (params.has_bias != 0u) {
-    for (var c = 0u; c < count; c++) { sums[c] += f32(bias[tile.first + tile.column + c]); }
-  }
-  // A loop for each: an invocation then runs through one of them only, and not past three stores for each number.
-  let at = row * tile.size + tile.column;
-  switch (tile.part) {
-    case 0u: { for (var c = 0u; c < count; c++) { q[at + c] = T(sums[c]); } }
-    case 1u: { for (var c = 0u; c < count; c++) { k[at + c] = T(sums[c]); } }
-    default: { for (var c = 0u; c < count; c++) { v[at + c] = T(sums[c]); } }
-  }
+fn with_bias(sum: S, at: u32) -> O {
+  if (params.has_bias == 0u) { return O(sum); }
+  return O(sum + S(bias[at]));
 }
 
 // The row comes from the workgroup's number alone, so all its invocations read the same x.
@@ -83,10 +81,20 @@ ${
     )
   }
   }
-  var block = array(
-${eachRow((r) => `    array(${eachColumn((c) => `s${r}_${c}`, ", ")}),`)}
+  var sums = array(
+${eachRow((r) => `    array(${stored(r)}),`)}
   );
-  for (var r = 0u; r < ${rows}u; r++) { store(tile, row + r, block[r]); }
+  let count = min(${stores}u, (tile.size - tile.column) / ${together}u);
+  let first = (tile.first + tile.column) / ${together}u;
+  for (var r = 0u; r < min(${rows}u, params.rows - row); r++) {
+    let at = ((row + r) * tile.size + tile.column) / ${together}u;
+    // A loop for each: an invocation then runs through one of them only, and not past three stores for each number.
+    switch (tile.part) {
+      case 0u: { for (var c = 0u; c < count; c++) { q[at + c] = with_bias(sums[r][c], first + c); } }
+      case 1u: { for (var c = 0u; c < count; c++) { k[at + c] = with_bias(sums[r][c], first + c); } }
+      default: { for (var c = 0u; c < count; c++) { v[at + c] = with_bias(sums[r][c], first + c); } }
+    }
+  }
 }
 `;
 }

@@ -2,7 +2,14 @@ import type { Command } from "commander";
 import { writeSafetensors } from "../checkpoint/mod.ts";
 import { raise } from "../errors.ts";
 import { kernelReport } from "../kernelize/mod.ts";
-import { type CausalLM, generate, loadCausalLM, loadTokenizer, type Tokenizer } from "../models/mod.ts";
+import {
+  type CausalLM,
+  generate,
+  loadCausalLM,
+  loadTokenizer,
+  readConfig,
+  type Tokenizer,
+} from "../models/mod.ts";
 import { cast, checkSampleOptions, type SampleOptions } from "../ops/mod.ts";
 import { keep, scope, Tensor } from "../tensor/mod.ts";
 import { oneOf, tokenIds, wholeNumber, writeNamed } from "./arguments.ts";
@@ -59,6 +66,7 @@ async function run(flags: RunFlags): Promise<void> {
   const dtype = oneOf("--dtype", flags.dtype, ["f32", "f16"]);
   const maxNewTokens = wholeNumber("--max-new-tokens", flags.maxNewTokens);
   const sampling = samplingOf(flags);
+  await readConfig(flags.model); // that the folder is missing comes before that its tokenizer is
   const tokenizer = await loadTokenizer(flags.model);
   const prompt = promptIds(flags, tokenizer);
 

@@ -1,6 +1,7 @@
 import { isKernel, type KernelClass } from "../authoring/mod.ts";
 import { fs, hasFiles } from "../checkpoint/files.ts";
 import { didYouMean, raise } from "../errors.ts";
+import { builtin } from "../host.ts";
 import type { Module } from "../nn/mod.ts";
 import type { KernelConfig } from "./config.ts";
 
@@ -100,7 +101,7 @@ export async function findLocal(
 
 function workingFolder(): URL | undefined {
   const deno = (globalThis as { Deno?: { cwd(): string } }).Deno;
-  return deno ? new URL(`file://${deno.cwd()}/`) : undefined;
+  return deno && builtin("node:url")?.pathToFileURL(`${deno.cwd()}/`);
 }
 
 async function entryFile(

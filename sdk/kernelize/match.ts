@@ -3,7 +3,7 @@
  *
  * A path goes before a name, a later entry before an earlier one; what loses is kept, so that the report can say it.
  */
-import { didYouMean, inContext, raise } from "../errors.ts";
+import { closest, didYouMean, inContext, raise } from "../errors.ts";
 import type {
   DisableEntry,
   FuseEntry,
@@ -271,14 +271,16 @@ function raiseNoMatch(tree: TreeIndex, entry: KernelEntry, index: number): never
     );
   const part = parts.find((p) => !found(p)) ?? parts[0];
   const paths = tree.byName.get(partName(part))!.map((n) => n.path);
+  const given = patternsOf(part).find((p) => typeof p === "string");
+  const near = given && closest(given, [...new Set(paths.map((p) => p.replaceAll(/\.\d+(?=\.|$)/g, ".*")))]);
   raise(
     "KW-MATCH-NONE",
     `${describeEntry(entry, index)} matches no ${partName(part)} at ${
       patternsOf(part).map(describePattern).join(", ") || "any path"
     }`,
-    `There is ${partName(part)} at ${paths.slice(0, 4).map((p) => JSON.stringify(p)).join(", ")}${
-      paths.length > 4 ? ", …" : ""
-    }.`,
+    `${near ? `Did you mean ${JSON.stringify(near)}? ` : ""}There is ${partName(part)} at ${
+      paths.slice(0, 4).map((p) => JSON.stringify(p)).join(", ")
+    }${paths.length > 4 ? ", …" : ""}.`,
     where,
   );
 }

@@ -54,6 +54,7 @@ export async function generate(
 
   const device = model.model.embed_tokens.weight.device;
   const width = Math.max(...prompts.map((p) => p.length));
+  checkLength(model, width, maxNewTokens);
   // The last new token is never fed back.
   using cache = model.makeCache({ batch: prompts.length, maxLength: width + maxNewTokens - 1, device });
   const padded = Int32Array.from(
@@ -114,6 +115,17 @@ function feedBack(ids: Tensor, next: Tensor): Tensor {
   const whole = { offset: 0, strides: [1] };
   stridedCopy(ids, next, { shape: [ids.size], source: whole, target: whole });
   return next;
+}
+
+/** Past its last position a model writes nonsense without a word. The last new token is never fed back. */
+function checkLength({ config }: CausalLM, width: number, maxNewTokens: number): void {
+  const most = config.max_position_embeddings + 1 - width;
+  if (maxNewTokens <= most) return;
+  raise(
+    "KW-GENERATE-PROMPT",
+    `Cannot generate ${maxNewTokens} tokens after a prompt of ${width}: this model knows ${config.max_position_embeddings} positions`,
+    `Ask for at most ${most} (maxNewTokens).`,
+  );
 }
 
 function checkPrompts(model: CausalLM, prompts: readonly (readonly number[])[]): void {

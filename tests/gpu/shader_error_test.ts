@@ -48,6 +48,40 @@ describe("a shader that does not compile", () => {
     assertEquals(await messageOf("out[id.x] = T(1 * inv_rms);"), expected);
   });
 
+  const mistakes: [what: string, code: string, says: string, fix: string | undefined][] = [
+    [
+      "a type that dispatch was not given",
+      "@group(0) @binding(0) var<storage, read_write> out: array<T>;\n@compute @workgroup_size(1) fn main() { out[0] = T(1); }",
+      'no definition in scope for identifier "T"',
+      "If it is a type that dispatch chooses, pass it: types: { T: x.dtype }.",
+    ],
+    [
+      "a write to what is only read",
+      "@group(0) @binding(0) var<storage, read> out: array<f32>;\n@compute @workgroup_size(1) fn main() { out[0] = 1.0; }",
+      "Entry point main at Compute is invalid: writing to this location is not permitted",
+      "Declare it var<storage, read_write> out.",
+    ],
+    [
+      "a misspelt field",
+      `struct P { cols: u32, rows: u32 }
+@group(0) @binding(0) var<storage, read_write> out: array<f32>;
+@compute @workgroup_size(1) fn main() { var p: P; out[0] = f32(p.cls); }`,
+      'invalid field accessor "cls"',
+      'Did you mean "cols"?',
+    ],
+  ];
+  for (const [mistake, code, says, fix] of mistakes) {
+    it(`says what to do about ${mistake}`, async () => {
+      using out = Tensor.zeros([4]);
+      const at = shader({ name: "mistaken.wgsl", code });
+      const { diagnostic } = await assertRejects(async () => {
+        dispatch(at, { out }, { workgroups: 1 }); // some are found here, some by the driver
+        await out.data();
+      }, KernelwrightError);
+      assertEquals([diagnostic.code, diagnostic.what, diagnostic.fix], ["KW-SHADER-COMPILE", says, fix]);
+    });
+  }
+
   it("says it again at the next use", async () => {
     assertEquals(await messageOf("out[id.x] = T(1 * inv_rms);", 2), expected);
   });

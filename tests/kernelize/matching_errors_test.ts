@@ -55,7 +55,7 @@ describe("matching refuses", () => {
       `
         KW-MATCH-NONE  kernels[0]
           kernels[0] (replace RMSNorm) matches no RMSNorm at "model.layers.*.norm"
-          There is RMSNorm at "layers.0.norm", "layers.1.norm", "norm".`,
+          Did you mean "layers.*.norm"? There is RMSNorm at "layers.0.norm", "layers.1.norm", "norm".`,
     ));
 
   it("a fusion whose pattern matches nothing", () =>
@@ -65,7 +65,7 @@ describe("matching refuses", () => {
       `
         KW-MATCH-NONE  kernels[0]
           kernels[0] (fuse RMSNorm, LlamaMLP) matches no LlamaMLP at "layers.*.ffn"
-          There is LlamaMLP at "layers.0.mlp", "layers.1.mlp".`,
+          Did you mean "layers.*.mlp"? There is LlamaMLP at "layers.0.mlp", "layers.1.mlp".`,
     ));
 
   it("a disable that disables nothing", () =>
@@ -75,7 +75,7 @@ describe("matching refuses", () => {
       `
         KW-MATCH-NONE  kernels[0]
           kernels[0] (disable RMSNorm) matches no RMSNorm at "layers.9.norm"
-          There is RMSNorm at "layers.0.norm", "layers.1.norm", "norm".`,
+          Did you mean "layers.*.norm"? There is RMSNorm at "layers.0.norm", "layers.1.norm", "norm".`,
     ));
 
   it("a pattern that is none", () =>

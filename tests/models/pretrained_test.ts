@@ -172,6 +172,17 @@ describe(needsModels("generate()"), () => {
     }
   });
 
+  it("refuses more tokens than the model has positions for, and takes as many", async () => {
+    using model = await loadCausalLM(modelDir("stories260k"));
+    const { max_position_embeddings: most } = model.config;
+    const prompt = Array.from({ length: most - 2 }, () => 1);
+    const run = (maxNewTokens: number) => generate(model, [prompt, [1]], { maxNewTokens, eosTokenIds: [] });
+    const error = await run(4).then(() => undefined, (e) => e);
+    assertEquals(error?.code, "KW-GENERATE-PROMPT");
+    assert(error.message.includes("at most 3 (maxNewTokens)"), error.message);
+    assertEquals((await run(3)).ids.map((row) => row.length), [3, 3]);
+  });
+
   it("holds after two hundred forward passes what it held after the first", async () => {
     using model = await loadCausalLM(modelDir("stories260k"), { kernels: KERNELS });
     const ids = [1, 403, 407, 261];

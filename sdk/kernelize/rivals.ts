@@ -59,15 +59,24 @@ export function racePlan(
   return { plan: { ...plan, sites: plan.sites.map((s) => winners.get(s)!) }, findings };
 }
 
+/** A name that alike sites share: same entry, shapes, dtypes and candidates. */
+export function kindOf({ match, nodes, call, considered }: PlannedSite): string {
+  const parameters = nodes.flatMap((n) => [...n.module.namedParameters()].map(([, p]) => formatSpec(p)));
+  return [match.index, call, ...parameters, JSON.stringify(considered)].join("\n");
+}
+
+/** The kernel's time as a share of the original's, over all sites; undefined where one could not be timed. */
+export function shareOf(found: readonly SiteFindings[]): number | undefined {
+  const timed = found.map((f) => f.ms).filter((ms) => ms !== undefined);
+  const before = timed.reduce((n, ms) => n + ms.before, 0);
+  if (timed.length === 0 || timed.length < found.length || before <= 0) return undefined;
+  return timed.reduce((n, ms) => n + ms.after, 0) / before;
+}
+
 // ---------------------------------------------------------------------------
 
 /** Noise must not choose: who is not this much faster loses to whom the config prefers. */
 const CLEARLY = 0.97;
-
-function kindOf({ match, nodes, call, considered }: PlannedSite): string {
-  const parameters = nodes.flatMap((n) => [...n.module.namedParameters()].map(([, p]) => formatSpec(p)));
-  return [match.index, call, ...parameters, JSON.stringify(considered)].join("\n");
-}
 
 /** `alike` holds for each site its kernels, in the same order. */
 function judge(
@@ -106,12 +115,4 @@ function judge(
       return k < 0 ? c : { ...c, taken: k === winner, why: why(k, c.why) };
     }),
   };
-}
-
-/** The kernel's time as a share of the original's, over all sites; undefined where one could not be timed. */
-function shareOf(found: readonly SiteFindings[]): number | undefined {
-  const timed = found.map((f) => f.ms).filter((ms) => ms !== undefined);
-  const before = timed.reduce((n, ms) => n + ms.before, 0);
-  if (timed.length === 0 || timed.length < found.length || before <= 0) return undefined;
-  return timed.reduce((n, ms) => n + ms.after, 0) / before;
 }

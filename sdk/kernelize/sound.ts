@@ -1,6 +1,6 @@
 import type { Module } from "../nn/mod.ts";
 import type { KernelPlan, PlannedSite } from "./plan.ts";
-import { entrantsOf, racePlan } from "./rivals.ts";
+import { entrantsOf, kindOf, racePlan, shareOf } from "./rivals.ts";
 import { describeWrong, type SiteFindings, verifyError, type VerifyOptions, wrongIn } from "./verify.ts";
 
 /**
@@ -28,13 +28,12 @@ export async function soundPlan(
   }
   const reasons = new Map<PlannedSite, string>();
   if (options.onSlower === "fallback") {
-    for (const site of plan.sites) {
-      const ms = findings.get(site.path)?.ms;
-      if (ms && ms.after > ms.before) {
-        reasons.set(
-          site,
-          `${site.kernel.name} takes ${(ms.after / ms.before).toFixed(2)}× the original's time`,
-        );
+    // Alike sites stay or go together: by itself, each would go by the noise of its own measurement.
+    for (const alike of Map.groupBy(plan.sites, kindOf).values()) {
+      const share = shareOf(alike.map((s) => findings.get(s.path)).filter((f) => f !== undefined));
+      if (share === undefined || share <= 1) continue;
+      for (const site of alike) {
+        reasons.set(site, `${site.kernel.name} takes ${share.toFixed(2)}× the original's time`);
       }
     }
   }

@@ -75,13 +75,7 @@ async function inspect(dir: string, flags: InspectFlags): Promise<void> {
     }
     if (planned) {
       console.log(`\n${planned.report}\n`);
-      for (const c of conversionsOf(planned.plan)) {
-        console.log(
-          `${c.site}: ${c.sources.join(", ")} → ${c.targets.join(", ")}${
-            c.ops.length ? `  (${c.ops.join(", ")})` : ""
-          }`,
-        );
-      }
+      for (const line of conversionLines(planned.plan, flags.all ?? false)) console.log(line);
     }
   } finally {
     await checkpoint.close();
@@ -112,6 +106,17 @@ function conversionsOf(
       ops: r.bound.rule.ops.map((o) => o.name),
     }))
   );
+}
+
+/** A line for each conversion; those of layers that are alike share one. */
+function conversionLines(plan: KernelPlan, all: boolean): string[] {
+  const lines = conversionsOf(plan).map(({ site, sources, targets, ops }) => {
+    const line = `${site}: ${sources.join(", ")} → ${targets.join(", ")}`;
+    return ops.length > 0 ? `${line}  (${ops.join(", ")})` : line;
+  });
+  if (all) return lines;
+  const alike = Map.groupBy(lines, (line) => line.replaceAll(/\.\d+(?=[.,: ])/g, ".*"));
+  return [...alike].map(([line, them]) => them.length > 1 ? `${line}  ×${them.length}` : them[0]);
 }
 
 /** The tree as lines; a list's members that are alike share one branch. */

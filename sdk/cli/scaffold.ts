@@ -1,5 +1,5 @@
 /** Writes a kernel's package: all of it, or nothing. */
-import { join, resolve } from "@std/path";
+import { dirname, join, resolve } from "@std/path";
 import { raise } from "../errors.ts";
 import { describe, type KernelPlanText, kernelSource, layoutSource } from "./kernel_source.ts";
 import { licenseText } from "./license.ts";
@@ -91,8 +91,9 @@ function modSource(plan: KernelPlanText): string {
 function denoJson(name: string, license: string, folder: string): string {
   const sdk = new URL("../../", import.meta.url);
   const checkout = sdk.protocol === "file:" ? decodeURIComponent(sdk.pathname).replace(/\/$/, "") : undefined;
-  // Not yet published, or being changed: a checkout serves its own code. Inside of it, it does so by itself.
-  const links = checkout && !`${folder}/`.startsWith(`${checkout}/`)
+  // Not yet published, or being changed: a checkout serves its own code. Members of its workspace have it anyway.
+  const member = ["examples", "templates"].some((home) => dirname(folder) === `${checkout}/${home}`);
+  const links = checkout && !member
     ? { links: [checkout, ...["assert", "path", "testing"].map((m) => `${checkout}/tools/std/${m}`)] }
     : {};
   return JSON.stringify(
@@ -118,13 +119,17 @@ function denoJson(name: string, license: string, folder: string): string {
   ) + "\n";
 }
 
+/** Where modules lie in the decoder layers of Llama and its kin. */
+const PLACES: Readonly<Record<string, string>> = { RMSNorm: "post_attention_layernorm", LlamaMLP: "mlp" };
+
 function readme(plan: KernelPlanText, packageName: string): string {
   const [first] = plan.parts;
-  const at = (i: number) => plan.kind === "replaces" ? "" : `model.layers.*.${plan.parts[i].name}`;
+  const at = ({ stage, name }: KernelPlanText["parts"][number]) =>
+    `model.layers.*.${PLACES[stage.module] ?? `<path of ${name}>`}`;
   const entry = plan.kind === "replaces"
     ? { replace: first.stage.module, with: `./${packageName.split("/").at(-1)}:${plan.name}` }
     : {
-      [plan.kind === "fuses" ? "fuse" : "fuseParallel"]: plan.parts.map((p, i) => [p.stage.module, at(i)]),
+      [plan.kind === "fuses" ? "fuse" : "fuseParallel"]: plan.parts.map((p) => [p.stage.module, at(p)]),
       with: `./${packageName.split("/").at(-1)}:${plan.name}`,
     };
   return `# ${plan.name}
@@ -150,7 +155,11 @@ ${
 \`\`\`json
 ${JSON.stringify({ kernels: [entry] }, null, 2)}
 \`\`\`
-
+${
+    plan.kind === "replaces"
+      ? ""
+      : "\nThe paths are those of Llama's decoder layers; `kernelwright inspect DIR` shows your model's.\n"
+  }
 ## The ladder
 
 1. Plain: one invocation for each result. This is what you have.

@@ -2,10 +2,7 @@ import { assertEquals } from "@std/assert";
 import { afterAll, beforeAll } from "@std/testing/bdd";
 import { currentGpu, type Gpu, memory, openGpu } from "../../sdk/gpu/mod.ts";
 
-/**
- * Opens one device for the tests of a file, and at their end destroys it; what they made must be released by then.
- * (A device per test makes software drivers abort at exit now and then.)
- */
+/** Opens one device for the tests of a file, and at their end destroys it; what they made must be released by then. */
 export function gpuForFile(): void {
   let before = 0;
   beforeAll(async () => {

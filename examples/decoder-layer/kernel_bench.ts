@@ -30,5 +30,6 @@ await benchMain(DecoderLayer, {
     { tokens: 1, heads: 8, kv: 4, size: 32, inner: 688, before: 63 },
     { tokens: 32, heads: 8, kv: 4, size: 8, inner: 172, before: 0 },
     { tokens: 32, heads: 8, kv: 4, size: 32, inner: 688, before: 0 },
+    { tokens: 512, heads: 8, kv: 4, size: 32, inner: 688, before: 0 },
   ],
 });

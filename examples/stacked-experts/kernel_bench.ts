@@ -9,6 +9,7 @@ await benchMain(StackedExperts, {
     { tokens: 1, width: 32, inner: 64, experts: 4, chosen: 2 },
     { tokens: 1, width: 128, inner: 256, experts: 8, chosen: 2 },
     { tokens: 16, width: 128, inner: 256, experts: 8, chosen: 2 },
+    { tokens: 256, width: 128, inner: 256, experts: 8, chosen: 2 },
   ],
   // What has to be read and computed is the chosen experts' alone.
   cost: ({ tokens, width, inner, chosen }, size) => ({

@@ -14,7 +14,7 @@ export async function prepareMlp(gpu: RawGpu, params: Params): Promise<Prepared>
   const down = gpu.buffer(numbers(hidden * inner, 5, 1 / Math.sqrt(inner)));
   const active = gpu.buffer(rows * inner * 4);
   const out = gpu.buffer(rows * hidden * 4);
-  const blocks = rows === 1 ? [[1, 1], [1, 2], [1, 4]] : [[4, 4], [8, 4], [16, 4], [8, 8]];
+  const blocks = rows === 1 ? [[1, 1], [1, 2], [1, 4], [1, 8]] : [[4, 4], [8, 4], [16, 4], [8, 8], [16, 8]];
   const first = await fastest(
     gpu,
     active,

@@ -8,7 +8,7 @@ const SHAPES: readonly (readonly [number, number, number])[] = [
   [256, 256, 256],
   [512, 512, 512],
   [1024, 1024, 1024],
-  [250, 330, 133],
+  [250, 130, 333],
   [1, 5632, 2048],
   [1, 1024, 1024],
   [1, 2048, 5632],
@@ -27,6 +27,7 @@ const SHAPES: readonly (readonly [number, number, number])[] = [
   [128, 2048, 128],
   [512, 64, 512],
   [1000, 100, 100],
+  [250, 333, 130],
 ];
 const QUICK = [0, 3, 5, 16];
 const HALF = [1, 4, 16];

@@ -10,6 +10,7 @@ export async function deno(options: string[], args: string[], cwd: string): Prom
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [...options, `--config=${join(ROOT, "deno.json")}`, ...args],
     cwd,
+    env: { NO_COLOR: "1" },
   }).output();
   const text = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
   assert(success, text);

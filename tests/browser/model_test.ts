@@ -1,9 +1,11 @@
 /** The whole of it in a page: a model over HTTP and from files, generation, kernels with verification, memory. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { beforeAll, describe, it } from "@std/testing/bdd";
+import { generate, loadCausalLM } from "../../sdk/models/mod.ts";
 import { bundleForPage } from "../helpers/bundle_for_page.ts";
 import { findChromium, openPage } from "../helpers/chromium.ts";
 import { type Asked, fileBelow } from "../helpers/file_server.ts";
+import { gpuForFile } from "../helpers/gpu_for_file.ts";
 import { modelFolder } from "../helpers/models.ts";
 import { expectedJson } from "../models/checkpoints.ts";
 import type { Seen } from "./page.ts";
@@ -14,6 +16,7 @@ const missing = chromium ? folder ? undefined : "no checkpoint" : "no Chromium, 
 const name = `a model in a page${missing ? ` (skipped: ${missing})` : ""}`;
 
 describe({ name, ignore: missing !== undefined }, () => {
+  gpuForFile();
   let seen: Seen;
   let asked: readonly Asked[];
 
@@ -50,6 +53,13 @@ describe({ name, ignore: missing !== undefined }, () => {
     assertEquals(ways.length, 7, ways.join());
     for (const way of ways) assertEquals(seen.ids[way], new_ids.slice(0, 32), way);
     assertStringIncludes(seen.text!, "Once upon a time, there was a little girl named Lily.");
+  });
+
+  sees("draws the ids that a seed gives anywhere", async () => {
+    using model = await loadCausalLM(folder!);
+    const sampling = { temperature: 1.1, topK: 60, topP: 0.95, seed: 5 };
+    const { ids } = await generate(model, [[1]], { maxNewTokens: 16, eosTokenIds: [], sampling });
+    assertEquals(seen.drawn, [ids[0], ids[0]]);
   });
 
   sees("compiles nothing more once it is ready", () => assertEquals(seen.compiledLate, 0));

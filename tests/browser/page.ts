@@ -40,6 +40,8 @@ export interface Seen {
   features?: string[];
   /** The new ids of each way. */
   readonly ids: Record<string, readonly number[]>;
+  /** Ids that were drawn with one seed, eager and captured. */
+  readonly drawn: (readonly number[])[];
   /** Counts, by when they were taken. */
   readonly memory: Record<string, MemoryReport>;
   /** Pipelines that were made after `ready`. */
@@ -58,7 +60,7 @@ export interface Seen {
   refused?: Record<string, string>;
 }
 
-const seen: Seen = { ids: {}, memory: {} };
+const seen: Seen = { ids: {}, drawn: [], memory: {} };
 const names = ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"];
 
 /** Where kernels.json's references lead in this page. */
@@ -98,6 +100,11 @@ async function run(): Promise<void> {
   globalThis.setTimeout = setTimer;
   seen.compiledLate = gpu.pipelines.size - before;
   seen.ids.captured = await write(model, true);
+  for (const capture of [false, true]) {
+    const sampling = { temperature: 1.1, topK: 60, topP: 0.95, seed: 5 };
+    const { ids } = await generate(model, [[1]], { maxNewTokens: 16, eosTokenIds: [], capture, sampling });
+    seen.drawn.push(ids[0]);
+  }
   gpu.trim();
   seen.memory.written = memory();
   const tokenizer = await loadTokenizer("model");

@@ -77,6 +77,16 @@ export async function findLocal(
       "Give a resolver that knows this kind of reference.",
     );
   }
+  if (base && base.protocol !== "file:") {
+    // What lies here under that name is not what the config means.
+    raise(
+      "KW-REF-SYNTAX",
+      `Cannot load ${
+        JSON.stringify(ref)
+      }: the config came from ${base.href}, and only local folders and files are resolved here`,
+      "Give a resolver that knows addresses, such as kernelResolver(), or name the kernel by its class.",
+    );
+  }
   if (!hasFiles()) {
     raise(
       "KW-REF-MISSING",

@@ -112,9 +112,9 @@ function withoutName(ref: string): string {
   return named ? splitRef(ref).where : ref;
 }
 
-/** What a path means in a config from an address: a file or a folder beside it. */
+/** What a path means in a config from an address: a file or a folder beside it, never one of this machine's. */
 function besideConfig(where: string, base: URL | undefined): string {
-  if (!/^https?:$/.test(base?.protocol ?? "") || !/^\.{0,2}\//.test(where)) return where;
+  if (!/^https?:$/.test(base?.protocol ?? "") || /^[a-z][a-z0-9+.-]+:/i.test(where)) return where;
   return new URL(/(\.m?js|\/)$/.test(where) ? where : `${where}/`, base).href;
 }
 

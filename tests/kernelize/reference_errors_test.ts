@@ -8,9 +8,12 @@ import { fill, leavesUnchanged } from "./unchanged.ts";
 
 const folder = fromFileUrl(new URL(".", import.meta.url)).replace(/\/$/, "");
 
-async function refuses(kernels: KernelConfig["kernels"], message: string): Promise<void> {
+async function refuses(
+  kernels: KernelConfig["kernels"],
+  message: string,
+  base = new URL(import.meta.url),
+): Promise<void> {
   const model = fill(new Stack());
-  const base = new URL(import.meta.url);
   await leavesUnchanged(
     model,
     () => assertRefusedLater(() => kernelize(model, { kernels }, { base }), message),
@@ -25,6 +28,15 @@ describe("a reference must", () => {
         KW-REF-MISSING  kernels[0].with
           Cannot load "./nowhere:Norm": there is no such folder or file
           Looked for: ${folder}/nowhere/mod.ts, ${folder}/nowhere/mod.js, ${folder}/nowhere/kernel.json, ${Deno.cwd()}/nowhere/mod.ts, ${Deno.cwd()}/nowhere/mod.js, ${Deno.cwd()}/nowhere/kernel.json.`,
+    ));
+  it("mean what lies beside its config, not what this machine has by that name", () =>
+    refuses(
+      [replace("RMSNorm", "./tests/kernelize/fixtures.ts:Norm")],
+      `
+        KW-REF-SYNTAX  kernels[0].with
+          Cannot load "./tests/kernelize/fixtures.ts:Norm": the config came from https://models.example/llama/kernels.json, and only local folders and files are resolved here
+          Give a resolver that knows addresses, such as kernelResolver(), or name the kernel by its class.`,
+      new URL("https://models.example/llama/kernels.json"),
     ));
   it("name an export", () =>
     refuses(

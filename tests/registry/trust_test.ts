@@ -77,7 +77,9 @@ describe("trust", () => {
     const base = new URL("kernels.json", server.url);
     const beside = (ref: string, given: ResolverOptions) =>
       kernelResolver({ cache: options.cache, ...given })(ref, base);
-    for (const ref of ["./swiglu:SwiGLU", "./swiglu/:SwiGLU", "/swiglu/kernel.js:SwiGLU"]) {
+    for (
+      const ref of ["./swiglu:SwiGLU", "swiglu:SwiGLU", "./swiglu/:SwiGLU", "/swiglu/kernel.js:SwiGLU"]
+    ) {
       assertEquals(await refused(() => beside(ref, {})), "KW-REF-UNTRUSTED");
       assertEquals(kernelDefinition(await beside(ref, { publishers: [server.url] })).name, "SwiGLU");
     }
@@ -85,6 +87,8 @@ describe("trust", () => {
       await refused(() => beside("./examples/swiglu:SwiGLU", { publishers: [server.url] })),
       "KW-REF-FETCH",
     );
+    const here = new URL("../../examples/swiglu/mod.ts", import.meta.url).href;
+    assertEquals(await refused(() => beside(`${here}:SwiGLU`, { trust: true })), "KW-REF-SYNTAX");
   });
 
   it("is remembered by the lock for what was locked, and for nothing else", async () => {

@@ -112,18 +112,20 @@ export function tune(model: Module, options: TuneOptions): Promise<KernelReport>
     const notes = await tuneSites(model, state.plan, options);
     const sites = new Map(state.plan.sites.map((s) => [s.path, s]));
     const { report } = state;
-    return remember(model, {
-      ...state,
-      report: new KernelReport(
-        report.sites.map((s) => ({ ...s, ...s.kernel ? tunedOf(sites.get(s.path)!) : {} })),
-        [...new Set([...report.notes, ...notes])],
-        report.endToEnd,
-      ),
-    });
+    const tuned = new KernelReport(
+      report.sites.map((s) => ({ ...s, ...s.kernel ? tunedOf(sites.get(s.path)!) : {} })),
+      [...new Set([...report.notes, ...notes])],
+      report.endToEnd,
+    );
+    // Who took the kernels out meanwhile must not find them in the books again.
+    return states.get(model) === state ? remember(model, { ...state, report: tuned }) : tuned;
   });
 }
 
-/** Puts the original modules back, with their values. Does nothing for a model without kernels. */
+/**
+ * Puts the original modules back, with their values. Does nothing for a model without kernels, nor to a
+ * {@linkcode kernelize} that is still running: await that first.
+ */
 export function unkernelize(model: Module): void {
   const state = states.get(model);
   if (!state) return;

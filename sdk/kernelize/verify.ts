@@ -151,10 +151,10 @@ function observe(root: Module, sites: readonly PlannedSite[], inputs: readonly u
       results.set(module, result);
       const site = last.get(module);
       if (!site || !args.has(site) || seen.some((s) => s.site === site) || bytes > KEPT_BYTES) return result;
+      const kernel = runKernel(site, args.get(site)!); // first: nothing is held yet if it throws
       const original = tensorsOf(
         site.match.kind === "fusesParallel" ? site.nodes.map((n) => results.get(n.module)) : result,
       ).map(hold);
-      const kernel = runKernel(site, args.get(site)!);
       const held = args.get(site)!.map((a) => holdAll(a));
       seen.push({ site, args: held, plain: held.every(isPlain), kernel, original });
       bytes += bytesOf([...original, ...kernel, ...held]);
@@ -185,9 +185,10 @@ async function judge(seen: Seen, options: VerifyOptions): Promise<Difference[]> 
   for (const kind of ["outliers", "tiny"] as const) {
     using x = await changed(args[0], kind);
     const given = [x, ...args.slice(1)];
-    const original = tensorsOf(scope(() => runOriginals(site, given))).map((t) => keep(t));
     const kernel = runKernel(site, given);
+    let original: readonly Tensor[] = [];
     try {
+      original = tensorsOf(scope(() => runOriginals(site, given))).map((t) => keep(t));
       out.push(...await compare(kernel, original, given, true, site, options, kind));
     } finally {
       for (const t of [...original, ...kernel]) t.dispose();

@@ -1,5 +1,6 @@
 /** Fetched files by their digest: what was fetched once serves offline, and cannot change. */
 import { hasFiles, joinFile } from "../checkpoint/files.ts";
+import { userCacheFile, variable } from "../user_cache.ts";
 import { sha256 } from "./digest.ts";
 
 /** A folder of files, each named by its SHA-256. In a page, which has no files, it keeps nothing. */
@@ -37,8 +38,5 @@ export class FileCache {
 
 /** The user's cache: `$KERNELWRIGHT_CACHE`, or `kernelwright/kernels` below the system's cache folder. */
 export function defaultCacheFolder(): string {
-  const env = (name: string) => Deno.env.get(name);
-  const base = env("XDG_CACHE_HOME") ?? env("LOCALAPPDATA") ??
-    (env("HOME") ? joinFile(env("HOME")!, ".cache") : ".");
-  return env("KERNELWRIGHT_CACHE") ?? joinFile(base, "kernelwright/kernels");
+  return variable("KERNELWRIGHT_CACHE") || (userCacheFile("kernels") ?? "kernelwright/kernels");
 }

@@ -100,7 +100,7 @@ describe({ name, ignore: missing !== undefined }, () => {
 
   sees("says what cannot be, and why", () =>
     assertEquals(seen.refused, {
-      "a reference without a resolver": "KW-REF-MISSING",
+      "a reference without a resolver": "KW-REF-SYNTAX",
       "an address with nothing": "KW-MODEL-TYPE",
       "too few files": "KW-MODEL-TYPE",
       "saving": "KW-CHECKPOINT-OPEN",

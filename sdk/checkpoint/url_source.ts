@@ -70,6 +70,7 @@ class UrlSource implements Source {
   constructor(url: URL, size: number, tag: string | null, stop: AbortController, ahead: Part) {
     [this.#url, this.name, this.size, this.#tag, this.#stop] = [url, url.href, size, tag, stop];
     this.#ahead = ahead;
+    this.#forgetIfLost(ahead);
   }
 
   async read(offset: number, length: number): Promise<Bytes> {
@@ -78,9 +79,8 @@ class UrlSource implements Source {
     if (end - offset > AHEAD) return await this.#fetch(offset, end);
     if (offset < this.#ahead.from || end > this.#ahead.to) {
       const to = Math.min(this.size, offset + AHEAD);
-      const bytes = this.#fetch(offset, to);
-      bytes.catch(() => this.#ahead = NONE); // the next read asks again
-      this.#ahead = { from: offset, to, bytes };
+      this.#ahead = { from: offset, to, bytes: this.#fetch(offset, to) };
+      this.#forgetIfLost(this.#ahead);
     }
     const { from, bytes } = this.#ahead;
     return (await bytes).slice(offset - from, end - from);
@@ -90,6 +90,13 @@ class UrlSource implements Source {
     this.#stop.abort();
     this.#ahead = NONE;
     return Promise.resolve();
+  }
+
+  /** The next read asks again; and nobody may ever read, so that a failure must not be nobody's. */
+  #forgetIfLost(ahead: Part): void {
+    ahead.bytes.catch(() => {
+      if (this.#ahead === ahead) this.#ahead = NONE;
+    });
   }
 
   async #fetch(from: number, to: number): Promise<Bytes> {

@@ -185,3 +185,20 @@ describe("openFolder()", () => {
     assertEquals([await readText(own, "a"), await readText(own, "b")], ["text", undefined]);
   });
 });
+
+describe("a file at an address", () => {
+  it("can be closed before anything of it was read", async () => {
+    // The first part is on its way then, and what becomes of it is nobody's concern.
+    const body = () => new ReadableStream({ start: (c) => c.enqueue(new Uint8Array(8)) }); // never ends
+    const headers = { "content-range": "bytes 0-262143/1000000" };
+    await using server = Deno.serve(
+      { port: 0, hostname: "127.0.0.1", onListen: () => {} },
+      () => new Response(body(), { status: 206, headers }),
+    );
+    const source = await urlSource(
+      new URL(`http://127.0.0.1:${(server.addr as Deno.NetAddr).port}/model.safetensors`),
+    );
+    await source!.close();
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  });
+});

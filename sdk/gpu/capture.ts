@@ -56,14 +56,21 @@ export class CapturedPlan<R = unknown> {
    * Records the run again; nothing waits for the GPU.
    *
    * @returns {@linkcode CapturedPlan.result}, with new values.
-   * @throws KW-CAPTURE-STALE when a tensor that the plan reads has been released, or the plan was disposed.
+   * @throws KW-CAPTURE-NESTED inside a recording; KW-CAPTURE-STALE when a tensor that the plan reads has been released, or the plan was disposed.
    */
   replay(): R {
-    if (this.#disposed || this.#outside.some((o) => o.buffer.owner !== o.owner)) {
+    if (this.#disposed || this.#outside.some((o) => o.buffer.owner !== o.owner || !o.buffer.held)) {
       raise(
         "KW-CAPTURE-STALE",
         "Cannot replay a captured plan: memory that it uses has been released",
         "Capture it again.",
+      );
+    }
+    if (this.#gpu.stream.recorder) {
+      raise(
+        "KW-CAPTURE-NESTED",
+        "Cannot replay a captured plan while another run is being captured",
+        "Call the function itself there: its work becomes part of the outer plan.",
       );
     }
     for (const effect of this.#effects) effect();

@@ -76,12 +76,18 @@ export class Recording implements StreamRecorder {
     const spare = this.arena.seal();
     const fixed: Slot<Value>[] = [];
     const loose: Value[] = [];
+    const results = new Set([...this.made].map((t) => (t.storage as GpuStorage).buffer));
     for (const v of this.#values) {
       if (!v.inside) continue;
-      // A tensor that is still there keeps its buffer; values that lay in it before may lie there again.
+      // A tensor that is still there keeps its buffer. Of a result, all is new in each replay, so that values may lie
+      // there before; of another, what the run does not write must stay.
       const held = v.buffer.arena === this.arena && this.#current.get(v.buffer) === v;
-      if (held) fixed.push({ bytes: v.bytes, values: [{ ...v, last: Infinity }] });
-      else loose.push(v);
+      if (held) {
+        fixed.push({
+          bytes: v.bytes,
+          values: [{ ...v, first: results.has(v.buffer) ? v.first : -Infinity, last: Infinity }],
+        });
+      } else loose.push(v);
     }
     for (const b of spare) gpu.pool.release(b);
     for (const { bytes, values } of packLifetimes(loose, fixed)) {

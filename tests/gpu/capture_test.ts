@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import fc from "fast-check";
+import { KernelwrightError } from "../../sdk/errors.ts";
 import { currentGpu, memory, record } from "../../sdk/gpu/mod.ts";
 import { KVCache } from "../../sdk/nn/mod.ts";
 import { add, linear, mul, rmsNorm, scale, softmax, stridedCopy } from "../../sdk/ops/mod.ts";
@@ -126,6 +127,36 @@ describe("record()", () => {
     });
     // Three at a time, and uniforms: those of 41 dispatches, of which few differ.
     assert(plan.bytes <= 3 * 16384 + 4 * 256, `${plan.bytes}`);
+  });
+
+  it("leaves alone what it does not write of a tensor that is kept", async () => {
+    let kept: Tensor | undefined;
+    using x = Tensor.from([1, 2, 3, 4]);
+    using plan = record(() => {
+      const doubled = scale(scale(scale(x, 2), 1), 1); // values of the run, done with before the tensor is written
+      kept = keep(Tensor.empty([4]));
+      const half = { offset: 0, strides: [1] };
+      stridedCopy(kept, doubled, { shape: [2], source: half, target: half });
+      return scale(kept, 1);
+    });
+    overwrite(kept!, Float32Array.of(7, 7, 7, 7));
+    assertEquals([...await plan.replay().data()], [2, 4, 7, 7]);
+    kept!.dispose();
+  });
+
+  it("refuses a replay as soon as a tensor that it reads is released", () => {
+    const x = Tensor.from([1, 2, 3]);
+    using plan = record(() => scale(x, 2));
+    x.dispose();
+    assertThrows(() => plan.replay(), KernelwrightError, "KW-CAPTURE-STALE");
+    currentGpu().trim();
+    assertThrows(() => plan.replay(), KernelwrightError, "KW-CAPTURE-STALE");
+  });
+
+  it("refuses a replay inside another recording", () => {
+    using x = Tensor.from([1, 2, 3]);
+    using plan = record(() => scale(x, 2));
+    assertThrows(() => record(() => scale(plan.replay(), 2)), KernelwrightError, "KW-CAPTURE-NESTED");
   });
 
   it("keeps state on the host in step: a cache counts its tokens in each replay", () => {

@@ -55,6 +55,9 @@ export function checkSampleOptions({ temperature = 1, topK = 1, topP = 1, seed =
 
 const sampleShader = shader({ name: "sample.wgsl", code });
 
+/** A share that is 0 in f32 would leave nothing to draw from; this one leaves the largest. */
+const LEAST_SHARE = 2 ** -100;
+
 /** Walks of a row: the largest, 16 each for topK and topP, its sum, and the draw. */
 const WALKS = 35;
 
@@ -73,7 +76,14 @@ const run = operator<[logits: Tensor, position: Tensor, options: SampleOptions]>
   webgpu: (out, logits, position, { temperature = 1, topK, topP = 1, seed = 0 }) => {
     const [rows, count] = logits.shape;
     const lanes = Math.max(8, lanesOf(rows, count, 1, WALKS));
-    const params = { rows, count, k: Math.min(topK ?? count, count), p: topP, scale: 1 / temperature, seed };
+    const params = {
+      rows,
+      count,
+      k: Math.min(topK ?? count, count),
+      p: Math.max(topP, LEAST_SHARE),
+      scale: 1 / temperature,
+      seed,
+    };
     dispatch(sampleShader, { logits, position, out, params }, {
       workgroups: grid(rows, 1),
       types: { T: logits.dtype, Lanes: `array<vec3<f32>, ${lanes}>` },

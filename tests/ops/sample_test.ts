@@ -114,6 +114,10 @@ describe("sample()", () => {
     }
   });
 
+  it("draws the largest for any share, however small", async () => {
+    for (const topP of [1e-3, 1e-30, 1e-46, 5e-324]) assertEquals(await draw([[0, 1, 5, 2]], { topP }), [2]);
+  });
+
   it("is greedy with a k of 1, of equals among all of them", async () => {
     assertEquals(await draw([[1, 3, 2], [9, -1, 4]], { topK: 1, temperature: 3 }), [1, 0]);
     const rows = Array.from({ length: 64 }, () => [5, 1, 5, 0]);

@@ -195,10 +195,8 @@ describe("a file at an address", () => {
       { port: 0, hostname: "127.0.0.1", onListen: () => {} },
       () => new Response(body(), { status: 206, headers }),
     );
-    const source = await urlSource(
-      new URL(`http://127.0.0.1:${(server.addr as Deno.NetAddr).port}/model.safetensors`),
-    );
-    await source!.close();
+    const source = await urlSource(new URL(`http://127.0.0.1:${server.addr.port}/model.safetensors`));
+    await source!.close!();
     await new Promise((resolve) => setTimeout(resolve, 20));
   });
 });

@@ -42,7 +42,7 @@ export async function urlSource(url: URL): Promise<Source | undefined> {
   const bytes = reading(url, async () => new Uint8Array(await first.arrayBuffer()));
   return new UrlSource(url, part.size, headers.get("etag"), stop, {
     from: 0,
-    to: Math.min(AHEAD, part.size),
+    to: Math.min(AHEAD, part.to),
     bytes,
   });
 }
@@ -104,7 +104,10 @@ class UrlSource implements Source {
     const part = partOf(response);
     const same = part?.from === from && part.size === this.size && response.headers.get("etag") === this.#tag;
     if (response.status === 206 && same) {
-      return await reading(this.#url, async () => new Uint8Array(await response.arrayBuffer()));
+      const bytes = await reading(this.#url, async () => new Uint8Array(await response.arrayBuffer()));
+      // A server may send less than it was asked for, but something.
+      if (bytes.length >= to - from) return bytes;
+      if (bytes.length > 0) return joined(bytes, await this.#fetch(from + bytes.length, to));
     }
     if (!response.ok) await refuse(this.#url, response);
     await response.body?.cancel();
@@ -125,10 +128,17 @@ async function anew(url: URL, partial: Response, signal: AbortSignal): Promise<R
   return response.ok ? response : await refuse(url, response);
 }
 
-/** What a `content-range: bytes 0-99/1000` says. */
-function partOf({ headers }: Response): { from: number; size: number } | undefined {
-  const [, from, size] = /^bytes (\d+)-\d+\/(\d+)$/.exec(headers.get("content-range") ?? "") ?? [];
-  return size === undefined ? undefined : { from: Number(from), size: Number(size) };
+function joined(a: Bytes, b: Bytes): Bytes {
+  const both = new Uint8Array(a.length + b.length);
+  both.set(a);
+  both.set(b, a.length);
+  return both;
+}
+
+/** What a `content-range: bytes 0-99/1000` says: the part from 0 to 100 of 1000. */
+function partOf({ headers }: Response): { from: number; to: number; size: number } | undefined {
+  const [, from, last, size] = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(headers.get("content-range") ?? "") ?? [];
+  return size === undefined ? undefined : { from: Number(from), to: Number(last) + 1, size: Number(size) };
 }
 
 async function refuse(url: URL, response: Response): Promise<never> {

@@ -7,6 +7,7 @@ import type { GpuBuffer } from "./pool.ts";
 export class Arena {
   readonly #free = new Map<number, GpuBuffer[]>();
   readonly #all = new Set<GpuBuffer>();
+  readonly #held = new Set<GpuBuffer>();
   #sealed = false;
 
   /** Every buffer of the plan. */
@@ -16,17 +17,31 @@ export class Arena {
 
   /** A free buffer of exactly this size, if there is one. */
   take(size: number): GpuBuffer | undefined {
-    return this.#free.get(size)?.pop();
+    const b = this.#free.get(size)?.pop();
+    if (b) this.#held.add(b);
+    return b;
   }
 
-  /** Counts a new buffer in. */
+  /** Counts a tensor's new buffer in. */
   add(b: GpuBuffer): void {
+    this.own(b);
+    this.#held.add(b);
+  }
+
+  /** Counts a buffer in that the plan itself needs. */
+  own(b: GpuBuffer): void {
     b.arena = this;
     this.#all.add(b);
   }
 
+  /** Whether a tensor that was made in the recording still has a buffer: it may outlive the plan. */
+  isHeld(b: GpuBuffer): boolean {
+    return this.#held.has(b);
+  }
+
   /** Takes a buffer back, to be used again inside the recording. */
   release(b: GpuBuffer): void {
+    this.#held.delete(b);
     if (this.#sealed) return;
     const list = this.#free.get(b.size);
     if (list) list.push(b);

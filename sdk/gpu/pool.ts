@@ -109,11 +109,11 @@ export class BufferPool {
     this.#pooledBytes += b.size;
   }
 
-  /** Puts back every buffer of an arena, whose plan is gone. */
+  /** Puts back the buffers of an arena, whose plan is gone; those that tensors still have come when these are released. */
   releaseArena(arena: Arena): void {
     for (const b of arena.buffers) {
       b.arena = undefined;
-      this.release(b);
+      if (!arena.isHeld(b)) this.release(b);
     }
   }
 

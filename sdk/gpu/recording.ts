@@ -93,7 +93,7 @@ export class Recording implements StreamRecorder {
     for (const { bytes, values } of packLifetimes(loose, fixed)) {
       const [first] = values;
       const buffer = first.last === Infinity ? first.buffer : gpu.pool.acquire(bytes);
-      this.arena.add(buffer);
+      this.arena.own(buffer);
       for (const v of values) v.buffer = buffer;
     }
   }
@@ -162,7 +162,7 @@ export class Recording implements StreamRecorder {
   /** What the host wrote once is copied from memory of the plan's: its target may have been used again since. */
   #constant(gpu: Gpu, target: GpuBuffer, to: number, data: Uint8Array<ArrayBuffer>): Step {
     const source = gpu.pool.acquire(data.length);
-    this.arena.add(source);
+    this.arena.own(source);
     gpu.stream.write(source, data);
     return { source, from: 0, target, to, bytes: Math.ceil(data.length / 4) * 4 };
   }

@@ -173,6 +173,7 @@ export class Stream {
   /** Records a run of dispatches that were prepared before, in the current pass. */
   replay(steps: readonly PreparedDispatch[], touched: readonly GpuBuffer[]): void {
     if (steps.length === 0) return;
+    if (this.#inPass >= DISPATCHES_PER_SUBMIT) this.submit(); // nobody may read for long
     const pass = this.#pass ??= this.#beginPass();
     for (const s of steps) {
       if (this.#pipeline !== s.pipeline) pass.setPipeline(this.#pipeline = s.pipeline);

@@ -144,6 +144,36 @@ describe("record()", () => {
     kept!.dispose();
   });
 
+  for (const throws of [false, true]) {
+    it(`leaves a kept tensor its memory when ${throws ? "recording throws" : "the plan is gone"}`, async () => {
+      let kept: Tensor | undefined;
+      using x = Tensor.from([1, 2, 3]);
+      const run = () => {
+        kept = keep(scale(x, 10));
+        if (throws) throw new Error("not now");
+        return scale(kept, 2);
+      };
+      if (throws) assertThrows(() => record(run), Error, "not now");
+      else record(run).dispose();
+      const others = [200, 300].map((v) => Tensor.from([v, v, v]));
+      assertEquals([...await kept!.data()], [10, 20, 30]);
+      kept!.dispose();
+      using another = Tensor.from([-1, -1, -1]);
+      assertEquals(await Promise.all(others.map(async (t) => (await t.data())[0])), [200, 300]);
+      assertEquals((await another.data())[0], -1);
+      for (const t of others) t.dispose();
+    });
+  }
+
+  it("submits now and then where nobody reads", () => {
+    using x = Tensor.from([1, 2, 3]);
+    using plan = record(() => scale(scale(scale(scale(x, 2), 2), 2), 2));
+    const { stream } = currentGpu();
+    const before = stream.epoch;
+    for (let i = 0; i < 1000; i++) plan.replay();
+    assert(stream.epoch - before >= 10, `${stream.epoch - before} submits of 4000 dispatches`);
+  });
+
   it("refuses a replay as soon as a tensor that it reads is released", () => {
     const x = Tensor.from([1, 2, 3]);
     using plan = record(() => scale(x, 2));

@@ -132,7 +132,8 @@ async function race(product: Product): Promise<Partial<Record<ProductChoice, num
     }
     if (round !== 1) continue;
     const least = Math.min(...candidates.map((c) => ms[c]!));
-    candidates = candidates.filter((c) => ms[c]! < 3 * least); // the others are out
+    candidates = candidates.filter((c) => ms[c]! <= 3 * least); // the others are out; by a coarse clock, none
+    for (const c of candidates) ms[c] = Infinity; // what follows is longer, and tells them apart
     times = Math.max(1, Math.min(64, Math.ceil(1 / least))); // a millisecond: pages round what clocks say
   }
   return ms;

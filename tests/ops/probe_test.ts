@@ -152,4 +152,24 @@ describe("probeProducts()", () => {
     const info = { vendor: "a", architecture: "", device: "b", description: "driver 1", software: false };
     assertEquals(adapterKey(info), "a b driver 1");
   });
+
+  it("measures for longer where the clock is coarse, and finds nobody slow by it", async () => {
+    forget();
+    const { features } = gpu();
+    const real = performance.now;
+    Object.defineProperty(gpu(), "features", { value: new Set(), configurable: true }); // no timestamps
+    performance.now = () => Math.floor(real.call(performance) / 1e6) * 1e6;
+    const before = gpu().stream.dispatches;
+    try {
+      const [{ ms }] = await probeProducts({ again: true, folder: false, products: [PRODUCT] });
+      const tried = candidatesOf(PRODUCT).length;
+      assertEquals(Object.keys(ms!).length, tried);
+      // Two rounds of one, and two of the most: none was found slow by a clock that tells nothing.
+      assertEquals(gpu().stream.dispatches - before, tried * (1 + 1 + 64 + 64));
+    } finally {
+      performance.now = real;
+      Object.defineProperty(gpu(), "features", { value: features, configurable: true });
+      forget();
+    }
+  });
 });

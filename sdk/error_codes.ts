@@ -95,6 +95,7 @@ export const ERROR_CODES = {
   "KW-MATCH-ROOT": "The model itself was to be replaced.",
   "KW-SELECT-NONE": "No kernel fits a site, and the original is not allowed.",
   "KW-KERNEL-FORWARD": "A kernel's forward failed on meta.",
+  "KW-KERNEL-WRITES": "A kernel's forward writes an input or a parameter, and does not declare it.",
   "KW-KERNEL-ACCEPTS": "The accepts of a kernel or layout failed.",
   "KW-MAPPING-NONE": "kernelize was given no config, and no kernel mapping is in scope.",
   "KW-EXPLAIN-PATH": "explain was asked about a path that the model does not have.",
@@ -114,6 +115,7 @@ export const ERROR_CODES = {
   "KW-TRACE-BROKEN": "A part of a fusion does not feed the next one.",
   "KW-TRACE-ARGUMENTS": "A later part of a fusion takes further arguments.",
   "KW-TRACE-ESCAPES": "A value inside a fusion is used outside it.",
+  "KW-TRACE-OVERWRITES": "A kernel writes over an input that is used afterwards.",
   "KW-TRACE-WEIGHT": "A parameter of a module that is to be replaced is read by another module.",
   "KW-TRACE-PROPERTY": "A property of a module that is to be replaced is used by another module.",
   // references

@@ -18,7 +18,13 @@ const siluMul = shader({ name: "silu_mul.wgsl", code: siluMulCode });
  * projection and residual · norm, gate and up · projection and residual. A prompt takes eleven, its products by
  * `linear`, two of them where the original has five.
  */
-@kernel({ site, layout: DecoderLayerLayout, version: "0.2.0", requires: { dtypes: ["f32", "f16"] } })
+@kernel({
+  site,
+  layout: DecoderLayerLayout,
+  version: "0.2.0",
+  requires: { dtypes: ["f32", "f16"] },
+  writes: (_hidden_states, { cache }) => [cache?.keys, cache?.values],
+})
 export class DecoderLayer {
   /** `[batch, tokens, hidden]` → the same shape. Writes the cache of its layer, if there is one. */
   forward(this: DecoderLayerLayout, hidden_states: Tensor, context: AttentionContext): Tensor {

@@ -6,7 +6,13 @@ import code from "./rotate.wgsl" with { type: "text" };
 const rotate = shader({ name: "rotate.wgsl", code });
 
 /** Attention in four dispatches: the projections, norm and rotation and cache, attention, the way out. */
-@kernel({ site, layout: QKVAttentionLayout, version: "0.1.0", requires: { dtypes: ["f32", "f16"] } })
+@kernel({
+  site,
+  layout: QKVAttentionLayout,
+  version: "0.1.0",
+  requires: { dtypes: ["f32", "f16"] },
+  writes: (_hidden_states, { cache }) => [cache?.keys, cache?.values],
+})
 export class QKVAttention {
   /** `[batch, tokens, hidden_size]` → the same shape. Writes the cache of its layer, if there is one. */
   forward(this: QKVAttentionLayout, hidden_states: Tensor, context: AttentionContext): Tensor {

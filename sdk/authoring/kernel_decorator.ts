@@ -30,6 +30,15 @@ export interface KernelOptions<
   readonly version?: string;
   /** Constants that the machine decides, with the values to try; forward gets them from `tuned`. */
   readonly tune?: Tune;
+  /**
+   * What forward writes besides the tensors that it makes: gets forward's arguments and returns those tensors, in
+   * arrays and objects as one likes, e.g. `writes: (_x, { cache }) => [cache?.keys, cache?.values]`. Called as a method
+   * of the layout, so that a `function` finds parameters in `this`. Any other write is refused.
+   */
+  readonly writes?: (
+    this: NoInfer<[T] extends [never] ? First<Parts> : T>,
+    ...args: [...Args]
+  ) => unknown;
 }
 
 /** A class that has the forward for a site; its `this` is the layout, or the module where there is no layout. */
@@ -88,6 +97,8 @@ export interface KernelDefinition {
   readonly version?: string;
   /** Constants that the machine decides. */
   readonly tune?: Tune;
+  /** What forward writes besides what it makes, for a call's arguments. */
+  readonly writes?: (this: Module, ...args: unknown[]) => unknown;
 }
 
 /**
@@ -120,6 +131,14 @@ export function kernel<
       );
     }
     const tune = options.tune === undefined ? undefined : checkTune(options.tune, where);
+    if (options.writes !== undefined && typeof options.writes !== "function") {
+      raise(
+        "KW-KERNEL-OPTION",
+        `The writes of ${name} is no function`,
+        "Give a function of forward's arguments: writes: (x, context) => context.cache.",
+        where,
+      );
+    }
     const site = checkSite(options.site as Site, where);
     const layout = options.layout &&
       inContext(where, () => layoutDefinition(options.layout as unknown as LayoutDefinition["cls"]));
@@ -150,6 +169,7 @@ export function kernel<
       accepts: options.accepts as Accepts<readonly Module[]> | undefined,
       version: options.version,
       tune,
+      writes: options.writes as KernelDefinition["writes"],
     });
   };
 }
@@ -177,5 +197,5 @@ export function isKernel(value: unknown): value is KernelClass {
 // ---------------------------------------------------------------------------
 
 const definitions = new WeakMap<object, KernelDefinition>();
-const OPTIONS = ["site", "layout", "requires", "accepts", "version", "tune"];
+const OPTIONS = ["site", "layout", "requires", "accepts", "version", "tune", "writes"];
 const REQUIREMENTS = ["features", "limits", "dtypes"];

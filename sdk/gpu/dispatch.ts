@@ -1,11 +1,20 @@
 import { currentContext, didYouMean, raise, type Where } from "../errors.ts";
-import { currentTracer, DTYPES, formatSpec, Tensor } from "../tensor/mod.ts";
+import {
+  currentTracer,
+  DTYPES,
+  formatSpec,
+  isGuarded,
+  noteWrite,
+  Tensor,
+  writesAreGuarded,
+} from "../tensor/mod.ts";
 import { GpuStorage } from "./gpu_storage.ts";
 import type { PipelineRequest } from "./pipeline.ts";
 import type { GpuBuffer } from "./pool.ts";
 import type { StorageBinding } from "./reflect.ts";
 import type { Shader, ShaderVariant } from "./shader.ts";
 import { packUniform, type UniformValues } from "./uniforms.ts";
+import { mayWrite } from "./written.ts";
 
 /** What a shader's bindings get, by the names of the WGSL variables. */
 export type DispatchBindings = Readonly<Record<string, Tensor | UniformValues | number | readonly number[]>>;
@@ -39,6 +48,7 @@ export function dispatch(shader: Shader, bindings: DispatchBindings, options: Di
   const tensors = new Array<Tensor>(storage.length);
   for (let i = 0; i < storage.length; i++) tensors[i] = tensorFor(storage[i], bindings, variant);
   checkAliases(variant, tensors);
+  if (writesAreGuarded()) noteWrites(variant, tensors);
   if (variant.reflection.uniformBytes > packed.byteLength) growPacked(variant.reflection.uniformBytes);
   for (const u of uniforms) {
     const given = bindings[u.name];
@@ -55,8 +65,8 @@ export function dispatch(shader: Shader, bindings: DispatchBindings, options: Di
     });
     tracer.op(
       `dispatch ${shader.name}`,
-      tensors.filter((_, i) => !storage[i].writes),
-      tensors.filter((_, i) => storage[i].writes),
+      tensors.filter((_, i) => !writes(variant, i)),
+      tensors.filter((_, i) => writes(variant, i)),
     );
     return;
   }
@@ -214,6 +224,21 @@ function checkAliases(variant: ShaderVariant, tensors: readonly Tensor[]): void 
       "Write to a tensor of its own: Tensor.empty(…).",
       { file: variant.shader.name },
     );
+  }
+}
+
+function writes(variant: ShaderVariant, i: number): boolean {
+  const { writes, name } = variant.reflection.storage[i];
+  return writes && mayWrite(variant, name);
+}
+
+function noteWrites(variant: ShaderVariant, tensors: readonly Tensor[]): void {
+  for (let i = 0; i < tensors.length; i++) {
+    if (!variant.reflection.storage[i].writes) continue;
+    const { storage } = tensors[i];
+    if (isGuarded(storage) && writes(variant, i)) {
+      noteWrite(storage, `${variant.shader.name} as "${variant.reflection.storage[i].name}"`);
+    }
   }
 }
 

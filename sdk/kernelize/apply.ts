@@ -4,13 +4,13 @@
  * Only instances change: one property of each part's parent, and one own `forward` on the layout (or on the module
  * itself where there is no layout). Every change brings its own undo, so that a failure half-way leaves nothing.
  */
-import type { KernelDefinition } from "../authoring/mod.ts";
 import { inContext } from "../errors.ts";
 import { Identity, type Module } from "../nn/mod.ts";
 import { keep } from "../tensor/mod.ts";
 import { SharedResults } from "./parallel.ts";
 import type { PlannedSite } from "./plan.ts";
-import { type SiteTuning, tunedForward } from "./tuning.ts";
+import { tunedForward } from "./tuning.ts";
+import { guarded } from "./writes.ts";
 import type { KeyedParameter } from "../checkpoint/mod.ts";
 import type { PlannedRule, SitePlanConversions } from "./site_conversion.ts";
 
@@ -50,15 +50,13 @@ export function applySite(site: PlannedSite): AppliedSite {
 }
 
 /** The forward of a kernel bound to its layout, or to the module; errors inside know their site. */
-export function boundForward(
-  kernel: KernelDefinition,
-  self: Module,
-  path: string,
-  tuning?: SiteTuning,
-): (...args: unknown[]) => unknown {
+export function boundForward(site: PlannedSite): (...args: unknown[]) => unknown {
+  const { kernel, path, tuning, writes } = site;
+  const self = site.layout ?? site.nodes[0].module;
   const where = { site: path, kernel: kernel.name };
   const forward = tunedForward(kernel, self, tuning);
-  return (...args) => inContext(where, () => forward(args));
+  if (!writes) return (...args) => inContext(where, () => forward(args));
+  return (...args) => inContext(where, () => guarded(kernel, self, args, writes, () => forward(args)));
 }
 
 /** Fills a rule's targets from its sources, which stay as they are. */
@@ -98,9 +96,9 @@ function unload(parameters: readonly KeyedParameter[]): void {
 
 /** The modules' part of a swap; both ways as often as one likes. */
 function swapOf(site: PlannedSite): { putIn(): void; takeOut(): void } {
-  const { nodes, kernel, layout, path } = site;
+  const { nodes, layout } = site;
   const self = layout ?? nodes[0].module;
-  let forward = boundForward(kernel, self, path, site.tuning);
+  let forward = boundForward(site);
   const others: Module[] = [];
   let shared: SharedResults | undefined;
   if (site.match.kind === "fusesParallel") {

@@ -9,17 +9,18 @@ import type { KernelClass, KernelDefinition, Layout } from "../authoring/mod.ts"
 import { inContext, KernelwrightError, raise, type Where } from "../errors.ts";
 import { collectPipelines, type PipelineRequest } from "../gpu/mod.ts";
 import type { Module } from "../nn/mod.ts";
-import { byteLength, formatSpec, type Parameter, sameShape, Tensor } from "../tensor/mod.ts";
+import { byteLength, formatSpec, type Parameter, sameShape, type Storage, Tensor } from "../tensor/mod.ts";
 import { type Candidate, candidatesOf } from "./choice.ts";
 import type { KernelConfig } from "./config.ts";
 import { describeEntry, matchConfig, type MatchedSite, type ShadowedSite } from "./match.ts";
 import { type Considered, selectKernel, type Target } from "./select.ts";
 import { buildLayout, checkInstances } from "./signature.ts";
 import { planConversions, type SitePlanConversions } from "./site_conversion.ts";
-import { runOnMeta, type Trace, traceModel } from "./trace.ts";
+import { happenedIn, runOnMeta, type Trace, type TracedCall, traceModel } from "./trace.ts";
 import { callClass, type SiteTuning, tunedForward } from "./tuning.ts";
 import { indexTree, type Node, type TreeIndex } from "./tree.ts";
-import { checkChain, checkParallel, checkProperties, checkWeights } from "./wiring.ts";
+import { checkChain, checkOverwritten, checkParallel, checkProperties, checkWeights } from "./wiring.ts";
+import { guarded, isUnguarded, placesIn } from "./writes.ts";
 
 /** A site that will be swapped. */
 export interface PlannedSite {
@@ -45,6 +46,8 @@ export interface PlannedSite {
   readonly tuning?: SiteTuning;
   /** The kinds of its first calls in the traces, see {@linkcode callClass}. */
   readonly call: string;
+  /** What the originals write of a call's arguments, so that the kernel may; undefined where nobody looks. */
+  readonly writes: ReadonlySet<string> | undefined;
   /** The same site with each other kernel that fits as well; none unless they are to be measured. */
   readonly rivals: readonly PlannedSite[];
 }
@@ -200,18 +203,21 @@ function planSite(
   const self = layout ?? nodes[0].module;
   let forwardChecked = false;
   const tuning: SiteTuning | undefined = kernel.tune && { chosen: new Map(), traced: new Map() };
+  const writes = isUnguarded(tree.nodes[0].module) ? undefined : new Set<string>();
   for (const trace of traces) {
     const calls = trace.callsOf.get(nodes[0].module) ?? [];
-    const [call] = calls;
-    if (!call) continue;
     for (const { args } of tuning ? calls : []) tuning?.traced.set(callClass(args), args);
-    const results = nodes.map((n) => trace.callsOf.get(n.module)![0].result);
-    const expected = match.kind === "fusesParallel" ? results : results.at(-1);
-    collectPipelines(
-      (request, where) => pipelines.push({ request, where }),
-      () => checkForward(kernel, self, call.args, expected),
-    );
-    forwardChecked = true;
+    // A forward may do something else for other shapes.
+    for (const call of new Map(calls.toReversed().map((c) => [callClass(c.args), c])).values()) {
+      const results = nodes.map((n) => n === nodes[0] ? call.result : trace.callsOf.get(n.module)![0].result);
+      const expected = match.kind === "fusesParallel" ? results : results.at(-1);
+      if (writes) { for (const place of writtenByOriginals(nodes, call, trace)) writes.add(place); }
+      collectPipelines(
+        (request, where) => pipelines.push({ request, where }),
+        () => checkForward(kernel, self, call.args, expected, writes, (m) => checkOverwritten(nodes, m, call, trace, tree)),
+      );
+      forwardChecked = true;
+    }
   }
   return {
     path: nodes[0].path,
@@ -225,8 +231,16 @@ function planSite(
     forwardChecked,
     tuning,
     call: traces.map((t) => callClass(t.callsOf.get(nodes[0].module)?.[0].args ?? [])).join("; "),
+    writes,
     rivals: [],
   };
+}
+
+/** The places in a call's arguments, and among a module's own parameters, that the modules at a site write. */
+function writtenByOriginals(nodes: readonly Node[], call: TracedCall, trace: Trace): string[] {
+  return [...placesIn(nodes[0].module, call.args)].filter(([memory]) =>
+    trace.writers.get(memory)?.some((op) => nodes.some((n) => happenedIn(op, n.module)))
+  ).map(([, place]) => place);
 }
 
 function bytesOf(modules: readonly Module[]): number {
@@ -238,10 +252,17 @@ function checkForward(
   self: Module,
   args: readonly unknown[],
   expected: unknown,
+  writes: ReadonlySet<string> | undefined,
+  overwritten: (memory: Storage) => void,
 ): void {
   let actual: unknown;
+  const given = args.map(alive);
+  const forward = () => tunedForward(kernel, self, undefined)(given);
+  const wrote = new Set<Storage>();
   try {
-    actual = runOnMeta(() => tunedForward(kernel, self, undefined)(args.map(alive)));
+    actual = runOnMeta(() =>
+      writes ? guarded(kernel, self, given, writes, forward, (m) => wrote.add(m)) : forward()
+    );
   } catch (cause) {
     if (cause instanceof KernelwrightError) throw cause;
     // The class is frozen: a forward that keeps something on it is told by the engine, which quotes the whole class.
@@ -264,6 +285,7 @@ function checkForward(
       cause,
     );
   }
+  for (const memory of wrote) overwritten(memory);
   const [got, wanted] = [describeResult(actual), describeResult(expected)];
   if (!sameResult(actual, expected)) {
     raise(

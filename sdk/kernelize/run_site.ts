@@ -53,7 +53,7 @@ function withLayout<T>(site: PlannedSite, fn: (forward: (...args: unknown[]) => 
   let result: T;
   try {
     for (const rule of site.conversions.rules) fillTargets(rule);
-    result = fn(boundForward(site.kernel, site.layout ?? site.nodes[0].module, site.path, site.tuning));
+    result = fn(boundForward(site));
   } catch (error) {
     empty();
     throw error;

@@ -60,8 +60,10 @@ export interface Trace {
   readonly calls: readonly TracedCall[];
   /** Calls by module. */
   readonly callsOf: ReadonlyMap<Module, readonly TracedCall[]>;
-  /** Operators by what they read. */
+  /** Operators by what they read or wrote. */
   readonly readers: ReadonlyMap<Storage, readonly TracedOp[]>;
+  /** Operators by what they made or wrote. */
+  readonly writers: ReadonlyMap<Storage, readonly TracedOp[]>;
   /** Calls by the values that they were given, in order. */
   readonly given: ReadonlyMap<Storage, readonly TracedCall[]>;
   /** Where a forward put tensors that outlive it, `stored as "path.property"`, by the tensor's storage. */
@@ -86,6 +88,7 @@ export function traceModel(
   const calls: TracedCall[] = [];
   const callsOf = new Map<Module, TracedCall[]>();
   const readers = new Map<Storage, TracedOp[]>();
+  const writers = new Map<Storage, TracedOp[]>();
   const given = new Map<Storage, TracedCall[]>();
   const uses = new Map<Module, PropertyUse[]>();
   let current: TracedCall | undefined;
@@ -94,7 +97,10 @@ export function traceModel(
   const tracer: Tracer = {
     op(name, ins, outs) {
       const op: TracedOp = { name, inputs: ins, outputs: outs, caller: current, order: order++ };
-      for (const storage of new Set(ins.map((t) => t.storage))) push(readers, storage, op);
+      // Who writes over a value has to do with it as much as who reads it.
+      for (const storage of new Set([...ins, ...outs].map((t) => t.storage))) push(readers, storage, op);
+      if (name === "reshape") return;
+      for (const { origin } of new Set(outs.map((t) => t.storage))) push(writers, origin, op);
     },
   };
   const observer = {
@@ -148,7 +154,7 @@ export function traceModel(
     const note = (t: Tensor, how: string) => void (t.released || stored.set(t.storage, how));
     for (const [, t] of arguments_.added()) note(t, "put into an argument of the model");
     for (const [place, t] of before.added()) note(t, `stored as "${place}"`);
-    return { calls, callsOf, readers, given, stored, uses };
+    return { calls, callsOf, readers, writers, given, stored, uses };
   } finally {
     before.restore();
     arguments_.restore();

@@ -12,6 +12,7 @@ import { bytesOf, dropAll, holdAll, isPlain } from "./held.ts";
 import { type KernelPlan, type PlannedSite, withRivals } from "./plan.ts";
 import { TuneCache, type TuneCacheLocation, type Winner } from "./tune_cache.ts";
 import { holdsFor, race, type RaceOptions } from "./tune_race.ts";
+import { writesInputs } from "./writes.ts";
 import { callClass, caseOf, traceCall, type TuneCase, type TunedCall } from "./tuning.ts";
 
 /** How kernels are tuned. */
@@ -86,6 +87,10 @@ export async function tuneSites(root: Module, plan: KernelPlan, options: TuneOpt
       if (seen.length === 0) break;
       try {
         for (const { site, args } of seen) {
+          if (writesInputs(site)) {
+            notes.add(`${site.kernel.name} was not tuned: it writes what it is given`);
+            continue;
+          }
           if (!args.every(isPlain)) {
             notes.add(`${site.kernel.name} was not tuned: it takes more than tensors and plain values`);
             continue;

@@ -15,6 +15,7 @@ import { compareValues, defaultTolerance, type Difference, type Tolerance } from
 import { bytesOf, dropAll, hold, holdAll, isPlain } from "./held.ts";
 import { onReference } from "./on_reference.ts";
 import type { PlannedSite } from "./plan.ts";
+import { writesInputs } from "./writes.ts";
 import { runKernel, runOriginals, type SiteTime, tensorsOf, timeSite } from "./run_site.ts";
 
 /** How swaps are verified. */
@@ -129,7 +130,7 @@ export function describeWrong(worst: Difference): string {
 interface Seen {
   readonly site: PlannedSite;
   readonly args: readonly unknown[];
-  /** Whether the arguments are tensors and plain values only, so that they can be changed and copied. */
+  /** Whether the arguments are tensors and plain values only, and left alone: the call can be repeated with others. */
   readonly plain: boolean;
   readonly kernel: readonly Tensor[];
   readonly original: readonly Tensor[];
@@ -156,7 +157,7 @@ function observe(root: Module, sites: readonly PlannedSite[], inputs: readonly u
         site.match.kind === "fusesParallel" ? site.nodes.map((n) => results.get(n.module)) : result,
       ).map(hold);
       const held = args.get(site)!.map((a) => holdAll(a));
-      seen.push({ site, args: held, plain: held.every(isPlain), kernel, original });
+      seen.push({ site, args: held, plain: held.every(isPlain) && !writesInputs(site), kernel, original });
       bytes += bytesOf([...original, ...kernel, ...held]);
       return result;
     },

@@ -7,7 +7,7 @@ import type { Layout } from "../authoring/mod.ts";
 import { raise } from "../errors.ts";
 import { joinPath, type Module } from "../nn/mod.ts";
 import { type Storage, Tensor, tensorsIn } from "../tensor/mod.ts";
-import { describeReader, happenedIn, type Trace, type TracedCall, within } from "./trace.ts";
+import { describeReader, happenedIn, type Trace, type TracedCall, type TracedOp, within } from "./trace.ts";
 import type { Node, TreeIndex } from "./tree.ts";
 
 /**
@@ -31,7 +31,9 @@ export function checkChain(parts: readonly Node[], trace: Trace, tree: TreeIndex
     }
     checkOrder(from, to, parts[i], parts[i + 1]);
     if (to.args[0] !== value && !(to.args[0] instanceof Tensor && same(to.args[0], value))) {
-      const between = valueOf(from, trace.readers)?.find((op) => op.order < to.order);
+      const between = valueOf(from, trace.readers)?.find((op) =>
+        op.order > from.order && op.order < to.order && !happenedIn(op, parts[i].module)
+      );
       raise(
         "KW-TRACE-BROKEN",
         `Cannot fuse: "${parts[i + 1].path}" is not fed by "${parts[i].path}"` +
@@ -128,6 +130,43 @@ export function checkWeights(parts: readonly Node[], trace: Trace, tree: TreeInd
       );
     }
   }
+}
+
+/**
+ * Checks that what a kernel writes, and the originals do not, is not wanted any more: whoever reads it later would
+ * read something else than before. `call` is that of the first part.
+ *
+ * @throws KW-TRACE-OVERWRITES.
+ */
+export function checkOverwritten(
+  parts: readonly Node[],
+  memory: Storage,
+  call: TracedCall,
+  trace: Trace,
+  tree: TreeIndex,
+): void {
+  const inside = (op: TracedOp) => parts.some((p) => happenedIn(op, p.module));
+  if (trace.writers.get(memory)?.some(inside)) return;
+  const reader = trace.readers.get(memory)?.find((op) => op.order > call.order && !inside(op));
+  const handed = trace.given.get(memory)?.find((c) =>
+    c.order > call.order && !parts.some((p) => within(c, p.module))
+  );
+  const stored = trace.stored.get(memory);
+  const parent = parts[0].parent?.module ?? parts[0].module;
+  const how = reader
+    ? `read by ${describeReader(reader, parent, tree)}`
+    : handed
+    ? `handed to "${tree.byModule.get(handed.module)?.path ?? handed.module.constructor.name}"`
+    : trace.calls.some((c) => within(call, c.module) && c.returned.has(memory) && c.module !== call.module)
+    ? "returned by a module around it"
+    : stored;
+  if (!how) return;
+  raise(
+    "KW-TRACE-OVERWRITES",
+    `Cannot replace "${parts[0].path}": the kernel writes over one of its inputs, which afterwards is also ${how}`,
+    "Write to a tensor of its own, or replace the parent with one kernel.",
+    { site: parts[0].path },
+  );
 }
 
 /**

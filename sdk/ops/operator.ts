@@ -13,10 +13,12 @@ import {
   type DeviceName,
   type DType,
   metaBackend,
+  noteWrite,
   referenceValues,
   Tensor,
   type TensorSpec,
   withTracer,
+  writesAreGuarded,
 } from "../tensor/mod.ts";
 
 /** The legs of an operator that makes one new tensor. */
@@ -76,6 +78,7 @@ export function inPlaceOperator<A extends readonly [Tensor, ...unknown[]]>(
   return (...args) => {
     const inputs = tensorsOf(args);
     legs.check(...args);
+    if (writesAreGuarded()) noteWrite(args[0].storage, legs.name);
     const tracer = currentTracer();
     const device = tracer ? "meta" : sharedDevice(legs.name, inputs);
     if (device === "meta") {

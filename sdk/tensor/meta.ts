@@ -5,6 +5,19 @@ import { type Backend, registerBackend, Storage } from "./storage.ts";
 export class MetaStorage extends Storage {
   /** The meta backend. */
   override readonly backend: Backend = metaBackend;
+  readonly #of: Storage | undefined;
+
+  /** @param of The real memory that a reshape in a traced forward shows. */
+  constructor(of?: Storage) {
+    super();
+    this.#of = of?.origin;
+  }
+
+  /** What it shows. */
+  override get origin(): Storage {
+    return this.#of ?? this;
+  }
+
   /** Gives the memory back. */
   protected override free(): void {}
 }

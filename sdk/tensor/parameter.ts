@@ -3,6 +3,7 @@ import { checkShape, type Shape } from "./shape.ts";
 import { metaBackend } from "./meta.ts";
 import { keep } from "./scope.ts";
 import { Tensor } from "./tensor.ts";
+import { noteWrite, writesAreGuarded } from "./write_guard.ts";
 
 /**
  * A tensor that belongs to a module and is filled from a checkpoint.
@@ -34,11 +35,13 @@ export class Parameter extends Tensor {
    * The dtype becomes that of `source`.
    */
   assign(source: Tensor): void {
+    if (writesAreGuarded()) noteWrite(this.storage, "assign");
     this.takeStorage(source);
   }
 
   /** Gives the values back and returns to the meta device, with the same shape. */
   unload(dtype: DType = this.dtype): void {
+    if (writesAreGuarded()) noteWrite(this.storage, "unload");
     this.toMeta(dtype);
   }
 }

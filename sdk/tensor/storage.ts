@@ -9,7 +9,14 @@ export type DeviceName = "meta" | "webgpu" | "reference";
 export abstract class Storage {
   /** The backend that made it. */
   abstract readonly backend: Backend;
+  /** How many storages were made before this one. */
+  readonly born: number = births++;
   #owners = 1;
+
+  /** The memory that this one stands for: itself, or what a reshape in a traced forward shows. */
+  get origin(): Storage {
+    return this;
+  }
 
   /** Whether the memory is gone. */
   get released(): boolean {
@@ -29,6 +36,11 @@ export abstract class Storage {
 
   /** Gives the memory back. Called once. */
   protected abstract free(): void;
+}
+
+/** How many storages were made so far. */
+export function birthsSoFar(): number {
+  return births;
 }
 
 /** What a device does for tensors. */
@@ -68,4 +80,5 @@ export function backendOf(device: DeviceName): Backend {
 
 // ---------------------------------------------------------------------------
 
+let births = 0;
 const backends = new Map<DeviceName, Backend>();

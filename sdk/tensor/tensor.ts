@@ -121,7 +121,7 @@ export class Tensor implements TensorSpec {
     const target = resolveReshape(this, shape);
     const tracer = currentTracer();
     // A trace outlives the scopes in it, so it must not hold real memory; a meta value keeps its identity.
-    const storage = tracer && this.device !== "meta" ? new MetaStorage() : this.storage.retain();
+    const storage = tracer && this.device !== "meta" ? new MetaStorage(this.storage) : this.storage.retain();
     const out = new Tensor({ shape: target, dtype: this.#dtype }, storage, this.name);
     tracer?.op("reshape", [this], [out]);
     return out;

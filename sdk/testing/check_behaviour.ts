@@ -1,4 +1,5 @@
 /** What a kernel does besides computing: to its inputs, to memory, and from one call to the next. */
+import { KernelwrightError } from "../errors.ts";
 import { gpuIfOpen, guardMemory, liveTensors, traceAllocations } from "../gpu/mod.ts";
 import { scope, tensorsIn } from "../tensor/mod.ts";
 import { bytesOf, firstDifference } from "./check_conversions.ts";
@@ -51,7 +52,7 @@ export function inputsCheck(subject: Subject, seed: number): KernelCheck {
     run: (dtype) =>
       withModel(subject, { dims: subject.shapes[0], dtype, seed }, async (model, setup) => {
         const inputs = subject.inputs(setup.dims, dtype, "webgpu", seed);
-        const written = subject.written(inputs, setup.dims);
+        const written = [...subject.written(inputs, setup.dims), ...subject.declared(model, inputs)];
         const bytes = async () => {
           const all = await bytesOf(model);
           for (const t of inputs) {
@@ -68,6 +69,17 @@ export function inputsCheck(subject: Subject, seed: number): KernelCheck {
         for (const [name, was] of before) {
           const at = firstDifference(was, after.get(name));
           if (at >= 0) fail(subject, setup, `The kernel changed "${name}", from byte ${at} on`);
+        }
+        // What holds by chance is refused all the same when the kernel is put into a model.
+        const other = subject.model(setup.dims, setup.dtype);
+        try {
+          await subject.swap(other, setup.dims, setup.dtype, true);
+        } catch (error) {
+          if (!(error instanceof KernelwrightError)) throw error;
+          const { what, fix } = error.diagnostic;
+          fail(subject, setup, what, fix ? [fix] : []);
+        } finally {
+          other.dispose();
         }
       }),
   };

@@ -13,6 +13,7 @@ import { raise } from "../errors.ts";
 import type { Constants } from "../authoring/tune.ts";
 import { fuse, fuseParallel, type KernelConfig, kernelize, kernelPlan, replace } from "../kernelize/mod.ts";
 import { withConstants } from "../kernelize/tuning.ts";
+import { declaredWrites, leaveUnguarded } from "../kernelize/writes.ts";
 import { layerNameOfClass, Module } from "../nn/mod.ts";
 import { type DeviceName, type DType, DTYPES, keep, numel, type Shape, Tensor } from "../tensor/mod.ts";
 import { knownInputs, knownModules, knownSizes } from "./known_modules.ts";
@@ -121,6 +122,14 @@ export class Subject {
     return inputs.filter((_, i) => specs[i].written);
   }
 
+  /** Those of the inputs that the kernel says it writes. */
+  declared(model: SiteModel, inputs: readonly Tensor[]): Tensor[] {
+    const site = kernelPlan(model)?.sites[0];
+    if (!site) return [];
+    const memory = declaredWrites(this.kernel, site.layout ?? site.nodes[0].module, this.#arguments(inputs));
+    return inputs.filter((t) => memory.has(t.storage.origin));
+  }
+
   /** Runs a model on inputs; a kernel in it with its own defaults, unless other constants are given. */
   run(model: SiteModel, inputs: readonly Tensor[], constants?: Constants): unknown {
     const run = () => model.call(...this.#arguments(inputs));
@@ -137,9 +146,11 @@ export class Subject {
   /**
    * Swaps the kernel into a model.
    *
+   * @param guarded Whether it is refused if it writes what it does not declare.
    * @throws whatever kernelize throws, and KW-SELECT-NONE where the kernel does not accept the modules.
    */
-  async swap(model: Module, dims: Dims, dtype: DType): Promise<void> {
+  async swap(model: Module, dims: Dims, dtype: DType, guarded = false): Promise<void> {
+    if (!guarded) leaveUnguarded(model); // a check of its own tells what is written, and the others go on
     await kernelize(model, this.#config(), {
       inputs: [this.#arguments(this.inputs(dims, dtype, "meta", 0))],
     });

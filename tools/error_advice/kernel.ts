@@ -44,6 +44,10 @@ export const KERNEL_ADVICE: Partial<Record<ErrorCode, Advice>> = {
     "A kernel's forward threw when it was run on meta: it reads values, or something that the layout lacks.",
     "Use shapes only; the cause is in the message.",
   ],
+  "KW-KERNEL-WRITES": [
+    "A forward writes memory that it did not make: an input, a weight, a cache, also through a reshape; or its `writes` threw.",
+    "Write to `Tensor.empty(…)`; where the write is meant, name it in `@kernel({ writes })`. What the originals write of their arguments needs no name once a trace has shown it.",
+  ],
   "KW-KERNEL-ACCEPTS": [
     "The condition of a kernel or layout threw.",
     "Return true, false, or the reason why not.",
@@ -211,6 +215,10 @@ export const KERNEL_ADVICE: Partial<Record<ErrorCode, Advice>> = {
   "KW-TRACE-ESCAPES": [
     "The value between the parts is also read, returned or stored elsewhere: attention and MLP from one norm.",
     "Leave this layer alone, or fuse at the parent, which can compute both.",
+  ],
+  "KW-TRACE-OVERWRITES": [
+    "A kernel declares that it writes an input, the modules that it stands for do not, and somebody reads that input afterwards.",
+    "Write to a tensor of its own, or replace the module that reads it as well.",
   ],
   "KW-TRACE-WEIGHT": [
     "A module reads the weight of another one that is to be replaced: after the swap it is in the layout.",

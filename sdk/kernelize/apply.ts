@@ -6,9 +6,10 @@
  */
 import { inContext } from "../errors.ts";
 import { Identity, type Module } from "../nn/mod.ts";
-import { keep } from "../tensor/mod.ts";
+import { keep, type Parameter } from "../tensor/mod.ts";
 import { SharedResults } from "./parallel.ts";
-import type { PlannedSite } from "./plan.ts";
+import type { KernelPlan, PlannedSite } from "./plan.ts";
+import type { Node } from "./tree.ts";
 import { tunedForward } from "./tuning.ts";
 import { guarded } from "./writes.ts";
 import type { KeyedParameter } from "../checkpoint/mod.ts";
@@ -24,14 +25,50 @@ export interface AppliedSite {
   setAside(): () => void;
 }
 
+/** Whether a parameter's values may go once a rule has read them. */
+export type Release = (parameter: Parameter, rule: PlannedRule) => boolean;
+
+/**
+ * Releases what only swapped modules hold, once the last conversion has read it: a tied parameter is the source of
+ * several, in one site or in many.
+ */
+export function releaseAfterLast({ sites, tree }: KernelPlan): Release {
+  const swapped = new Set(sites.flatMap((s) => s.layout ? s.nodes : []));
+  const isSwapped = (at: Node | undefined): boolean => !!at && (swapped.has(at) || isSwapped(at.parent));
+  const last = new Map<Parameter, PlannedRule>();
+  for (const { conversions } of sites) {
+    for (const rule of conversions.rules) for (const s of rule.sources) last.set(s.parameter, rule);
+  }
+  return (p, rule) => last.get(p) === rule && (tree.holders.get(p)?.every(isSwapped) ?? true);
+}
+
+/** A parameter of an original that would be lost with some layouts: its bytes are nowhere else. */
+export function lostWithout(
+  sites: readonly PlannedSite[],
+): (KeyedParameter & { site: PlannedSite }) | undefined {
+  const full = (rule: PlannedRule) => rule.targets.some((t) => t.parameter.materialized);
+  const rules = sites.flatMap((s) => s.conversions.rules);
+  const back = new Set(
+    rules.flatMap((r) => full(r) && !r.bound.rule.loadOnly ? r.sources.map((s) => s.parameter) : []),
+  );
+  for (const site of sites) {
+    const { rules, dropped } = site.conversions;
+    if (!rules.some(full)) continue;
+    const gone = [...dropped, ...rules.flatMap((r) => r.bound.rule.loadOnly ? r.sources : [])]
+      .find(({ parameter }) => !parameter.materialized && !back.has(parameter));
+    if (gone) return { ...gone, site };
+  }
+  return undefined;
+}
+
 /**
  * Swaps one site. Where the original has values they are converted on their device, one conversion at a time, and
  * released as soon as they have been read.
  */
-export function applySite(site: PlannedSite): AppliedSite {
+export function applySite(site: PlannedSite, release: Release = () => true): AppliedSite {
   const undo: (() => void)[] = [];
   try {
-    for (const rule of site.conversions.rules) undo.push(convertRule(rule, site.conversions));
+    for (const rule of site.conversions.rules) undo.push(convertRule(rule, site.conversions, release));
     const swap = swapOf(site);
     swap.putIn();
     undo.push(swap.takeOut);
@@ -67,18 +104,17 @@ export function fillTargets(rule: PlannedRule): void {
 
 // ---------------------------------------------------------------------------
 
-function convertRule(rule: PlannedRule, { reversible, tied }: SitePlanConversions): () => void {
-  // What cannot be had back, or is somebody else's too, stays where it is.
-  const own = reversible ? rule.sources.filter((s) => !tied.has(s.parameter)) : [];
-  const live = rule.sources.some((s) => s.parameter.materialized);
-  if (live) {
+function convertRule(rule: PlannedRule, { reversible }: SitePlanConversions, release: Release): () => void {
+  if (rule.sources.some((s) => s.parameter.materialized)) {
     fillTargets(rule);
-    unload(own);
+    // What cannot be had back, or is somebody else's too, stays where it is.
+    if (reversible) unload(rule.sources.filter((s) => release(s.parameter, rule)));
   }
   return () => {
     // Loaded in between, or live from the start: the values are in the layout now.
     if (!rule.targets.some((t) => t.parameter.materialized)) return;
-    if (own.length > 0) {
+    // Another site may stand for the same parameter, and have brought it back already.
+    if (!rule.bound.rule.loadOnly && rule.sources.some((s) => !s.parameter.materialized)) {
       const values = rule.bound.reverse().run(rule.targets.map((t) => t.parameter));
       values.forEach((value, i) => {
         const { parameter } = rule.sources[i];

@@ -1,7 +1,7 @@
 import { inContext, raise } from "../errors.ts";
 import { gpuIfOpen } from "../gpu/mod.ts";
 import type { Module } from "../nn/mod.ts";
-import { type AppliedSite, applySite } from "./apply.ts";
+import { type AppliedSite, applySite, lostWithout, releaseAfterLast } from "./apply.ts";
 import type { KernelConfig } from "./config.ts";
 import { compareResults, resultOf } from "./end_to_end.ts";
 import type { RefResolver } from "./local_ref.ts";
@@ -125,10 +125,13 @@ export function tune(model: Module, options: TuneOptions): Promise<KernelReport>
 /**
  * Puts the original modules back, with their values. Does nothing for a model without kernels, nor to a
  * {@linkcode kernelize} that is still running: await that first.
+ *
+ * @throws KW-CONVERT-NO-REVERSE, and changes nothing, where weights that were converted while loading would be lost.
  */
 export function unkernelize(model: Module): void {
   const state = states.get(model);
   if (!state) return;
+  checkNothingLost(state.applied);
   states.delete(model);
   undoAll(state.applied);
 }
@@ -194,6 +197,7 @@ async function swap(
 ): Promise<KernelReport> {
   const kernels = await loadKernels(config, originalTree(model), options);
   const before = states.get(model);
+  if (before) checkNothingLost(before.applied);
   if (before) undoAll(before.applied);
   states.delete(model);
   let applied: AppliedSite[] = [];
@@ -237,9 +241,10 @@ function remember(model: Module, state: State): KernelReport {
 
 function applyAll(plan: KernelPlan): AppliedSite[] {
   const applied: AppliedSite[] = [];
+  const release = releaseAfterLast(plan);
   try {
     for (const site of plan.sites) {
-      applied.push(inContext({ site: site.path, kernel: site.kernel.name }, () => applySite(site)));
+      applied.push(inContext({ site: site.path, kernel: site.kernel.name }, () => applySite(site, release)));
       // What the original held is free now: given back before the next site asks for more.
       gpuIfOpen()?.trim();
     }
@@ -248,6 +253,19 @@ function applyAll(plan: KernelPlan): AppliedSite[] {
     undoAll(applied);
     throw error;
   }
+}
+
+/** Weights that were converted while loading, with no way back, exist in the layouts only. */
+function checkNothingLost(applied: readonly AppliedSite[]): void {
+  const lost = lostWithout(applied.map((a) => a.plan));
+  if (!lost) return;
+  const { site: { kernel, path }, key } = lost;
+  raise(
+    "KW-CONVERT-NO-REVERSE",
+    `Cannot take ${kernel.name} out: "${key}" was converted while loading, and there is no way back`,
+    "Load the model without that kernel; or dispose() it first, if its weights are not wanted any more.",
+    { site: path, kernel: kernel.name },
+  );
 }
 
 function undoAll(applied: readonly AppliedSite[]): void {

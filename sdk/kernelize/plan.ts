@@ -9,7 +9,7 @@ import type { KernelClass, KernelDefinition, Layout } from "../authoring/mod.ts"
 import { inContext, KernelwrightError, raise, type Where } from "../errors.ts";
 import { collectPipelines, type PipelineRequest } from "../gpu/mod.ts";
 import type { Module } from "../nn/mod.ts";
-import { byteLength, formatSpec, type Parameter, sameShape, type Storage, Tensor } from "../tensor/mod.ts";
+import { byteLength, formatSpec, sameShape, type Storage, Tensor } from "../tensor/mod.ts";
 import { type Candidate, candidatesOf } from "./choice.ts";
 import type { KernelConfig } from "./config.ts";
 import { describeEntry, matchConfig, type MatchedSite, type ShadowedSite } from "./match.ts";
@@ -194,8 +194,8 @@ function planSite(
   }
   const layout = buildLayout(match, kernel);
   const conversions = layout
-    ? planConversions(kernel.layout!, layout, nodes, tree)
-    : { rules: [], dropped: [], reversible: true, tied: new Set<Parameter>() };
+    ? planConversions(kernel.layout!, layout, nodes)
+    : { rules: [], dropped: [], reversible: true };
   for (const trace of layout ? traces : []) {
     checkWeights(nodes, trace, tree);
     checkProperties(nodes, layout!, kernel.layout!.name, trace, tree);
@@ -214,7 +214,15 @@ function planSite(
       if (writes) { for (const place of writtenByOriginals(nodes, call, trace)) writes.add(place); }
       collectPipelines(
         (request, where) => pipelines.push({ request, where }),
-        () => checkForward(kernel, self, call.args, expected, writes, (m) => checkOverwritten(nodes, m, call, trace, tree)),
+        () =>
+          checkForward(
+            kernel,
+            self,
+            call.args,
+            expected,
+            writes,
+            (m) => checkOverwritten(nodes, m, call, trace, tree),
+          ),
       );
       forwardChecked = true;
     }

@@ -17,7 +17,7 @@ import type { KeyedParameter } from "../checkpoint/mod.ts";
 import { didYouMean, KernelwrightError, raise } from "../errors.ts";
 import { joinPath } from "../nn/mod.ts";
 import { formatSpec, type Parameter, sameShape } from "../tensor/mod.ts";
-import { isBelow, type Node, type TreeIndex } from "./tree.ts";
+import type { Node } from "./tree.ts";
 
 /** One conversion of one site. */
 export interface PlannedRule {
@@ -37,8 +37,6 @@ export interface SitePlanConversions {
   readonly dropped: readonly KeyedParameter[];
   /** Whether the originals can be had back from the layout. */
   readonly reversible: boolean;
-  /** Sources that also stand outside of the site (a tied head): they keep their values. */
-  readonly tied: ReadonlySet<Parameter>;
 }
 
 /**
@@ -51,7 +49,6 @@ export function planConversions(
   definition: LayoutDefinition,
   layout: Layout,
   nodes: readonly Node[],
-  tree: TreeIndex,
 ): SitePlanConversions {
   const sources = sourcesOf(definition, nodes);
   const targets = new Map(layout.namedParameters());
@@ -132,12 +129,10 @@ export function planConversions(
         didYouMean(name, sources.keys()),
       )
   );
-  const outside = (p: Parameter) => tree.holders.get(p)?.some((holder) => !isBelow(holder, nodes)) ?? false;
   return {
     rules,
     dropped,
     reversible: dropped.length === 0 && rules.every((r) => !r.bound.rule.loadOnly),
-    tied: new Set([...sources.values()].map((s) => s.parameter).filter(outside)),
   };
 }
 

@@ -163,7 +163,9 @@ export function checkOverwritten(
   if (!how) return;
   raise(
     "KW-TRACE-OVERWRITES",
-    `Cannot replace "${parts[0].path}": the kernel writes over one of its inputs, which afterwards is also ${how}`,
+    `Cannot replace "${
+      parts[0].path
+    }": the kernel writes over one of its inputs, which afterwards is also ${how}`,
     "Write to a tensor of its own, or replace the parent with one kernel.",
     { site: parts[0].path },
   );

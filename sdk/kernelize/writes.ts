@@ -39,7 +39,11 @@ export function guarded<T>(
 }
 
 /** The memory that a kernel says it writes when it is run with some arguments. */
-export function declaredWrites(kernel: KernelDefinition, self: Module, args: readonly unknown[]): Set<Storage> {
+export function declaredWrites(
+  kernel: KernelDefinition,
+  self: Module,
+  args: readonly unknown[],
+): Set<Storage> {
   const found = new Map<Storage, string>();
   try {
     if (kernel.writes) collect(kernel.writes.apply(self, [...args]), "", found, new Set());
@@ -94,7 +98,7 @@ function collect(value: unknown, place: string, found: Map<Storage, string>, see
     collect(held, place === "" ? String(key) : `${place}.${String(key)}`, found, seen);
   if (value instanceof Module) { for (const [name, p] of value.namedParameters()) below(name, p); }
   else if (value instanceof Map) { for (const [key, held] of value) below(key, held); }
-  else if (value instanceof Set) { [...value].forEach((held, i) => below(i, held)); }
+  else if (value instanceof Set) [...value].forEach((held, i) => below(i, held));
   else {
     for (const [key, d] of Object.entries(Object.getOwnPropertyDescriptors(value))) {
       if ("value" in d) below(key, d.value); // a getter is not asked: it may do something

@@ -112,6 +112,7 @@ export async function loadCausalLM(
     return model.eval();
   } catch (error) {
     await early?.catch(() => {}); // it still looks at the modules
+    model.dispose(); // first, so that nothing can be lost
     unkernelize(model);
     model.dispose();
     throw error;

@@ -202,7 +202,11 @@ describe("a kernel that writes its input", () => {
     using stack = fill(new Stack(), "webgpu");
     await kernelize(stack, { kernels: [replace("RMSNorm", Sometimes)] });
     await outputOf(stack, [2, 3, WIDTH], "webgpu");
-    await assertRejects(() => outputOf(stack, [1, 3, WIDTH], "webgpu"), KernelwrightError, "KW-KERNEL-WRITES");
+    await assertRejects(
+      () => outputOf(stack, [1, 3, WIDTH], "webgpu"),
+      KernelwrightError,
+      "KW-KERNEL-WRITES",
+    );
   });
 
   it("is taken where it says so and nobody reads the input afterwards", async () => {
@@ -231,9 +235,12 @@ describe("a kernel that writes its input", () => {
     const error = await assertRejects(() => planKernelize(late, config), KernelwrightError);
     assertEquals(error.code, "KW-TRACE-OVERWRITES", error.message);
     await planKernelize(new Stack(), {
-      kernels: [replace("RMSNorm", norm("w[i] = 1.0;", flat, function () {
-        return this.scale;
-      }))],
+      kernels: [replace(
+        "RMSNorm",
+        norm("w[i] = 1.0;", flat, function () {
+          return this.scale;
+        }),
+      )],
     });
     assertMatch(await refusal(norm("w[i] = 1.0;", flat, writes)), /parameter "scale"/);
   });
@@ -300,7 +307,10 @@ describe("what the originals write", () => {
 
 describe("the harness", () => {
   it("says that an input is written as kernelize does, also where its values stay", async () => {
-    const failed = await checkKernel(norm("x[i] = x[i];"), { shapes: [{ batch: 1, tokens: 2, width: 4 }], runs: 1 });
+    const failed = await checkKernel(norm("x[i] = x[i];"), {
+      shapes: [{ batch: 1, tokens: 2, width: 4 }],
+      runs: 1,
+    });
     assertEquals([...failed.keys()], ["inputs and weights left unchanged"]);
     assertMatch(String(failed.get("inputs and weights left unchanged")), /writes its argument 0/);
   });

@@ -8,6 +8,8 @@
 export interface BuiltinModules {
   /** Files. */
   readonly "node:fs/promises": typeof import("node:fs/promises");
+  /** Paths. */
+  readonly "node:path": typeof import("node:path");
   /** Paths as URLs and back. */
   readonly "node:url": typeof import("node:url");
 }

@@ -21,6 +21,13 @@ const ABSENT = [403, 404, 410];
 export async function urlSource(url: URL): Promise<Source | undefined> {
   const stop = new AbortController();
   const first = await request(url, 0, AHEAD, stop.signal);
+  const source = await sourceOf(url, first, stop);
+  return source && Object.assign(source, { address: first.url || url.href });
+}
+
+// ---------------------------------------------------------------------------
+
+async function sourceOf(url: URL, first: Response, stop: AbortController): Promise<Source | undefined> {
   const { status, headers } = first;
   // A server of an application answers with its page, whatever it is asked for.
   const page = headers.get("content-type")?.startsWith("text/html") && !url.pathname.endsWith(".html");
@@ -46,8 +53,6 @@ export async function urlSource(url: URL): Promise<Source | undefined> {
     bytes,
   });
 }
-
-// ---------------------------------------------------------------------------
 
 type Bytes = Uint8Array<ArrayBuffer>;
 

@@ -26,6 +26,20 @@ export function textRefs(choice: KernelChoice): string[] {
   return candidatesOf(choice).map((c) => c.kernel).filter((k) => typeof k === "string");
 }
 
+/** The same choice with other references. */
+export function mapRefs(choice: KernelChoice, change: (ref: KernelRef) => KernelRef): KernelChoice {
+  if (isRef(choice)) return change(choice);
+  if (Array.isArray(choice)) {
+    return (choice as KernelCandidate[]).map((c) => ({ ...c, kernel: change(c.kernel) }));
+  }
+  const { webgpu: table } = choice as { webgpu: KernelRef | ModeTable | readonly KernelCandidate[] };
+  if (isRef(table) || Array.isArray(table)) {
+    return { webgpu: mapRefs(table as KernelChoice, change) as KernelRef | readonly KernelCandidate[] };
+  }
+  const byMode = Object.entries(table as ModeTable).map(([mode, ref]) => [mode, change(ref)]);
+  return { webgpu: Object.fromEntries(byMode) };
+}
+
 function isRef(value: unknown): value is string | KernelClass {
   return typeof value === "string" || isKernel(value);
 }

@@ -1,5 +1,5 @@
 import { isKernel, type KernelClass } from "../authoring/mod.ts";
-import { fs, hasFiles } from "../checkpoint/files.ts";
+import { fileUrlOfPath, fs, hasFiles, pathOfFileUrl } from "../checkpoint/files.ts";
 import { didYouMean, raise } from "../errors.ts";
 import { builtin } from "../host.ts";
 import type { Module } from "../nn/mod.ts";
@@ -70,11 +70,11 @@ export async function findLocal(
   names: readonly string[] = [BUNDLE, ...SOURCES],
 ): Promise<URL> {
   const { where } = splitRef(ref);
-  if (/^[a-z][a-z0-9+.-]+:/i.test(where) && !where.startsWith("file:")) {
+  if (!isLocalPath(where) && !/^file:/i.test(where)) {
     raise(
       "KW-REF-SYNTAX",
       `Cannot load ${JSON.stringify(ref)}: only local folders and files are resolved here`,
-      "Give a resolver that knows this kind of reference.",
+      'Give a resolver that knows this kind of reference; a folder whose name has a colon begins with "./".',
     );
   }
   if (base && base.protocol !== "file:") {
@@ -94,38 +94,79 @@ export async function findLocal(
       "Import the class and name it in the config, or give a resolver that knows where it is.",
     );
   }
-  const bases = [base, workingFolder()].filter((b) => b !== undefined);
-  const tried: string[] = [];
-  for (const b of bases) {
-    const url = await entryFile(new URL(where, b), names, tried);
-    if (url) return url;
+  const tried = new Set<string>();
+  for (const b of base ? [base, undefined] : [undefined]) {
+    const path = await entryFile(localPath(where, b), names, tried);
+    if (path !== undefined) return fileUrlOfPath(path);
   }
   raise(
     "KW-REF-MISSING",
     `Cannot load ${JSON.stringify(ref)}: there is no such folder or file`,
-    `Looked for: ${[...new Set(tried)].join(", ")}.`,
+    `Looked for: ${[...tried].join(", ")}.${where.startsWith("~") ? ' A "~" is not expanded here.' : ""}`,
   );
+}
+
+/** Whether the place of a reference is a path: it begins with no scheme. One letter is a drive. */
+export function isLocalPath(where: string): boolean {
+  return !/^[a-z][a-z0-9+.-]+:/i.test(where);
+}
+
+/**
+ * The path that a local reference means: exactly the name that is written. Only a `file:` URL is decoded.
+ *
+ * @param base The file or folder that it is relative to; the working folder unless told.
+ * @throws KW-REF-SYNTAX for a `file:` URL that is of no path.
+ */
+export function localPath(where: string, base?: URL): string {
+  const { dirname, resolve } = builtin("node:path")!;
+  try {
+    if (/^file:/i.test(where)) return pathOfFileUrl(where);
+    if (!base) return resolve(where);
+    const start = pathOfFileUrl(base);
+    return resolve(base.pathname.endsWith("/") ? start : dirname(start), where);
+  } catch (cause) {
+    raise(
+      "KW-REF-SYNTAX",
+      `Cannot read ${JSON.stringify(where)} as a path: ${(cause as Error).message}`,
+      'Write a path, "./folder"; in a file: URL, # ? and % are written %23, %3F and %25.',
+      undefined,
+      cause,
+    );
+  }
+}
+
+/**
+ * The address that a path means beside another: exactly the names that are written, never another host.
+ *
+ * @throws KW-REF-SYNTAX for text that is no Unicode.
+ */
+export function besideAddress(path: string, base: URL): URL {
+  if (!path.isWellFormed()) {
+    raise("KW-REF-SYNTAX", `Cannot read ${JSON.stringify(path)} as a path: it is no Unicode text`);
+  }
+  // Two slashes would begin a host, and a colon in the first name a scheme.
+  const start = path.startsWith("/") ? path.replace(/^\/+/, "/") : `./${path}`;
+  return new URL(encodeURI(start).replaceAll("?", "%3F").replaceAll("#", "%23"), base);
 }
 
 // ---------------------------------------------------------------------------
 
-function workingFolder(): URL | undefined {
-  const deno = (globalThis as { Deno?: { cwd(): string } }).Deno;
-  return deno && builtin("node:url")?.pathToFileURL(`${deno.cwd()}/`);
-}
-
 async function entryFile(
-  url: URL,
+  path: string,
   names: readonly string[],
-  tried: string[],
-): Promise<URL | undefined> {
+  tried: Set<string>,
+): Promise<string | undefined> {
   const { stat } = fs();
-  const isFile = (u: URL) => stat(u).then((s) => s.isFile(), () => false);
-  const folder = new URL(url.href.endsWith("/") ? url.href : `${url.href}/`);
-  const candidates = /\.[mc]?[jt]s$/.test(url.pathname) ? [url] : names.map((name) => new URL(name, folder));
-  for (const c of candidates) {
-    tried.push(decodeURIComponent(c.pathname));
-    if (await isFile(c)) return c;
+  const { join } = builtin("node:path")!;
+  const found = await stat(path).catch(() => undefined);
+  const isCode = /\.[mc]?[jt]s$/.test(path);
+  if (isCode) tried.add(path);
+  if (isCode && found?.isFile()) return path;
+  if (isCode && !found?.isDirectory()) return undefined;
+  for (const name of names) {
+    const file = join(path, name);
+    tried.add(file);
+    if (await stat(file).then((s) => s.isFile(), () => false)) return file;
   }
   return undefined;
 }

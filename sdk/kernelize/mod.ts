@@ -19,6 +19,7 @@ export {
   replace,
   type ReplaceEntry,
 } from "./config.ts";
+export { mapRefs } from "./choice.ts";
 export { explain, explainPlan, type Explanation } from "./explain.ts";
 export {
   type ExampleInputs,
@@ -32,8 +33,11 @@ export {
   unkernelize,
 } from "./kernelize.ts";
 export {
+  besideAddress,
   exported,
   findLocal,
+  isLocalPath,
+  localPath,
   type RefPurpose,
   type RefResolver,
   resolveLocal,

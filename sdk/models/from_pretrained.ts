@@ -154,7 +154,13 @@ export async function readConfig(
   return parseDecoderConfig(json, file);
 }
 
-/** Reads a kernels.json at a path or an address. */
+/**
+ * Reads a kernels.json at a path or an address.
+ *
+ * @returns The config, and where its relative references start: at the file. Where an address was redirected that is
+ * the place where the file was found in the end, as with modules.
+ * @throws KW-CONFIG-KERNELS, KW-CONFIG-VALUE
+ */
 export async function readKernelConfig(path: string | URL): Promise<{ config: KernelConfig; base: URL }> {
   const place = locate(path);
   const file = String(place);
@@ -169,7 +175,7 @@ export async function readKernelConfig(path: string | URL): Promise<{ config: Ke
   const isUrl = place instanceof URL;
   const source = await (isUrl ? urlSource(place) : fileSource(place)).catch(missing) ?? missing();
   const config = parseKernelConfig(parseJson(await textOf(source), file), file);
-  return { config, base: isUrl ? place : fileUrlOfPath(place) };
+  return { config, base: isUrl ? new URL(source.address ?? place) : fileUrlOfPath(place) };
 }
 
 // ---------------------------------------------------------------------------

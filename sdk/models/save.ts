@@ -1,7 +1,17 @@
 import { fileUrlOfPath, fs } from "../checkpoint/files.ts";
 import { saveCheckpoint, type SaveOptions, type SaveReport } from "../checkpoint/mod.ts";
 import { raise } from "../errors.ts";
-import { type KernelConfig, kernelConfig, siteConversions, splitRef } from "../kernelize/mod.ts";
+import {
+  besideAddress,
+  isLocalPath,
+  type KernelConfig,
+  kernelConfig,
+  type KernelRef,
+  localPath,
+  mapRefs,
+  siteConversions,
+  splitRef,
+} from "../kernelize/mod.ts";
 import type { CausalLM } from "./causal_lm.ts";
 
 /** How a model is saved as a folder. */
@@ -43,20 +53,23 @@ export async function savePretrained(
  * @throws KW-CONFIG-KERNELS where a kernel is a class.
  */
 export function kernelsJson(config: KernelConfig, base?: URL): string {
-  const text = JSON.stringify(config, (key, value) => {
-    if (typeof value === "function") {
-      raise(
-        "KW-CONFIG-KERNELS",
-        `Cannot write the kernel ${value.name} into kernels.json: it was given as a class`,
-        'Name it by a reference, "./folder:ClassName", or save with { kernels: false }.',
-        { json: key },
-      );
-    }
-    if (base && typeof value === "string" && /^\.{0,2}\//.test(value)) {
-      const { where, name } = splitRef(value);
-      return `${new URL(where, base).href}:${name}`;
-    }
-    return value;
-  }, 2);
-  return `${text}\n`;
+  const kernels = config.kernels.map((entry, i) =>
+    "with" in entry ? { ...entry, with: mapRefs(entry.with, (ref) => written(ref, base, i)) } : entry
+  );
+  return `${JSON.stringify({ ...config, kernels }, null, 2)}\n`;
+}
+
+function written(ref: KernelRef, base: URL | undefined, index: number): string {
+  if (typeof ref !== "string") {
+    raise(
+      "KW-CONFIG-KERNELS",
+      `Cannot write the kernel ${ref.name} into kernels.json: it was given as a class`,
+      'Name it by a reference, "./folder:ClassName", or save with { kernels: false }.',
+      { json: `kernels[${index}].with` },
+    );
+  }
+  const { where, name } = splitRef(ref);
+  if (!base || !isLocalPath(where)) return ref;
+  const at = base.protocol === "file:" ? fileUrlOfPath(localPath(where, base)) : besideAddress(where, base);
+  return `${at.href}:${name}`;
 }

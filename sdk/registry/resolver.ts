@@ -8,7 +8,16 @@
 import { type KernelClass, kernelDefinition } from "../authoring/mod.ts";
 import { fileUrlOfPath, hasFiles, joinFile } from "../checkpoint/files.ts";
 import { didYouMean, raise } from "../errors.ts";
-import { exported, findLocal, type RefPurpose, type RefResolver, splitRef } from "../kernelize/mod.ts";
+import {
+  besideAddress,
+  exported,
+  findLocal,
+  isLocalPath,
+  localPath,
+  type RefPurpose,
+  type RefResolver,
+  splitRef,
+} from "../kernelize/mod.ts";
 import {
   type Bundle,
   type Origin,
@@ -114,8 +123,8 @@ function withoutName(ref: string): string {
 
 /** What a path means in a config from an address: a file or a folder beside it, never one of this machine's. */
 function besideConfig(where: string, base: URL | undefined): string {
-  if (!/^https?:$/.test(base?.protocol ?? "") || /^[a-z][a-z0-9+.-]+:/i.test(where)) return where;
-  return new URL(/(\.m?js|\/)$/.test(where) ? where : `${where}/`, base).href;
+  if (!/^https?:$/.test(base?.protocol ?? "") || !isLocalPath(where)) return where;
+  return besideAddress(/(\.m?js|\/)$/.test(where) ? where : `${where}/`, base!).href;
 }
 
 function sourceOf({ cache, offline }: ResolverOptions): Source {
@@ -208,10 +217,8 @@ async function importBytes(code: Uint8Array<ArrayBuffer>): Promise<Record<string
 
 /** A bundle's entry on this machine: given itself or as a folder. */
 function localBundle(where: string): URL {
-  if (where.startsWith("file:")) {
-    return new URL(/\.m?js$/.test(where) ? where : `${where.replace(/\/*$/, "/")}.`);
-  }
-  return fileUrlOfPath(/\.m?js$/.test(where) ? where : joinFile(where, MANIFEST_FILE));
+  const path = localPath(where);
+  return fileUrlOfPath(/\.m?js$/.test(path) ? path : joinFile(path, MANIFEST_FILE));
 }
 
 /** Whether a file of this machine is a bundle's kernel.json, or the entry of the one beside it. */

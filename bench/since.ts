@@ -22,7 +22,7 @@ const [root, way, dir] = Deno.args;
 const { openGpu } = await import(root + "sdk/gpu/mod.ts");
 const { generate, loadCausalLM } = await import(root + "sdk/models/mod.ts");
 await openGpu();
-const kernels = way.includes("kernels") ? { kernels: fromFileUrl(root + "kernels.json") } : {};
+const kernels = way.includes("kernels") ? { kernels: decodeURIComponent(new URL(root + "kernels.json").pathname) } : {};
 const model = await loadCausalLM(dir, kernels);
 const run = (n) => generate(model, [[1]], { maxNewTokens: n, eosTokenIds: [], capture: way.includes("captured") });
 await run(20);

@@ -85,6 +85,17 @@ export class KernelwrightError extends Error {
   }
 }
 
+/** Says which object an error is about, for those who know its name. Returns the error. */
+export function about<E extends KernelwrightError>(error: E, subject: object): E {
+  subjects.set(error, subject);
+  return error;
+}
+
+/** The object that an error is about, where it was said. */
+export function subjectOf(error: unknown): object | undefined {
+  return error instanceof KernelwrightError ? subjects.get(error) : undefined;
+}
+
 /** Shorthand for `throw new KernelwrightError(…)` with the parts in reading order. */
 export function raise(code: ErrorCode, what: string, fix?: string, where?: Where, cause?: unknown): never {
   throw new KernelwrightError({ code, what, fix, where }, cause);
@@ -123,13 +134,19 @@ export function renderDiagnostic(d: Diagnostic, color = false): string {
 /**
  * The candidate closest to `name` by edit distance, or undefined when none is close.
  *
- * At most a third of the letters may differ.
+ * At most a third of the letters may differ. The work is bounded: of very many or very long candidates, as a
+ * stranger's file may have, the first ones are looked at.
  */
 export function closest(name: string, candidates: Iterable<string>): string | undefined {
+  if (name.length > LONGEST_NAME) return undefined;
+  const wanted = name.toLowerCase();
+  const work = { left: MOST_WORK };
   let best: string | undefined;
   let bestDistance = Math.max(1, Math.floor(name.length / 3)) + 1;
   for (const candidate of candidates) {
-    const distance = editDistance(name.toLowerCase(), candidate.toLowerCase(), bestDistance);
+    if (--work.left < 0) break;
+    if (Math.abs(candidate.length - name.length) >= bestDistance) continue;
+    const distance = editDistance(wanted, candidate.toLowerCase(), bestDistance, work);
     if (distance < bestDistance) [best, bestDistance] = [candidate, distance];
   }
   return best;
@@ -148,6 +165,11 @@ export function didYouMean(name: string, candidates: Iterable<string>): string {
 // ---------------------------------------------------------------------------
 
 const contexts: Where[] = [];
+const subjects = new WeakMap<KernelwrightError, object>();
+/** A name that is longer is no misspelling. */
+const LONGEST_NAME = 300;
+/** Cells of distance tables, and candidates: some hundredths of a second. */
+const MOST_WORK = 2_000_000;
 
 function describeWhere(w: Where | undefined): string {
   if (!w) return "";
@@ -181,16 +203,30 @@ function indent(text: string): string {
   return text.replaceAll("\n", "\n  ");
 }
 
-function editDistance(a: string, b: string, limit: number): number {
+/** The distance, or `limit` where it is that or more. Cells of the table count as work. */
+function editDistance(a: string, b: string, limit: number, work: { left: number }): number {
+  let start = 0;
+  while (start < a.length && start < b.length && a[start] === b[start]) start++;
+  let end = 0;
+  while (end < Math.min(a.length, b.length) - start && a.at(-1 - end) === b.at(-1 - end)) end++;
+  work.left -= (start + end) / 8;
+  [a, b] = [a.slice(start, a.length - end), b.slice(start, b.length - end)];
   if (Math.abs(a.length - b.length) >= limit) return limit;
   let row = Array.from({ length: b.length + 1 }, (_, i) => i);
   for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
+    // What is further than `limit` from the diagonal is at least that far apart.
+    const [from, to] = [Math.max(1, i - limit), Math.min(b.length, i + limit)];
+    const next = new Array<number>(b.length + 1).fill(limit);
+    if (from === 1) next[0] = i;
+    let least = next[0];
+    for (let j = from; j <= to; j++) {
       const cost = a[i - 1] === b[j - 1] ? 0 : 1;
-      next.push(Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + cost));
+      next[j] = Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + cost);
+      least = Math.min(least, next[j]);
     }
+    work.left -= to - from + 1;
+    if (least >= limit) return limit;
     row = next;
   }
-  return row[b.length];
+  return Math.min(limit, row[b.length]);
 }

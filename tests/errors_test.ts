@@ -1,7 +1,7 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { fromFileUrl, join } from "@std/path";
-import { ERROR_CODES, KernelwrightError, renderDiagnostic } from "../sdk/errors.ts";
+import { closest, ERROR_CODES, KernelwrightError, renderDiagnostic } from "../sdk/errors.ts";
 import { ERRORS_PAGE, errorsDoc, unadvised } from "../tools/errors_doc.ts";
 import { walk } from "../tools/walk.ts";
 
@@ -73,5 +73,48 @@ describe("a KernelwrightError", () => {
       notes: ["A note."],
       fix: "Do this.",
     });
+  });
+});
+
+describe("closest()", () => {
+  it("finds what plain edit distance finds", () => {
+    const plain = (a: string, b: string): number => {
+      const rows = [[...Array(b.length + 1).keys()]];
+      for (let i = 1; i <= a.length; i++) {
+        rows[i] = [i];
+        for (let j = 1; j <= b.length; j++) {
+          const cost = a[i - 1] === b[j - 1] ? 0 : 1;
+          rows[i][j] = Math.min(rows[i - 1][j] + 1, rows[i][j - 1] + 1, rows[i - 1][j - 1] + cost);
+        }
+      }
+      return rows[a.length][b.length];
+    };
+    let seed = 7;
+    const random = (n: number) => (seed = (seed * 1103515245 + 12345) & 0x7fffffff) % n;
+    const word = () => Array.from({ length: 1 + random(9) }, () => "abc"[random(3)]).join("");
+    for (let i = 0; i < 500; i++) {
+      const [name, words] = [word(), Array.from({ length: 5 }, word)];
+      const most = Math.max(1, Math.floor(name.length / 3));
+      const distances = words.map((w) => plain(name, w));
+      const least = Math.min(...distances);
+      assertEquals(
+        closest(name, words),
+        least > most ? undefined : words[distances.indexOf(least)],
+        `${name} ${words}`,
+      );
+    }
+  });
+
+  it("does bounded work, however many and long the candidates", () => {
+    let asked = 0;
+    function* names(length: number): Generator<string> {
+      for (; asked < 5_000_000; asked++) yield `${asked}`.padStart(length, "x");
+    }
+    assertEquals(closest("y".repeat(200), names(200)), undefined);
+    assert(asked < 100_000, `${asked} candidates`);
+    asked = 0;
+    closest("abc", names(100));
+    assert(asked < 5_000_000);
+    assertEquals(closest("y".repeat(10_000), ["y".repeat(10_000)]), undefined);
   });
 });

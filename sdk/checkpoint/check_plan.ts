@@ -37,8 +37,9 @@ function checkFit(plan: LoadPlan, name: string): void {
     const code = m.dtype ? "KW-CHECKPOINT-DTYPE" : "KW-CHECKPOINT-SHAPE";
     problems.push({ code, key: m.key, text: `${q(m.key)} is ${m.checkpoint}, and the model has ${m.model}` });
   }
+  const names = unexpected.map((v) => v.name);
   for (const m of missing) {
-    const near = closest(m.key, unexpected.map((v) => v.name));
+    const near = problems.length < SHOWN ? closest(m.key, names) : undefined; // the others are only counted
     const hint = near === undefined ? "" : `; there is ${q(near)}`;
     problems.push({
       code: "KW-CHECKPOINT-KEYS",

@@ -1,4 +1,4 @@
-import { currentContext, didYouMean, raise, type Where } from "../errors.ts";
+import { about, currentContext, didYouMean, KernelwrightError, raise, type Where } from "../errors.ts";
 import {
   currentTracer,
   DTYPES,
@@ -260,14 +260,16 @@ function checkDevices(variant: ShaderVariant, tensors: readonly Tensor[]): GpuSt
   if (storages.every((s) => s.backend.device === "meta")) return undefined;
   const odd = tensors.find((_, i) => !(storages[i] instanceof GpuStorage));
   if (odd) {
-    raise(
-      odd.device === "reference" ? "KW-DISPATCH-DEVICE" : "KW-TENSOR-DEVICE",
-      `Cannot dispatch: ${odd.describe()} is on the device "${odd.device}"`,
-      odd.device === "reference"
+    const reference = odd.device === "reference";
+    const error = new KernelwrightError({
+      code: reference ? "KW-DISPATCH-DEVICE" : "KW-TENSOR-DEVICE",
+      what: `Cannot dispatch: ${odd.describe()} is on the device "${odd.device}"`,
+      fix: reference
         ? "Shaders run on webgpu only; the reference device runs the original modules."
         : "Load its values first.",
-      { file: variant.shader.name, tensor: odd.name },
-    );
+      where: { file: variant.shader.name, tensor: odd.name },
+    });
+    throw about(error, odd);
   }
   const { backend } = storages[0] as GpuStorage;
   const stale = tensors.find((t) => t.storage.backend !== backend);

@@ -98,6 +98,7 @@ export function planConversions(
           `Its sources are ${from.map((s) => formatSpec(s.parameter)).join(", ")}.`,
         );
       }
+      parameter.name ??= joinPath(nodes[0].path, name); // as errors call it
       if (parameter.dtype !== bound.outputs[i].dtype) parameter.unload(bound.outputs[i].dtype);
       return { key: joinPath(nodes[0].path, name), parameter };
     });

@@ -33,6 +33,7 @@ export class CausalLM extends Module {
     this.model = new DecoderModel(config, makeLayer);
     this.lm_head = new Linear(config.hidden_size, config.vocab_size, false);
     if (config.tie_word_embeddings) this.lm_head.weight = this.model.embed_tokens.weight;
+    for (const [path, p] of this.namedParameters()) p.name ??= path; // as errors call them
   }
 
   /**

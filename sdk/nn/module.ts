@@ -1,5 +1,5 @@
-import { raise } from "../errors.ts";
-import { type DType, Parameter, scope, type Tensor } from "../tensor/mod.ts";
+import { KernelwrightError, raise, subjectOf } from "../errors.ts";
+import { type DType, formatSpec, Parameter, scope, Tensor } from "../tensor/mod.ts";
 import { observed } from "./observe.ts";
 
 /** Arguments of some forward. */
@@ -44,7 +44,14 @@ export abstract class Module {
    * forward stores elsewhere it must `keep()`.
    */
   call<This extends Module>(this: This, ...args: Parameters<This["forward"]>): ReturnType<This["forward"]> {
-    return observed(this, args, () => scope(() => this.forward(...args))) as ReturnType<This["forward"]>;
+    running++;
+    try {
+      return observed(this, args, () => scope(() => this.forward(...args))) as ReturnType<This["forward"]>;
+    } catch (error) {
+      throw running === 1 ? withPath(error, this) : error; // the outermost knows the whole path
+    } finally {
+      running--;
+    }
   }
 
   /** The child modules, by property name. */
@@ -173,6 +180,24 @@ export function moduleAt(root: Module, path: string): Module | undefined {
 }
 
 // ---------------------------------------------------------------------------
+
+/** How many calls are under way, one in the other. */
+let running = 0;
+
+/** An error about a parameter, with its path. */
+function withPath(error: unknown, root: Module): unknown {
+  const subject = subjectOf(error);
+  if (!(subject instanceof Tensor) || subject.released || !(error instanceof KernelwrightError)) return error;
+  const found = [...root.namedParameters()].find(([, p]) => !p.released && p.storage === subject.storage);
+  if (!found) return error;
+  const [key] = found;
+  const { what, where, ...rest } = error.diagnostic;
+  const named = `${JSON.stringify(key)} ${formatSpec(subject)}`;
+  return new KernelwrightError(
+    { ...rest, what: what.replace(subject.describe(), () => named), where: { key, ...where } },
+    error.cause,
+  );
+}
 
 function list(keys: readonly string[]): string {
   if (keys.length === 0) return "none";

@@ -6,7 +6,7 @@
  *                                        ├──► webgpu: dispatch into a new tensor
  *                                        └──► reference: loops over Float64Arrays
  */
-import { inContext, raise } from "../errors.ts";
+import { about, inContext, KernelwrightError, raise } from "../errors.ts";
 import { collectsOperators } from "../gpu/mod.ts";
 import {
   currentTracer,
@@ -122,13 +122,14 @@ function sharedDevice(name: string, inputs: readonly Tensor[]): DeviceName {
   const device = inputs[0].device;
   for (const odd of inputs) {
     if (odd.device === device) continue;
-    raise(
-      "KW-TENSOR-DEVICE",
-      `Cannot run ${name}: ${
+    const error = new KernelwrightError({
+      code: "KW-TENSOR-DEVICE",
+      what: `Cannot run ${name}: ${
         inputs[0].describe()
       } is on "${device}", and ${odd.describe()} on "${odd.device}"`,
-      "Bring them to one device with `await t.to(…)`; a parameter on meta has not been loaded.",
-    );
+      fix: "Bring them to one device with `await t.to(…)`; a parameter on meta has not been loaded.",
+    });
+    throw about(error, odd.device === "meta" ? odd : inputs.find((t) => t.device === "meta") ?? odd);
   }
   return device;
 }

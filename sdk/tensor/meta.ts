@@ -1,4 +1,5 @@
 import { raise } from "../errors.ts";
+import type { TensorSpec } from "./shape.ts";
 import { type Backend, registerBackend, Storage } from "./storage.ts";
 
 /** Storage without bytes: its identity is all it has, and the trace follows that. */
@@ -27,10 +28,10 @@ export const metaBackend: Backend = {
   device: "meta",
   allocate: () => new MetaStorage(),
   upload: () => new MetaStorage(),
-  read: () =>
+  read: (_storage, { name }: TensorSpec & { readonly name?: string }) =>
     raise(
       "KW-TENSOR-META",
-      "Cannot read the values of a tensor on the meta device: it has none",
+      `Cannot read the values of ${name ? JSON.stringify(name) : "a tensor"} on the meta device: it has none`,
       "A forward that looks at values cannot be traced; load the weights first, or keep the values on the device.",
     ),
 };

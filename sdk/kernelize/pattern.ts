@@ -1,9 +1,11 @@
 import { raise } from "../errors.ts";
+import { linearRegex } from "./linear_regex.ts";
 
 /**
  * A path pattern: the segments of a path, where `*` stands for exactly one segment.
  *
- * A regular expression is used only when it is asked for by name: `{ regex: "^model\\.layers\\.[0-3]\\." }`.
+ * A regular expression is used only when it is asked for by name: `{ regex: "^model\\.layers\\.[0-3]\\." }`. It is
+ * JavaScript's, without flags, look-behind, back references and named groups, and its time is bounded.
  */
 export type PathPattern = string | { readonly regex: string };
 
@@ -41,8 +43,7 @@ export function describePattern(pattern: PathPattern): string {
 
 function compileRegex(source: string): PathMatcher {
   try {
-    const regex = new RegExp(source);
-    return (path) => regex.test(path);
+    new RegExp(source); // the engine checks the syntax; it never runs it
   } catch (cause) {
     raise(
       "KW-CONFIG-PATTERN",
@@ -52,4 +53,19 @@ function compileRegex(source: string): PathMatcher {
       cause,
     );
   }
+  const guarded = <T>(fn: () => T): T => {
+    try {
+      return fn();
+    } catch (cause) {
+      return raise(
+        "KW-CONFIG-PATTERN",
+        `The regular expression ${JSON.stringify(source)} cannot be used: ${(cause as Error).message}`,
+        "It is JavaScript's syntax without flags, look-behind, back references and named groups.",
+        undefined,
+        cause,
+      );
+    }
+  };
+  const test = guarded(() => linearRegex(source));
+  return (path) => guarded(() => test(path));
 }

@@ -69,7 +69,7 @@ export function applySite(site: PlannedSite, release: Release = () => true): App
   const undo: (() => void)[] = [];
   try {
     for (const rule of site.conversions.rules) undo.push(convertRule(rule, site.conversions, release));
-    const swap = swapOf(site);
+    const swap = placeSite(site);
     swap.putIn();
     undo.push(swap.takeOut);
     return {
@@ -131,7 +131,7 @@ function unload(parameters: readonly KeyedParameter[]): void {
 }
 
 /** The modules' part of a swap; both ways as often as one likes. */
-function swapOf(site: PlannedSite): { putIn(): void; takeOut(): void } {
+export function placeSite(site: PlannedSite): { putIn(): void; takeOut(): void } {
   const { nodes, layout } = site;
   const self = layout ?? nodes[0].module;
   let forward = boundForward(site);

@@ -12,7 +12,9 @@ import type { Module } from "../nn/mod.ts";
 import { byteLength, formatSpec, sameShape, type Storage, Tensor } from "../tensor/mod.ts";
 import { type Candidate, candidatesOf } from "./choice.ts";
 import type { KernelConfig } from "./config.ts";
+import { hintingAtHidden } from "./hidden.ts";
 import { describeEntry, matchConfig, type MatchedSite, type ShadowedSite } from "./match.ts";
+import { neverRun } from "./never_run.ts";
 import { type Considered, selectKernel, type Target } from "./select.ts";
 import { buildLayout, checkInstances } from "./signature.ts";
 import { planConversions, type SitePlanConversions } from "./site_conversion.ts";
@@ -75,6 +77,8 @@ export interface NeededPipeline {
   readonly request: PipelineRequest;
   /** The site and kernel. */
   readonly where: Where;
+  /** The kernel. */
+  readonly kernel: KernelDefinition;
 }
 
 /** What kernelize will do. */
@@ -116,7 +120,13 @@ export interface PlanOptions {
  */
 export function planKernels(root: Module, config: KernelConfig, options: PlanOptions): KernelPlan {
   const tree = indexTree(root);
-  const { sites: matches, shadowed } = matchConfig(tree, config);
+  const { sites: matches, shadowed } = hintingAtHidden(
+    root,
+    tree,
+    config,
+    options.inputs,
+    () => matchConfig(tree, config),
+  );
   const kept: KeptSite[] = [];
   const chosen: { match: MatchedSite; kernels: KernelDefinition[]; considered: readonly Considered[] }[] = [];
   for (const match of matches) {
@@ -152,19 +162,57 @@ export function planKernels(root: Module, config: KernelConfig, options: PlanOpt
     ? options.inputs.map((inputs) => traceModel(root, tree, inputs, leaving))
     : [];
   const pipelines: NeededPipeline[] = [];
-  const sites = chosen.map(({ match, kernels, considered }): PlannedSite => {
-    const [site, ...rivals] = kernels.map((kernel) =>
+  const planned = chosen.map(({ match, kernels: [kernel, ...others], considered }): PlannedSite => {
+    const plan = (k: KernelDefinition) =>
       inContext(
-        { site: match.nodes[0].path, kernel: kernel.name },
-        () => planSite(match, kernel, considered, traces, tree, pipelines),
-      )
-    );
-    return { ...site, rivals };
+        { site: match.nodes[0].path, kernel: k.name },
+        () => planSite(match, k, considered, traces, tree, pipelines),
+      );
+    return withFitting(plan(kernel), others, plan);
   });
+  const never = neverRun(root, planned, options.inputs);
+  const sites = planned.filter((s) => !never.has(s));
+  for (const [{ match, path, nodes, considered }, why] of never) {
+    const refused = considered.map((c) => c.taken ? { ...c, taken: false, why } : c);
+    if ("fallback" in match.entry && match.entry.fallback === false) raiseNoFit(path, refused);
+    kept.push({ path, nodes, why, considered: refused });
+  }
   return { tree, sites, kept, shadowed, pipelines, notes: options.notes ?? [] };
 }
 
 // ---------------------------------------------------------------------------
+
+/**
+ * A site with the other kernels that fit it. One whose shader this device's reader refuses would never run, and is no
+ * reason to fail; a kernel that is wrong is.
+ */
+function withFitting(
+  site: PlannedSite,
+  others: readonly KernelDefinition[],
+  plan: (kernel: KernelDefinition) => PlannedSite,
+): PlannedSite {
+  const rivals: PlannedSite[] = [];
+  let { considered } = site;
+  for (const kernel of others) {
+    try {
+      rivals.push(plan(kernel));
+    } catch (error) {
+      if (!(error instanceof KernelwrightError) || !error.code.startsWith("KW-SHADER-")) throw error;
+      considered = withoutRival(considered, kernel, error);
+    }
+  }
+  return { ...site, considered, rivals: rivals.map((r) => ({ ...r, considered })) };
+}
+
+/** What is told of a kernel that was not needed and could not have run. */
+export function withoutRival(
+  considered: readonly Considered[],
+  { name, version }: KernelDefinition,
+  { code, diagnostic }: KernelwrightError,
+): Considered[] {
+  const why = `it cannot be used: ${code}: ${diagnostic.what.split("\n")[0]}`;
+  return considered.map((c) => !c.taken && c.kernel === name && c.version === version ? { ...c, why } : c);
+}
 
 function planSite(
   match: MatchedSite,
@@ -213,7 +261,7 @@ function planSite(
       const expected = match.kind === "fusesParallel" ? results : results.at(-1);
       if (writes) { for (const place of writtenByOriginals(nodes, call, trace)) writes.add(place); }
       collectPipelines(
-        (request, where) => pipelines.push({ request, where }),
+        (request, where) => pipelines.push({ request, where, kernel }),
         () =>
           checkForward(
             kernel,

@@ -1,14 +1,14 @@
 /** From a config to a plan whose kernels are loaded and whose shaders are compiled. Nothing is changed here. */
-import type { KernelClass } from "../authoring/mod.ts";
+import type { KernelClass, KernelDefinition } from "../authoring/mod.ts";
 import { inContext, KernelwrightError, raise } from "../errors.ts";
-import { gpuIfOpen } from "../gpu/mod.ts";
+import { type Gpu, gpuIfOpen } from "../gpu/mod.ts";
 import type { Module } from "../nn/mod.ts";
 import { type Candidate, textRefs } from "./choice.ts";
 import { type KernelConfig, parseKernelConfig } from "./config.ts";
 import type { ExampleInputs, KernelizeOptions } from "./kernelize.ts";
 import { resolveLocal } from "./local_ref.ts";
 import { configInScope } from "./mapping.ts";
-import { type KernelPlan, planKernels, withRivals } from "./plan.ts";
+import { type KernelPlan, planKernels, withoutRival, withRivals } from "./plan.ts";
 import { races } from "./rivals.ts";
 import type { Target } from "./select.ts";
 import { kernelsOff } from "./switch.ts";
@@ -64,19 +64,52 @@ export async function prepare(
       { features: gpu.features, limits: gpu.limits as unknown as Record<string, number>, info: gpu.info },
   };
   const resolve = (c: Candidate) => typeof c.kernel === "string" ? classes.get(c.kernel)! : c.kernel;
-  const plan = look(() => {
+  let plan = look(() => {
     const example = (model as Partial<ExampleInputs>).exampleInputs?.bind(model);
     const inputs = off ? [] : options.inputs ?? example?.() ?? samplesOf(options.tune);
     const rivals = races(options.verify);
     return planKernels(model, config, { target, inputs, resolve, notes, off, rivals });
   });
-  if (gpu) { for (const { request, where } of plan.pipelines) await gpu.pipelines.prepare([request], where); }
+  if (gpu) plan = await compiled(plan, gpu);
   const more = gpu ? await recallTuned(plan, gpu, options.tune, look) : [];
   for (const { tuning } of withRivals(plan.sites)) tuning?.traced.clear(); // they may hold caches
   return more.length > 0 ? { ...plan, notes: [...plan.notes, ...more] } : plan;
 }
 
 // ---------------------------------------------------------------------------
+
+/** Compiles what the sites need. A rival that does not compile is left out: what runs without it is there. */
+async function compiled(plan: KernelPlan, gpu: Gpu): Promise<KernelPlan> {
+  if (plan.sites.some((s) => s.rivals.length > 0)) await gpu.sync(); // what fails must take no other's work with it
+  const broken = new Map<string, Map<KernelDefinition, KernelwrightError>>();
+  const sites = new Map(plan.sites.map((s) => [s.path, s]));
+  for (const { request, where, kernel } of plan.pipelines) {
+    try {
+      await gpu.pipelines.prepare([request], where);
+    } catch (error) {
+      gpu.throwIfLost(error);
+      const needed = sites.get(where.site!)?.kernel === kernel;
+      if (needed || !(error instanceof KernelwrightError) || !error.code.startsWith("KW-SHADER-")) {
+        throw error;
+      }
+      const at = broken.get(where.site!);
+      if (at) at.set(kernel, error);
+      else broken.set(where.site!, new Map([[kernel, error]]));
+    }
+  }
+  if (broken.size === 0) return plan;
+  return {
+    ...plan,
+    sites: plan.sites.map((site) => {
+      const failed = broken.get(site.path);
+      if (!failed) return site;
+      let { considered } = site;
+      for (const [kernel, error] of failed) considered = withoutRival(considered, kernel, error);
+      const rivals = site.rivals.filter((r) => !failed.has(r.kernel)).map((r) => ({ ...r, considered }));
+      return { ...site, considered, rivals };
+    }),
+  };
+}
 
 async function loadClasses(
   config: KernelConfig,

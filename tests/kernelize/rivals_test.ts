@@ -1,7 +1,7 @@
 /** Of several kernels that fit a site equally well, the fastest that is right is taken where they are measured. */
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { kernel, type KernelClass, replaces } from "../../mod.ts";
+import { dispatch, kernel, type KernelClass, replaces, shader } from "../../mod.ts";
 import { canTime, memory } from "../../sdk/gpu/mod.ts";
 import {
   explain,
@@ -54,6 +54,24 @@ class SlowNormMLP {
     for (let i = 0; i < 15; i++) NormMLP.prototype.forward.call(this, x);
     return NormMLP.prototype.forward.call(this, x);
   }
+}
+
+/** A kernel whose shader does not compile. */
+function uncompiled(body: string): KernelClass {
+  const code = shader({
+    name: "uncompiled.wgsl",
+    code: `@group(0) @binding(0) var<storage, read_write> out: array<f32>;
+      @compute @workgroup_size(1) fn main() { out[0] = 1.0; ${body} }`,
+  });
+  @kernel({ site: replaces(RMSNorm) })
+  class Uncompiled {
+    forward(x: Tensor): Tensor {
+      const out = Tensor.empty(x.shape);
+      dispatch(code, { out }, { workgroups: 1 });
+      return out;
+    }
+  }
+  return Uncompiled;
 }
 
 const several = (...classes: KernelClass[]) => ({
@@ -149,6 +167,25 @@ describe("kernels that fit a site equally well", () => {
         Error,
         "KW-SIGNATURE-FORWARD  WrongShape",
       );
+    }));
+
+  it("do not include what does not compile, unless it would be taken", () =>
+    measured(async (model, x) => {
+      for (
+        const cls of [uncompiled("let y: u32 = 1.5;"), uncompiled("out[0] = nothing;"), uncompiled("(((")]
+      ) {
+        const report = await kernelize(model, several(cls, RightNorm), { verify: { inputs: [x] } });
+        assertEquals(report.swapped.map((s) => s.kernel), NORMS.map(() => "RightNorm"));
+        const [, why] = report.swapped[0].considered;
+        assertMatch(why.why, /^it cannot be used: KW-SHADER-COMPILE: /);
+        assertEquals((await output(model, x)).length > 0, true);
+        unkernelize(model);
+        await assertRejects(
+          () => kernelize(model, several(RightNorm, cls), { verify: { inputs: [x] } }),
+          Error,
+          "KW-SHADER-COMPILE  Uncompiled",
+        );
+      }
     }));
 
   it("do not include what does not fit, and leave nothing behind", () =>

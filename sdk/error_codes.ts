@@ -153,6 +153,7 @@ export const ERROR_CODES = {
   "KW-REF-VERSION": "No version of a package fits what a reference asks for.",
   "KW-REF-SDK": "A bundle was made for another version of the SDK.",
   "KW-REF-SIGNATURE": "A bundle's signature does not fit the model, or is not that of its code.",
+  "KW-ABORTED": "Work was cancelled with its signal.",
 } as const;
 
 /** One of the codes in {@linkcode ERROR_CODES}. */

@@ -1,5 +1,5 @@
 import type { Module } from "../nn/mod.ts";
-import { keep, scope, Tensor } from "../tensor/mod.ts";
+import { keep, scope, Tensor, tensorsIn } from "../tensor/mod.ts";
 import type { EndToEnd } from "./report.ts";
 
 /** The model's result as numbers; undefined when it is something else than one tensor of one dimension or more. */
@@ -8,7 +8,10 @@ export async function resultOf(
   inputs: readonly unknown[],
 ): Promise<{ data: ArrayLike<number>; width: number } | undefined> {
   const result = scope(() => model.call(...inputs));
-  if (!(result instanceof Tensor) || result.rank === 0) return undefined;
+  if (!(result instanceof Tensor) || result.rank === 0) {
+    for (const t of tensorsIn(result)) t.dispose();
+    return undefined;
+  }
   keep(result);
   try {
     return { data: await result.data(), width: result.shape.at(-1)! };

@@ -1,3 +1,4 @@
+import { throwIfAborted } from "../abort.ts";
 import { inContext, raise } from "../errors.ts";
 import { gpuIfOpen } from "../gpu/mod.ts";
 import type { Module } from "../nn/mod.ts";
@@ -5,12 +6,12 @@ import { type AppliedSite, applySite, lostWithout, releaseAfterLast } from "./ap
 import type { KernelConfig } from "./config.ts";
 import { compareResults, resultOf } from "./end_to_end.ts";
 import type { RefResolver } from "./local_ref.ts";
-import { withMappingOfNow } from "./mapping.ts";
 import type { Mode } from "./mode.ts";
 import type { KernelPlan } from "./plan.ts";
 import { loadKernels, prepare } from "./prepare.ts";
 import { KernelReport, reportOf, tunedOf } from "./report.ts";
 import { indexTree, type TreeIndex } from "./tree.ts";
+import { afterTurns, takeTurn } from "./turns.ts";
 import { samplesOf, type TuneOptions, tuneSites } from "./tune.ts";
 import { soundPlan } from "./sound.ts";
 import type { VerifyOptions } from "./verify.ts";
@@ -35,6 +36,8 @@ export interface KernelizeOptions {
   readonly base?: URL;
   /** Loads the classes of references; local folders and files unless told. */
   readonly resolver?: RefResolver;
+  /** Stops between two steps, also while it is verified and tuned: the model is as before, and KW-ABORTED is thrown. */
+  readonly signal?: AbortSignal;
 }
 
 /** A model that knows what its forward takes. */
@@ -53,14 +56,14 @@ export interface ExampleInputs {
  * @param config Unless given, the mapping in scope: see `useKernelMapping`.
  * @returns What was swapped, where, and why not elsewhere.
  * @throws KW-CONFIG-…, KW-MAPPING-NONE, KW-REF-…, KW-MATCH-…, KW-SELECT-NONE, KW-KERNEL-…, KW-SIGNATURE-…,
- * KW-LAYOUT-…, KW-CONVERT-…, KW-TRACE-…, KW-SHADER-…, KW-VERIFY, KW-TUNE-….
+ * KW-LAYOUT-…, KW-CONVERT-…, KW-TRACE-…, KW-SHADER-…, KW-VERIFY, KW-TUNE-…, KW-ABORTED.
  */
 export function kernelize(
   model: Module,
   config?: KernelConfig,
   options: KernelizeOptions = {},
 ): Promise<KernelReport> {
-  return inTurn(model, () => swap(model, config, options));
+  return takeTurn(model, () => swap(model, config, options));
 }
 
 /**
@@ -74,9 +77,8 @@ export function planKernelize(
   config?: KernelConfig,
   options: KernelizeOptions = {},
 ): Promise<{ plan: KernelPlan; report: KernelReport }> {
-  return inTurn(model, async () => {
+  return takeTurn(model, async () => {
     const kernels = await loadKernels(config, originalTree(model), options);
-    // Looked up when it is used: unkernelize() waits for nobody.
     const plan = await prepare(
       model,
       kernels,
@@ -97,10 +99,10 @@ export function planKernelize(
  * ```
  *
  * @returns The model's report, with the constants and what they bring.
- * @throws KW-TUNE-INPUTS without kernels, weights or inputs; what a kernel throws with its own defaults.
+ * @throws KW-TUNE-INPUTS without kernels, weights or inputs; KW-ABORTED; what a kernel throws with its own defaults.
  */
 export function tune(model: Module, options: TuneOptions): Promise<KernelReport> {
-  return inTurn(model, async () => {
+  return takeTurn(model, async () => {
     const state = states.get(model);
     if (!state || samplesOf(options).length === 0) {
       raise(
@@ -117,23 +119,25 @@ export function tune(model: Module, options: TuneOptions): Promise<KernelReport>
       [...new Set([...report.notes, ...notes])],
       report.endToEnd,
     );
-    // Who took the kernels out meanwhile must not find them in the books again.
-    return states.get(model) === state ? remember(model, { ...state, report: tuned }) : tuned;
+    return remember(model, { ...state, report: tuned });
   });
 }
 
 /**
- * Puts the original modules back, with their values. Does nothing for a model without kernels, nor to a
- * {@linkcode kernelize} that is still running: await that first.
+ * Puts the original modules back, with their values. Does nothing for a model without kernels. While a
+ * {@linkcode kernelize}, a {@linkcode tune} or a save of the model is running, it waits its turn: who awaits that one
+ * then finds the originals.
  *
  * @throws KW-CONVERT-NO-REVERSE, and changes nothing, where weights that were converted while loading would be lost.
  */
 export function unkernelize(model: Module): void {
-  const state = states.get(model);
-  if (!state) return;
-  checkNothingLost(state.applied);
-  states.delete(model);
-  undoAll(state.applied);
+  afterTurns(model, () => {
+    const state = states.get(model);
+    if (!state) return;
+    checkNothingLost(state.applied);
+    states.delete(model);
+    undoAll(state.applied);
+  });
 }
 
 /** The report of a model's kernels, or undefined when it has none. */
@@ -166,15 +170,6 @@ interface State {
 // By model, not by class: what one model runs is nobody else's business.
 const states = new WeakMap<Module, State>();
 
-// Two calls for one model at once would each plan a tree that the other one changes.
-const turns = new WeakMap<Module, Promise<unknown>>();
-
-function inTurn<T>(model: Module, fn: () => Promise<T>): Promise<T> {
-  const turn = (turns.get(model) ?? Promise.resolve()).then(withMappingOfNow(fn));
-  turns.set(model, turn.catch(() => {}));
-  return turn;
-}
-
 function originalTree(model: Module): TreeIndex {
   return states.get(model)?.plan.tree ?? indexTree(model);
 }
@@ -195,26 +190,38 @@ async function swap(
   config: KernelConfig | undefined,
   options: KernelizeOptions,
 ): Promise<KernelReport> {
+  const stop = () => throwIfAborted(options.signal, "kernelize");
   const kernels = await loadKernels(config, originalTree(model), options);
+  stop();
   const before = states.get(model);
   if (before) checkNothingLost(before.applied);
   if (before) undoAll(before.applied);
   states.delete(model);
   let applied: AppliedSite[] = [];
+  const apply = (plan: KernelPlan) => {
+    stop();
+    applied = applyAll(plan);
+  };
+  const tuned = (plan: KernelPlan) => tunedPlan(model, plan, withSignal(options.tune, options.signal));
   try {
     const planned = await prepare(model, kernels, options);
     const origin = { config: kernels.config, base: options.base };
-    if (!options.verify) {
-      applied = applyAll(planned);
-      const plan = await tunedPlan(model, planned, options.tune);
+    const verify = withSignal(options.verify, options.signal);
+    if (!verify) {
+      apply(planned);
+      const plan = await tuned(planned);
+      stop();
       return remember(model, { ...origin, plan, report: reportOf(plan), applied });
     }
-    const { plan: sound, findings } = await soundPlan(model, planned, options.verify);
-    const inputs = options.verify.samples?.[0] ?? options.verify.inputs ?? [];
+    const { plan: sound, findings } = await soundPlan(model, planned, verify);
+    const inputs = verify.samples?.[0] ?? verify.inputs ?? [];
+    stop();
     const plain = await resultOf(model, inputs);
-    applied = applyAll(sound);
-    const plan = await tunedPlan(model, sound, options.tune);
+    apply(sound);
+    const plan = await tuned(sound);
+    stop();
     const swapped = plain && await resultOf(model, inputs);
+    stop();
     const endToEnd = plain && swapped && compareResults(plain, swapped.data);
     return remember(model, { ...origin, plan, report: reportOf(plan, findings, endToEnd), applied });
   } catch (error) {
@@ -222,6 +229,15 @@ async function swap(
     if (before) states.set(model, { ...before, applied: applyAll(before.plan) });
     throw error;
   }
+}
+
+/** Options whose signal is also that of the call around them. */
+function withSignal<O extends { readonly signal?: AbortSignal }>(
+  options: O | undefined,
+  signal: AbortSignal | undefined,
+): O | undefined {
+  if (!options || !signal) return options;
+  return { ...options, signal: options.signal ? AbortSignal.any([options.signal, signal]) : signal };
 }
 
 async function tunedPlan(

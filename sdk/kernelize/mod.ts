@@ -63,6 +63,7 @@ export type { SiteTime } from "./run_site.ts";
 export type { PlannedRule, SitePlanConversions } from "./site_conversion.ts";
 export { siteConversions } from "./site_conversions.ts";
 export type { Node, TreeIndex } from "./tree.ts";
+export { takeTurn } from "./turns.ts";
 export type { TuneOptions } from "./tune.ts";
 export { forgetTuned, type TuneCacheLocation } from "./tune_cache.ts";
 export type { RaceOptions } from "./tune_race.ts";

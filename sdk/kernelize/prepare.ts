@@ -1,5 +1,6 @@
 /** From a config to a plan whose kernels are loaded and whose shaders are compiled. Nothing is changed here. */
 import type { KernelClass, KernelDefinition } from "../authoring/mod.ts";
+import { throwIfAborted } from "../abort.ts";
 import { inContext, KernelwrightError, raise } from "../errors.ts";
 import { type Gpu, gpuIfOpen } from "../gpu/mod.ts";
 import type { Module } from "../nn/mod.ts";
@@ -36,6 +37,7 @@ export async function loadKernels(
   const { config: chosen, notes } = config
     ? { config: parseKernelConfig(config), notes: [] }
     : configInScope(tree);
+  throwIfAborted(options.signal, "kernelize");
   const off = kernelsOff();
   const classes = off ? new Map<string, KernelClass>() : await loadClasses(chosen, tree, options);
   return {
@@ -70,8 +72,8 @@ export async function prepare(
     const rivals = races(options.verify);
     return planKernels(model, config, { target, inputs, resolve, notes, off, rivals });
   });
-  if (gpu) plan = await compiled(plan, gpu);
-  const more = gpu ? await recallTuned(plan, gpu, options.tune, look) : [];
+  if (gpu) plan = await compiled(plan, gpu, options.signal);
+  const more = gpu ? await recallTuned(plan, gpu, { ...options.tune, signal: options.signal }, look) : [];
   for (const { tuning } of withRivals(plan.sites)) tuning?.traced.clear(); // they may hold caches
   return more.length > 0 ? { ...plan, notes: [...plan.notes, ...more] } : plan;
 }
@@ -79,11 +81,12 @@ export async function prepare(
 // ---------------------------------------------------------------------------
 
 /** Compiles what the sites need. A rival that does not compile is left out: what runs without it is there. */
-async function compiled(plan: KernelPlan, gpu: Gpu): Promise<KernelPlan> {
+async function compiled(plan: KernelPlan, gpu: Gpu, signal: AbortSignal | undefined): Promise<KernelPlan> {
   if (plan.sites.some((s) => s.rivals.length > 0)) await gpu.sync(); // what fails must take no other's work with it
   const broken = new Map<string, Map<KernelDefinition, KernelwrightError>>();
   const sites = new Map(plan.sites.map((s) => [s.path, s]));
   for (const { request, where, kernel } of plan.pipelines) {
+    throwIfAborted(signal, "kernelize");
     try {
       await gpu.pipelines.prepare([request], where);
     } catch (error) {
@@ -125,8 +128,10 @@ async function loadClasses(
     for (const ref of inContext({ json }, () => textRefs(entry.with))) {
       if (classes.has(ref)) continue;
       try {
-        classes.set(ref, await resolve(ref, options.base, purpose));
+        const loading = resolve(ref, options.base, purpose);
+        classes.set(ref, await orAborted(loading, options.signal));
       } catch (error) {
+        throwIfAborted(options.signal, "kernelize");
         inContext({ json }, () => refuse(error, ref));
       }
     }
@@ -144,4 +149,21 @@ function refuse(error: unknown, ref: string): never {
     undefined,
     error,
   );
+}
+
+/** A server that never answers is not waited for once the work is cancelled. */
+function orAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return work;
+  return new Promise((resolve, reject) => {
+    const stop = () => {
+      try {
+        throwIfAborted(signal, "kernelize");
+      } catch (error) {
+        reject(error);
+      }
+    };
+    stop();
+    signal.addEventListener("abort", stop, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", stop));
+  });
 }

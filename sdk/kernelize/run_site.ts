@@ -1,3 +1,4 @@
+import { throwIfAborted } from "../abort.ts";
 import { canTime, gpuTime } from "../gpu/mod.ts";
 import { keep, scope, Tensor } from "../tensor/mod.ts";
 import { boundForward, fillTargets } from "./apply.ts";
@@ -24,10 +25,15 @@ export function runOriginals(site: PlannedSite, args: readonly unknown[]): unkno
 }
 
 /** Times original and kernel on the same arguments; undefined where the adapter cannot. */
-export async function timeSite(site: PlannedSite, args: readonly unknown[]): Promise<SiteTime | undefined> {
+export async function timeSite(
+  site: PlannedSite,
+  args: readonly unknown[],
+  signal?: AbortSignal,
+): Promise<SiteTime | undefined> {
   if (!canTime()) return undefined;
   const [before, after]: [number[], number[]] = [[], []];
   for (let run = 0; run < 6; run++) {
+    throwIfAborted(signal, "verify");
     const original = await gpuTime(() => scope(() => void runOriginals(site, args)));
     const kernel = await withLayout(site, (forward) => gpuTime(() => scope(() => void forward(...args))));
     if (original === undefined || kernel === undefined) return undefined;

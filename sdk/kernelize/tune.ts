@@ -4,6 +4,7 @@
  * Nothing is tuned while a model runs: only where somebody waits for it. What was found holds for the kind of call
  * that it was found on, of any site with the same kernel and shapes.
  */
+import { throwIfAborted } from "../abort.ts";
 import { inContext, KernelwrightError, raise } from "../errors.ts";
 import { currentGpu, type Gpu } from "../gpu/mod.ts";
 import { type Module, withObserver } from "../nn/mod.ts";
@@ -48,6 +49,7 @@ export async function recallTuned(
   const notes: string[] = [];
   for (const site of sites) {
     for (const args of site.tuning!.traced.values()) {
+      throwIfAborted(options.signal, "kernelize");
       try {
         const found = await look(() => caseOf(site.kernel, selfOf(site), args, gpu.info));
         const winner = winnerFor(site, found, cache);
@@ -83,10 +85,12 @@ export async function tuneSites(root: Module, plan: KernelPlan, options: TuneOpt
   const done = new Set<string>();
   for (const inputs of samplesOf(options)) {
     for (;;) {
+      throwIfAborted(options.signal, "tune");
       const seen = observe(root, sites, inputs, done);
       if (seen.length === 0) break;
       try {
         for (const { site, args } of seen) {
+          throwIfAborted(options.signal, "tune");
           if (writesInputs(site)) {
             notes.add(`${site.kernel.name} was not tuned: it writes what it is given`);
             continue;
@@ -102,6 +106,7 @@ export async function tuneSites(root: Module, plan: KernelPlan, options: TuneOpt
       }
     }
   }
+  throwIfAborted(options.signal, "tune");
   await cache.save();
   for (const { site, kind, tuned } of found) site.tuning!.chosen.set(kind.call, tuned);
   return [...notes, ...cache.notes];

@@ -3,6 +3,7 @@
  *
  *   compile ─► run once, compare with the defaults' result ─► rounds of trains, everybody in turn ─► medians
  */
+import { throwIfAborted } from "../abort.ts";
 import type { KernelDefinition } from "../authoring/mod.ts";
 import { combinations, type Constants, type Tune, withTuned } from "../authoring/tune.ts";
 import { KernelwrightError } from "../errors.ts";
@@ -38,6 +39,8 @@ export interface RaceOptions {
   readonly rounds?: number;
   /** Milliseconds that are timed at once; 20 unless told. */
   readonly train?: number;
+  /** Stops between two steps: the model is as before, and KW-ABORTED is thrown. */
+  readonly signal?: AbortSignal;
 }
 
 /** Races the combinations of a kernel's constants on one call. */
@@ -54,6 +57,7 @@ export async function race(
   const sides: Side[] = [sideOf(defaults, call(defaults))];
   const dropped: DroppedConstants[] = [];
   for (const constants of others(kernel.tune!, defaults)) {
+    throwIfAborted(options.signal, "tune");
     const why = await flawOf(gpu, kernel, self, args, constants, expected, options);
     if (why) dropped.push({ constants, why });
     else sides.push(sideOf(constants, call(constants)));
@@ -188,6 +192,7 @@ async function timeAll(gpu: Gpu, sides: readonly Side[], options: RaceOptions): 
   const { rounds = 5, train = 20 } = options;
   const clock = await clockOf(gpu, sides[0]);
   for (const side of sides) {
+    throwIfAborted(options.signal, "tune");
     const once = Math.max(0.001, await clock(side.call, 1)); // the first run of the side was for its numbers
     side.calls = Math.max(1, Math.min(MOST_CALLS, Math.round(train / once)));
   }
@@ -195,6 +200,7 @@ async function timeAll(gpu: Gpu, sides: readonly Side[], options: RaceOptions): 
   for (let round = 0; round < rounds; round++) {
     // There and back, so that nobody always comes after the same neighbour.
     for (const side of round % 2 ? [...running].reverse() : running) {
+      throwIfAborted(options.signal, "tune");
       side.times.push(await clock(side.call, side.calls) / side.calls);
     }
     if (round < 1) continue;

@@ -8,6 +8,7 @@
  * can be judged: the original is not exact either. Only a bounded number of bytes is kept; where the sites need more,
  * the forward is run again for the rest. One site's converted weights exist at a time.
  */
+import { throwIfAborted } from "../abort.ts";
 import { KernelwrightError } from "../errors.ts";
 import { type Module, withObserver } from "../nn/mod.ts";
 import { DTYPES, keep, scope, Tensor } from "../tensor/mod.ts";
@@ -39,6 +40,8 @@ export interface VerifyOptions {
    * several kernels that fit a site equally well, the fastest that is right is taken then.
    */
   readonly time?: boolean;
+  /** Stops between two steps: the model is as before, and KW-ABORTED is thrown. */
+  readonly signal?: AbortSignal;
 }
 
 /** What verification found out about a site. */
@@ -66,12 +69,15 @@ export async function verifySites(
   for (const inputs of options.samples ?? (options.inputs ? [options.inputs] : [])) {
     let left = sites;
     while (left.length > 0) {
+      throwIfAborted(options.signal, "verify");
       const kept = observe(root, left, inputs);
       try {
         for (const seen of kept) {
           const before = found.get(seen.site.path);
           const differences = merge(before?.differences ?? [], await judge(seen, options));
-          const ms = options.time !== false && seen.plain ? await timeSite(seen.site, seen.args) : undefined;
+          const ms = options.time !== false && seen.plain
+            ? await timeSite(seen.site, seen.args, options.signal)
+            : undefined;
           found.set(seen.site.path, { differences, ms: addTimes(before?.ms, ms) });
         }
       } finally {
@@ -179,11 +185,13 @@ function worstOf(differences: readonly Difference[]): Difference {
 
 async function judge(seen: Seen, options: VerifyOptions): Promise<Difference[]> {
   const { site, args, plain } = seen;
+  throwIfAborted(options.signal, "verify");
   const out = await compare(seen.kernel, seen.original, args, plain, site, options, "real");
   if (!plain || !(args[0] instanceof Tensor) || !DTYPES[args[0].dtype].float || args[0].size === 0) {
     return out;
   }
   for (const kind of ["outliers", "tiny"] as const) {
+    throwIfAborted(options.signal, "verify");
     using x = await changed(args[0], kind);
     const given = [x, ...args.slice(1)];
     const kernel = runKernel(site, given);

@@ -11,6 +11,7 @@ import {
   mapRefs,
   siteConversions,
   splitRef,
+  takeTurn,
 } from "../kernelize/mod.ts";
 import type { CausalLM } from "./causal_lm.ts";
 
@@ -24,14 +25,20 @@ export interface SavePretrainedOptions extends Pick<SaveOptions, "maxShardSize">
  * Saves a model as a folder in Hugging Face format: the weights as the original has them, whatever kernels are in,
  * with config.json, and kernels.json beside them so that the same kernels can be put in again.
  *
+ * It waits its turn: a `kernelize` of the model that is running comes first, and one that is asked for later waits.
+ *
  * @throws KW-CHECKPOINT-WRITE, KW-CONVERT-NO-REVERSE; KW-CONFIG-KERNELS for kernels that were given as classes, which
  * a file cannot name.
  */
-export async function savePretrained(
+export function savePretrained(
   model: CausalLM,
   dir: string,
   options: SavePretrainedOptions = {},
 ): Promise<SaveReport> {
+  return takeTurn(model, () => save(model, dir, options));
+}
+
+async function save(model: CausalLM, dir: string, options: SavePretrainedOptions): Promise<SaveReport> {
   const { mkdir, writeFile } = fs();
   const kernels = options.kernels === false ? undefined : kernelConfig(model);
   // Before anything is written. References without a base were found from the working folder.

@@ -23,7 +23,9 @@ const siluMul = shader({ name: "silu_mul.wgsl", code: siluMulCode });
   layout: DecoderLayerLayout,
   version: "0.2.0",
   requires: { dtypes: ["f32", "f16"] },
-  writes: (_hidden_states, { cache }) => [cache?.keys, cache?.values],
+  writes(_hidden_states, { cache }) {
+    return [cache?.keys[this.layer_idx], cache?.values[this.layer_idx]];
+  },
 })
 export class DecoderLayer {
   /** `[batch, tokens, hidden]` → the same shape. Writes the cache of its layer, if there is one. */

@@ -11,7 +11,9 @@ const rotate = shader({ name: "rotate.wgsl", code });
   layout: QKVAttentionLayout,
   version: "0.1.0",
   requires: { dtypes: ["f32", "f16"] },
-  writes: (_hidden_states, { cache }) => [cache?.keys, cache?.values],
+  writes(_hidden_states, { cache }) {
+    return [cache?.keys[this.layer_idx], cache?.values[this.layer_idx]];
+  },
 })
 export class QKVAttention {
   /** `[batch, tokens, hidden_size]` → the same shape. Writes the cache of its layer, if there is one. */

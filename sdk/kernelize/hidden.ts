@@ -5,20 +5,21 @@ import type { FusePart, KernelConfig } from "./config.ts";
 import { traceModel } from "./trace.ts";
 import type { TreeIndex } from "./tree.ts";
 
-/** Runs `match`; where a name matches nothing, the error says which modules of that name are out of sight. */
+/** Runs `match` of a config, or of some names; where a name matches nothing, the error says which modules of that name are out of sight. */
 export function hintingAtHidden<T>(
-  root: Module,
   tree: TreeIndex,
-  config: KernelConfig,
-  inputs: readonly (readonly unknown[])[],
+  config: KernelConfig | readonly string[],
+  inputs: () => readonly (readonly unknown[])[],
   match: () => T,
 ): T {
   try {
     return match();
   } catch (error) {
     if (!(error instanceof KernelwrightError) || !HINTED.has(error.code)) throw error;
-    const names = new Set(config.kernels.flatMap(namesOf));
-    const found = [...hiddenModules(root, tree, inputs)].filter(([m]) => names.has(layerName(m) ?? ""));
+    const names = new Set("kernels" in config ? config.kernels.flatMap(namesOf) : config);
+    const found = [...hiddenModules(tree.nodes[0].module, tree, inputs())].filter(([m]) =>
+      names.has(layerName(m) ?? "")
+    );
     if (found.length === 0) throw error;
     const { notes = [], ...rest } = error.diagnostic;
     const shown = found.slice(0, 4).map(([m, place]) => `There is a ${layerName(m)} ${place}.`);

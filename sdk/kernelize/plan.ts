@@ -121,10 +121,9 @@ export interface PlanOptions {
 export function planKernels(root: Module, config: KernelConfig, options: PlanOptions): KernelPlan {
   const tree = indexTree(root);
   const { sites: matches, shadowed } = hintingAtHidden(
-    root,
     tree,
     config,
-    options.inputs,
+    () => options.inputs,
     () => matchConfig(tree, config),
   );
   const kept: KeptSite[] = [];

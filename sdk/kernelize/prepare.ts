@@ -8,7 +8,8 @@ import { type Candidate, textRefs } from "./choice.ts";
 import { type KernelConfig, parseKernelConfig } from "./config.ts";
 import type { ExampleInputs, KernelizeOptions } from "./kernelize.ts";
 import { resolveLocal } from "./local_ref.ts";
-import { configInScope } from "./mapping.ts";
+import { hintingAtHidden } from "./hidden.ts";
+import { configInScope, kernelMapping } from "./mapping.ts";
 import { type KernelPlan, planKernels, withoutRival, withRivals } from "./plan.ts";
 import { races } from "./rivals.ts";
 import type { Target } from "./select.ts";
@@ -36,7 +37,9 @@ export async function loadKernels(
 ): Promise<Prepared> {
   const { config: chosen, notes } = config
     ? { config: parseKernelConfig(config), notes: [] }
-    : configInScope(tree);
+    : hintingAtHidden(tree, Object.keys(kernelMapping()), () =>
+      inputsOf(tree.nodes[0].module, options), () =>
+      configInScope(tree));
   throwIfAborted(options.signal, "kernelize");
   const off = kernelsOff();
   const classes = off ? new Map<string, KernelClass>() : await loadClasses(chosen, tree, options);
@@ -67,8 +70,7 @@ export async function prepare(
   };
   const resolve = (c: Candidate) => typeof c.kernel === "string" ? classes.get(c.kernel)! : c.kernel;
   let plan = look(() => {
-    const example = (model as Partial<ExampleInputs>).exampleInputs?.bind(model);
-    const inputs = off ? [] : options.inputs ?? example?.() ?? samplesOf(options.tune);
+    const inputs = off ? [] : inputsOf(model, options);
     const rivals = races(options.verify);
     return planKernels(model, config, { target, inputs, resolve, notes, off, rivals });
   });
@@ -79,6 +81,12 @@ export async function prepare(
 }
 
 // ---------------------------------------------------------------------------
+
+/** What the model is traced with. */
+function inputsOf(model: Module, options: KernelizeOptions): readonly (readonly unknown[])[] {
+  return options.inputs ?? (model as Module & Partial<ExampleInputs>).exampleInputs?.() ??
+    samplesOf(options.tune);
+}
 
 /** Compiles what the sites need. A rival that does not compile is left out: what runs without it is there. */
 async function compiled(plan: KernelPlan, gpu: Gpu, signal: AbortSignal | undefined): Promise<KernelPlan> {

@@ -8,7 +8,11 @@ export class MetaStorage extends Storage {
   override readonly backend: Backend = metaBackend;
   readonly #of: Storage | undefined;
 
-  /** @param of The real memory that a reshape in a traced forward shows. */
+  /**
+   * Makes an identity.
+   *
+   * @param of The real memory that a reshape in a traced forward shows.
+   */
   constructor(of?: Storage) {
     super();
     this.#of = of?.origin;

@@ -11,6 +11,7 @@ import {
   scope,
   Tensor,
   unkernelize,
+  useKernelMapping,
 } from "@kernelwright/sdk";
 import { LlamaMLP, RMSNorm } from "@kernelwright/sdk/nn";
 import { fuse } from "../../sdk/kernelize/mod.ts";
@@ -89,6 +90,15 @@ describe("a name that matches nothing", () => {
       assertMatch(error.message, /ModuleList/);
     });
   }
+
+  it("is hinted at where it comes from a mapping", async () => {
+    const error = await useKernelMapping(
+      { RMSNorm: Norm },
+      {},
+      () => assertRejects(() => kernelize(new InSet()), KernelwrightError),
+    );
+    assertMatch(error.message, /There is a RMSNorm in a Set, at "parts\[0\]"\./);
+  });
 
   it("is not hinted at where there is none", async () => {
     const error = await assertRejects(

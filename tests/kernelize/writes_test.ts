@@ -134,6 +134,33 @@ describe("a kernel that writes its input", () => {
     }
   });
 
+  it("is refused through a view of what has values, before anything runs", async () => {
+    const code = loop("x[i] = 1.0;");
+    const own = (pick: (self: RMSNorm, x: Tensor) => Tensor): KernelClass => {
+      @kernel({ site: replaces(RMSNorm) })
+      class Own {
+        forward(this: RMSNorm, x: Tensor): Tensor {
+          const out = rmsNorm(x, this.weight, this.eps);
+          dispatch(code, { x: twice(pick(this, x)), w: Tensor.empty(x.shape), out: Tensor.empty(x.shape) }, {
+            workgroups: 1,
+          });
+          return out;
+        }
+      }
+      return Own;
+    };
+    using model = fill(new Stack(), "webgpu");
+    assertMatch(await refusal(own((self) => self.weight), model), /writes its parameter "weight"/);
+    using x = Tensor.zeros([2, WIDTH]);
+    using first = fill(new RMSNorm(WIDTH), "webgpu");
+    const kernels = [replace("RMSNorm", own((_, x) => x))];
+    const error = await assertRejects(
+      () => planKernelize(first, { kernels }, { inputs: [[x]] }),
+      KernelwrightError,
+    );
+    assertMatch(error.message, /writes its argument 0/);
+  });
+
   it("is refused where a module inside does it, and where an operator does", async () => {
     class Inner extends Module {
       override forward(x: Tensor): Tensor {

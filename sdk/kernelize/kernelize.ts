@@ -63,7 +63,7 @@ export function kernelize(
   config?: KernelConfig,
   options: KernelizeOptions = {},
 ): Promise<KernelReport> {
-  return takeTurn(model, () => swap(model, config, options));
+  return takeTurn(model, () => swap(model, config, options), options.signal);
 }
 
 /**
@@ -86,7 +86,7 @@ export function planKernelize(
       (fn) => withOriginals(states.get(model)?.applied, fn),
     );
     return { plan, report: reportOf(plan) };
-  });
+  }, options.signal);
 }
 
 /**
@@ -102,25 +102,30 @@ export function planKernelize(
  * @throws KW-TUNE-INPUTS without kernels, weights or inputs; KW-ABORTED; what a kernel throws with its own defaults.
  */
 export function tune(model: Module, options: TuneOptions): Promise<KernelReport> {
-  return takeTurn(model, async () => {
-    const state = states.get(model);
-    if (!state || samplesOf(options).length === 0) {
-      raise(
-        "KW-TUNE-INPUTS",
-        state ? "Cannot tune: there are no inputs to run" : "Cannot tune: the model has no kernels",
-        state ? "Pass { inputs: […] }, as the model's forward takes them." : "Call kernelize first.",
+  return takeTurn(
+    model,
+    async () => {
+      const state = states.get(model);
+      if (!state || samplesOf(options).length === 0) {
+        raise(
+          "KW-TUNE-INPUTS",
+          state ? "Cannot tune: there are no inputs to run" : "Cannot tune: the model has no kernels",
+          state ? "Pass { inputs: […] }, as the model's forward takes them." : "Call kernelize first.",
+        );
+      }
+      const notes = await tuneSites(model, state.plan, options);
+      const sites = new Map(state.plan.sites.map((s) => [s.path, s]));
+      const { report } = state;
+      const tuned = new KernelReport(
+        report.sites.map((s) => ({ ...s, ...s.kernel ? tunedOf(sites.get(s.path)!) : {} })),
+        [...new Set([...report.notes, ...notes])],
+        report.endToEnd,
       );
-    }
-    const notes = await tuneSites(model, state.plan, options);
-    const sites = new Map(state.plan.sites.map((s) => [s.path, s]));
-    const { report } = state;
-    const tuned = new KernelReport(
-      report.sites.map((s) => ({ ...s, ...s.kernel ? tunedOf(sites.get(s.path)!) : {} })),
-      [...new Set([...report.notes, ...notes])],
-      report.endToEnd,
-    );
-    return remember(model, { ...state, report: tuned });
-  });
+      return remember(model, { ...state, report: tuned });
+    },
+    options.signal,
+    "tune",
+  );
 }
 
 /**

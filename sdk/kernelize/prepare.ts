@@ -8,6 +8,7 @@ import { type Candidate, textRefs } from "./choice.ts";
 import { type KernelConfig, parseKernelConfig } from "./config.ts";
 import type { ExampleInputs, KernelizeOptions } from "./kernelize.ts";
 import { resolveLocal } from "./local_ref.ts";
+import { orAborted } from "./or_aborted.ts";
 import { hintingAtHidden } from "./hidden.ts";
 import { configInScope, kernelMapping } from "./mapping.ts";
 import { type KernelPlan, planKernels, withoutRival, withRivals } from "./plan.ts";
@@ -137,7 +138,7 @@ async function loadClasses(
       if (classes.has(ref)) continue;
       try {
         const loading = resolve(ref, options.base, purpose);
-        classes.set(ref, await orAborted(loading, options.signal));
+        classes.set(ref, await orAborted(loading, options.signal, "kernelize"));
       } catch (error) {
         throwIfAborted(options.signal, "kernelize");
         inContext({ json }, () => refuse(error, ref));
@@ -157,21 +158,4 @@ function refuse(error: unknown, ref: string): never {
     undefined,
     error,
   );
-}
-
-/** A server that never answers is not waited for once the work is cancelled. */
-function orAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return work;
-  return new Promise((resolve, reject) => {
-    const stop = () => {
-      try {
-        throwIfAborted(signal, "kernelize");
-      } catch (error) {
-        reject(error);
-      }
-    };
-    stop();
-    signal.addEventListener("abort", stop, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", stop));
-  });
 }

@@ -1,22 +1,36 @@
 /** Whose turn it is with a model: two at once would each plan, or save, a tree that the other one changes. */
+import { throwIfAborted } from "../abort.ts";
 import type { Module } from "../nn/mod.ts";
 import { withMappingOfNow } from "./mapping.ts";
+import { orAborted } from "./or_aborted.ts";
 
 /**
  * Runs `fn` once all that was asked of the model before is done: kernelize, tune, a save.
  *
+ * @param signal Ends the waiting; `fn` sees to it once it runs. @param what What is waiting, for KW-ABORTED.
  * @returns What `fn` returns.
  */
-export function takeTurn<T>(model: Module, fn: () => Promise<T>): Promise<T> {
+export function takeTurn<T>(
+  model: Module,
+  fn: () => Promise<T>,
+  signal?: AbortSignal,
+  what = "kernelize",
+): Promise<T> {
   const before = turns.get(model)?.done ?? Promise.resolve();
   const turn: Turn = { done: before, afterwards: [] };
-  const result = before.then(withMappingOfNow(fn)).finally(() => {
+  let begun = false;
+  const run = withMappingOfNow(() => {
+    throwIfAborted(signal, what);
+    begun = true;
+    return fn();
+  });
+  const result = before.then(run).finally(() => {
     if (turns.get(model) === turn) turns.delete(model);
     for (const next of turn.afterwards.splice(0)) next();
   });
   turn.done = result.catch(() => {});
   turns.set(model, turn);
-  return result;
+  return orAborted(result, signal, what, () => !begun);
 }
 
 /**

@@ -195,6 +195,23 @@ describe("a signal", () => {
     });
   });
 
+  it("ends the waiting for a turn, and the turn after it comes", async () => {
+    const model = fill(new Stack());
+    await leavesUnchanged(model, async () => {
+      const { resolver, answer } = slow();
+      const controller = new AbortController();
+      const first = kernelize(model, named, { resolver });
+      const second = kernelize(model, config, { signal: controller.signal });
+      const third = kernelize(model, { kernels: [replace("RMSNorm", NormForward)] });
+      controller.abort();
+      await assertRejects(() => second, KernelwrightError, "KW-ABORTED");
+      answer();
+      await Promise.all([first, third]);
+      assertEquals(kernelReport(model)!.swapped[0].kernel, "NormForward");
+      unkernelize(model);
+    });
+  });
+
   it("stops verify and tune by their own", async () => {
     using x = input();
     using model = fill(new Stack(), "webgpu");

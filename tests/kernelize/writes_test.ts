@@ -4,6 +4,8 @@ import { describe, it } from "@std/testing/bdd";
 import {
   add,
   dispatch,
+  fuse,
+  fuseParallel,
   kernel,
   type KernelClass,
   kernelize,
@@ -12,6 +14,7 @@ import {
   layout,
   memory,
   Module,
+  mul,
   type Parameter,
   parameter,
   planKernelize,
@@ -27,7 +30,7 @@ import { layer, RMSNorm } from "@kernelwright/sdk/nn";
 import { checkKernel } from "@kernelwright/sdk/testing";
 import { cacheWrite, relu } from "../../sdk/ops/mod.ts";
 import { gpuForFile } from "../helpers/gpu_for_file.ts";
-import { Stack, WIDTH } from "./fixtures.ts";
+import { Block, Mixer, NormMLP, QKV, Stack, WIDTH } from "./fixtures.ts";
 import { fill, outputOf } from "./unchanged.ts";
 
 gpuForFile();
@@ -329,6 +332,52 @@ describe("what the originals write", () => {
       await refusal(writer(0), new WriterModel(), "Writer"),
       /writes "keys\.0" of its argument 1 \(cacheWrite\)/,
     );
+  });
+});
+
+describe("a fusion", () => {
+  const code = loop("x[i] = 2.0 * x[i];");
+  const double = (x: Tensor) =>
+    dispatch(code, { x, w: Tensor.empty([1]), out: Tensor.empty([1]) }, { workgroups: 1 });
+
+  it("is refused where a dispatch writes over the value inside it, or its input between its parts", async () => {
+    class Between extends Block {
+      override forward(x: Tensor): Tensor {
+        const y = this.norm.call(x);
+        double(y);
+        return add(x, this.mlp.call(y));
+      }
+    }
+    class After extends Block {
+      override forward(x: Tensor): Tensor {
+        const y = this.norm.call(x);
+        const z = this.mlp.call(y);
+        double(y);
+        return add(x, z);
+      }
+    }
+    class Parallel extends Mixer {
+      override forward(x: Tensor): Tensor {
+        const q = this.q.call(x);
+        double(x);
+        return add(q, this.o.call(mul(this.k.call(x), this.v.call(x))));
+      }
+    }
+    const chain = fuse(["RMSNorm", "LlamaMLP"], NormMLP);
+    const parallel = fuseParallel(["q", "k", "v"].map((n) => ["Linear", `layers.*.${n}`] as const), QKV);
+    for (
+      const [make, entry, expected] of [
+        [() => new Between(), chain, "KW-TRACE-ESCAPES"],
+        [() => new After(), chain, "KW-TRACE-ESCAPES"],
+        [() => new Parallel(), parallel, "KW-TRACE-BROKEN"],
+      ] as const
+    ) {
+      const error = await assertRejects(
+        () => planKernelize(new Stack(make), { kernels: [entry] }),
+        KernelwrightError,
+      );
+      assertEquals(error.code, expected, error.message);
+    }
   });
 });
 

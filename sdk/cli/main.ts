@@ -5,6 +5,7 @@
  */
 import { Command } from "commander";
 import { KernelwrightError, renderDiagnostic } from "../errors.ts";
+import { variable } from "../user_cache.ts";
 import { registerBundle } from "./bundle.ts";
 import { registerDemo } from "./demo.ts";
 import { registerInspect } from "./inspect.ts";
@@ -42,7 +43,7 @@ function printError(error: unknown): void {
 
 if (import.meta.main) {
   // ./dev runs tasks in the repository's root; paths that the user gave are relative to where they stood.
-  const from = Deno.env.get("KERNELWRIGHT_CWD");
+  const from = variable("KERNELWRIGHT_CWD");
   if (from) {
     Deno.chdir(from);
     Deno.env.delete("KERNELWRIGHT_CWD");

@@ -61,6 +61,7 @@ describe("the registry", () => {
     server.requests.length = 0;
     options = {
       cache: Deno.makeTempDirSync({ dir: folder }),
+      config: join(folder, "user.json"),
       lock: join(Deno.makeTempDirSync({ dir: folder }), "kernels.lock"),
       publishers: [server.url],
       limits: { timeout: 500 },

@@ -44,7 +44,7 @@ describe("trust", () => {
   beforeEach(() => {
     publish();
     const cache = Deno.makeTempDirSync({ dir: folder });
-    options = { cache, lock: join(cache, "kernels.lock") };
+    options = { cache, lock: join(cache, "kernels.lock"), config: join(cache, "user.json") };
   });
 
   it("is read from the user's file, for all or for single references", async () => {

@@ -8,6 +8,8 @@
 export interface BuiltinModules {
   /** Files. */
   readonly "node:fs/promises": typeof import("node:fs/promises");
+  /** Names as addresses. */
+  readonly "node:dns/promises": typeof import("node:dns/promises");
   /** Paths as URLs and back. */
   readonly "node:url": typeof import("node:url");
 }

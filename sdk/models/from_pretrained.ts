@@ -1,5 +1,6 @@
 import { fileUrlOfPath, joinFile } from "../checkpoint/files.ts";
 import { locate, textOf } from "../checkpoint/folder.ts";
+import { fetchBytes } from "../guarded_fetch.ts";
 import {
   fileSource,
   type Folder,
@@ -10,9 +11,8 @@ import {
   openCheckpoint,
   openFolder,
   readText,
-  urlSource,
 } from "../checkpoint/mod.ts";
-import { closest, raise } from "../errors.ts";
+import { closest, KernelwrightError, raise } from "../errors.ts";
 import { openGpu } from "../gpu/mod.ts";
 import {
   type KernelConfig,
@@ -153,27 +153,53 @@ export async function readConfig(
   return parseDecoderConfig(json, file);
 }
 
-/** Reads a kernels.json at a path or an address. */
+/**
+ * Reads a kernels.json at a path or an address.
+ *
+ * @throws KW-CONFIG-KERNELS, KW-CONFIG-VALUE; KW-REF-LIMIT and KW-REF-ESCAPES for an address whose server is too slow,
+ * sends too much, or redirects to where it must not.
+ */
 export async function readKernelConfig(path: string | URL): Promise<{ config: KernelConfig; base: URL }> {
   const place = locate(path);
   const file = String(place);
-  const missing = (cause?: unknown) =>
-    raise(
+  const missing = (cause?: unknown): never => {
+    if (
+      cause instanceof KernelwrightError && cause.code.startsWith("KW-REF-") && cause.code !== "KW-REF-FETCH"
+    ) throw cause;
+    return raise(
       "KW-CONFIG-KERNELS",
       `Cannot read the kernel config ${JSON.stringify(file)}`,
       "Give the path of a kernels.json.",
       { file },
       cause,
     );
+  };
   const isUrl = place instanceof URL;
-  const source = await (isUrl ? urlSource(place) : fileSource(place)).catch(missing) ?? missing();
-  const config = parseKernelConfig(parseJson(await textOf(source), file), file);
+  const text = isUrl
+    ? new TextDecoder().decode(await fetchBytes(place, KERNELS_LIMITS, { plain: true }).catch(missing))
+    : await textOfFile(place, missing);
+  const config = parseKernelConfig(parseJson(text, file), file);
   return { config, base: isUrl ? place : fileUrlOfPath(place) };
 }
 
 // ---------------------------------------------------------------------------
 
 const OWN_KERNELS = "kernels.json";
+
+/** Far more than a kernels.json is. */
+const KERNELS_LIMITS = { maxBytes: 4 * 1024 * 1024 };
+
+async function textOfFile(path: string, missing: (cause?: unknown) => never): Promise<string> {
+  const source = await fileSource(path).catch(missing) ?? missing();
+  if (source.size <= KERNELS_LIMITS.maxBytes) return await textOf(source).catch(missing);
+  await source.close?.();
+  return raise(
+    "KW-REF-LIMIT",
+    `The kernel config is larger than ${KERNELS_LIMITS.maxBytes} bytes (${source.size})`,
+    "Give the path of a kernels.json.",
+    { file: path },
+  );
+}
 const MODEL_TYPES = ["llama", "mistral", "qwen2", "qwen3", "mixtral"];
 
 async function readKernels(

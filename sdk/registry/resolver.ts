@@ -119,7 +119,11 @@ function withoutName(ref: string): string {
 /** What a path means in a config from an address: a file or a folder beside it, never one of this machine's. */
 function besideConfig(where: string, base: URL | undefined): string {
   if (!/^https?:$/.test(base?.protocol ?? "") || /^[a-z][a-z0-9+.-]+:/i.test(where)) return where;
-  return new URL(/(\.m?js|\/)$/.test(where) ? where : `${where}/`, base).href;
+  const path = /(\.m?js|\/)$/.test(where) ? where : `${where}/`;
+  if (URL.canParse(path, base)) return new URL(path, base).href;
+  return raise("KW-REF-SYNTAX", `${JSON.stringify(where)} is no path beside ${base!.href}`, undefined, {
+    file: base!.href,
+  });
 }
 
 function sourceOf({ cache, offline }: ResolverOptions): Source {
@@ -129,7 +133,15 @@ function sourceOf({ cache, offline }: ResolverOptions): Source {
 /** What the lock calls a reference, and how its publisher's references begin. */
 function keyOf(where: string): { href: string; publisher: string } {
   if (/^https?:/.test(where)) {
-    const { href } = new URL(where);
+    if (!URL.canParse(where)) {
+      raise("KW-REF-SYNTAX", `${JSON.stringify(where)} is no address`, "Write https://…/kernel.js:Name.");
+    }
+    const { href, pathname } = new URL(where);
+    if (/%(2f|5c|2e)/i.test(pathname)) { // a server may take it for a way out of a trusted folder
+      raise("KW-REF-ESCAPES", `${href} has a slash or a dot that is hidden in its path`, undefined, {
+        file: href,
+      });
+    }
     return { href, publisher: href };
   }
   const { href, registry, name } = parsePackage(where);

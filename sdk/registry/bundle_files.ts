@@ -108,6 +108,16 @@ export async function readBundle(
   { manifest, digest }: { manifest: Manifest; digest: string },
 ): Promise<Bundle> {
   const files = new Map<string, Uint8Array<ArrayBuffer>>();
+  const sizes = Object.values(manifest.files).map((f) => f.bytes);
+  const total = sizes.reduce((a, b) => a + b, 0);
+  if (sizes.length > MOST_FILES || total > MOST_BYTES) {
+    raise(
+      "KW-REF-LIMIT",
+      `The bundle has ${sizes.length} files of ${total} bytes; it may have ${MOST_FILES} of ${MOST_BYTES}`,
+      undefined,
+      { file: origin.href },
+    );
+  }
   for (const [name, { bytes: size, sha256: wanted }] of Object.entries(manifest.files)) {
     const bytes = await bytesOf(origin, name, source, wanted);
     const got = await sha256(bytes);
@@ -131,6 +141,9 @@ export async function readBundle(
 }
 
 // ---------------------------------------------------------------------------
+
+/** Far more than a bundle has. */
+const [MOST_FILES, MOST_BYTES] = [256, 256 * 1024 * 1024];
 
 function entryOf(manifest: Manifest, digest: string): LockEntry {
   return {

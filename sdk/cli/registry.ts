@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { resolve } from "@std/path";
 import { raise } from "../errors.ts";
 import { drawTable } from "../kernelize/mod.ts";
+import { visibleLine } from "../visible.ts";
 import {
   checkClosed,
   describeReach,
@@ -44,7 +45,7 @@ export function registerRegistry(program: Command): void {
       const locked = await readLock(options.lock!);
       for (const ref of refs) {
         const entry = locked.get(lockKey(ref));
-        console.log(`${entry?.version}${entry?.trusted ? "  trusted by you" : ""}  ${ref}`);
+        console.log(visibleLine(`${entry?.version}${entry?.trusted ? "  trusted by you" : ""}  ${ref}`));
       }
       console.log(`${refs.length} locked in ${resolve(options.lock!)}`);
     });
@@ -55,7 +56,9 @@ export function registerRegistry(program: Command): void {
       const { manifest, reaches } = await inspectReference(ref, {
         registries: (await userSettings()).registries,
       });
-      const open = reaches.map((r) => `  ✘ ${describeReach(r)}: no digest covers that, and it is not run`);
+      const open = reaches.map((r) =>
+        `  ✘ ${visibleLine(describeReach(r))}: no digest covers that, and it is not run`
+      );
       if (json) {
         console.log(JSON.stringify(manifest, null, 2));
         for (const line of open) console.error(line);
@@ -73,7 +76,7 @@ export function registerRegistry(program: Command): void {
       for (const [where, { version, manifest, trusted }] of entries) {
         const yours = trusted && await isTrustedByUser(manifest);
         const says = yours ? "trusted" : trusted ? "trusted by another" : "";
-        rows.push([version, manifest.slice(0, 12), says, where]);
+        rows.push([version, manifest.slice(0, 12), says, where].map(visibleLine));
       }
       console.log(drawTable(rows));
     });
@@ -90,7 +93,7 @@ export function registerRegistry(program: Command): void {
       for (const r of refs) {
         const { manifest, files, reaches } = await inspectReference(r, { lock, offline, registries });
         checkClosed(reaches, r);
-        console.log(`ok  ${manifest.name}@${manifest.version}  ${files.size} files  ${r}`);
+        console.log(visibleLine(`ok  ${manifest.name}@${manifest.version}  ${files.size} files  ${r}`));
       }
     });
 }
@@ -113,5 +116,5 @@ function describeManifest({ name, version, license, sdk, kernels }: Manifest): s
     }
     lines.push(`    requires ${JSON.stringify(k.requires)}`);
   }
-  return lines.join("\n");
+  return lines.map(visibleLine).join("\n");
 }

@@ -33,13 +33,8 @@ export function placeOfAddress(address: string): Place {
   return address.includes(":") ? placeOfIPv6(address) : placeOfIPv4(address) ?? "special";
 }
 
-// ---------------------------------------------------------------------------
-
-/** How long a name server may take, in milliseconds. */
-const PATIENCE = 3000;
-
-/** As fetch() will find it; nothing where it may not be asked, as in a page, or there is no answer. */
-async function lookUp(host: string): Promise<readonly string[]> {
+/** A name's addresses as fetch() will find them; none where that may not be asked, as in a page, or nobody answers. */
+export async function lookUp(host: string): Promise<readonly string[]> {
   const deno = (globalThis as Host).Deno;
   if (deno && deno.permissions.querySync({ name: "net", host }).state !== "granted") return [];
   const dns = builtin("node:dns/promises");
@@ -49,6 +44,11 @@ async function lookUp(host: string): Promise<readonly string[]> {
   const found = dns.lookup(host, { all: true }).then((all) => all.map((a) => a.address), () => []);
   return await Promise.race([found, late]).finally(() => clearTimeout(timer));
 }
+
+// ---------------------------------------------------------------------------
+
+/** How long a name server may take, in milliseconds. */
+const PATIENCE = 3000;
 
 interface Host {
   readonly Deno?: {

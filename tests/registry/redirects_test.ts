@@ -2,7 +2,7 @@
 import { afterEach, describe, it } from "@std/testing/bdd";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { KernelwrightError } from "@kernelwright/sdk";
-import { placeOf, placeOfAddress, placesOf } from "../../sdk/address.ts";
+import { lookUp, placeOf, placeOfAddress, placesOf } from "../../sdk/address.ts";
 import { fetchBytes } from "../../sdk/guarded_fetch.ts";
 import { readKernelConfig } from "../../sdk/models/mod.ts";
 
@@ -143,6 +143,70 @@ describe("a redirect", () => {
     const failing = () => Promise.reject(new Error("no name server"));
     assertEquals([...await placesOf(new URL("https://kernels.example/"), failing)], ["public"]);
     assertEquals([...await placesOf(new URL("https://localhost/"), failing)], ["loopback"]);
+    for (
+      const odd of [
+        "1.2.3.256",
+        "256.2.3.4",
+        "999.999.999.999",
+        "1::2::3",
+        "1:2:3",
+        "1:2:3:4:5:6:7:8:9",
+        "::12345",
+        "::1.2.3.256",
+      ]
+    ) {
+      assertEquals(placeOfAddress(odd), "special", odd);
+    }
+    assertEquals(placeOfAddress("1.2.3.255"), "public");
+    assertEquals(placeOfAddress("2606:2800:220:1:0:0:0:1"), "public");
+    const asked: string[] = [];
+    const asking = (host: string) => Promise.resolve([host].filter((h) => asked.push(h) < 0));
+    for (const host of ["8.8.8.8", "[2606:2800:220:1::1]", "kernels.example."]) {
+      await placesOf(new URL(`https://${host}/`), asking);
+    }
+    assertEquals(asked, ["kernels.example"]);
+  });
+
+  it("is judged by every border of what is private", () => {
+    const places = {
+      public:
+        "9.255.255.255 11.0.0.0 126.255.255.255 128.0.0.0 100.63.255.255 100.128.0.0 172.15.255.255 172.32.0.0 " +
+        "192.167.255.255 192.169.0.0 169.253.255.255 169.255.0.0 198.17.255.255 198.20.0.0 223.255.255.255 1.0.0.0 " +
+        "::ffff:8.8.8.8 ::ffff:0:8.8.8.8 ::8.8.8.8 64:ff9b::8.8.8.8 2002:808:808:: 2000::1 3ffe::1 2001:200::1 " +
+        "2001:db7::1 2001:db9::1 2a00:db8::1 2a00:1::1 2003:db8::1",
+      private: "10.0.0.0 10.255.255.255 172.16.0.0 172.31.255.255 192.168.0.0 192.168.255.255 100.64.0.0 " +
+        "100.127.255.255 ::ffff:10.0.0.1 ::ffff:0:10.0.0.1 ::10.0.0.1 64:ff9b::10.0.0.1 64:ff9b:1::8.8.8.8 " +
+        "2002:a00:1:: fc00:: fdff:ffff::1 fec0::1 feff::1",
+      loopback: "127.0.0.0 127.255.255.255 0.0.0.0 ::1 :: ::ffff:127.0.0.1 2002:7f00:1::",
+      special:
+        "0.0.0.1 0.255.255.255 169.254.0.0 169.254.255.255 192.0.0.1 192.0.2.255 192.88.99.1 198.18.0.0 " +
+        "198.19.255.255 198.51.100.1 203.0.113.1 224.0.0.0 255.255.255.255 fe80::1 febf::1 ff02::1 4000::1 1::1 " +
+        "2001::1 2001:1ff::1 2001:db8::1 64:ff9a::1 65:ff9b::8.8.8.8 ::fffe:8.8.8.8 ::1:ffff:8.8.8.8 " +
+        "::ffff:1:8.8.8.8 0:0:0:1:ffff:0:808:808 ::2 fe00::1",
+    };
+    for (const [place, addresses] of Object.entries(places)) {
+      for (const address of addresses.split(" ")) assertEquals(placeOfAddress(address), place, address);
+    }
+  });
+
+  it("is looked up as the system does, where that is allowed, and not asked for otherwise", async () => {
+    const found = await lookUp("localhost");
+    assert(found.length > 0 && found.every((a) => placeOfAddress(a) === "loopback"), found.join());
+    assertEquals(await lookUp("no.such.name.invalid"), []);
+    const address = new URL("../../sdk/address.ts", import.meta.url).href;
+    const program = `const { lookUp } = await import(${
+      JSON.stringify(address)
+    }); console.log(await lookUp("localhost"));`;
+    const script = Deno.makeTempFileSync({ suffix: ".ts" });
+    try {
+      Deno.writeTextFileSync(script, program);
+      const { stdout } = await new Deno.Command(Deno.execPath(), {
+        args: ["run", "--no-prompt", "--no-check", "--allow-read", script],
+      }).output();
+      assertEquals(new TextDecoder().decode(stdout).trim(), "[]");
+    } finally {
+      Deno.removeSync(script);
+    }
   });
 });
 

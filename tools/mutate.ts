@@ -69,7 +69,9 @@ async function main({ only, sample, jobs: atOnce, list }: Options): Promise<numb
     }));
     const made = counts.caught + counts.survived;
     const score = (100 * counts.caught / Math.max(1, made)).toFixed(1);
-    console.log(`${counts.caught} of ${made} changes were caught: ${score} %; ${counts.unreadable} were no code`);
+    console.log(
+      `${counts.caught} of ${made} changes were caught: ${score} %; ${counts.unreadable} were no code`,
+    );
     return 0;
   } finally {
     for (const copy of copies) Deno.removeSync(dirname(copy), { recursive: true });
@@ -77,7 +79,10 @@ async function main({ only, sample, jobs: atOnce, list }: Options): Promise<numb
 }
 
 /** What the tests say. One that does not end is caught. */
-async function outcome(copy: string, tests: readonly string[]): Promise<"caught" | "survived" | "unreadable"> {
+async function outcome(
+  copy: string,
+  tests: readonly string[],
+): Promise<"caught" | "survived" | "unreadable"> {
   const { success, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["test", "-A", "--no-check", "--fail-fast", "--quiet", ...tests],
     cwd: copy,
@@ -98,7 +103,9 @@ async function copyTree(): Promise<string> {
     await Deno.copyFile(file, to);
   }
   const shared = join(root, "..", "shared");
-  if (await Deno.stat(shared).then(() => true, () => false)) await Deno.symlink(shared, join(copy, "..", "shared"));
+  if (await Deno.stat(shared).then(() => true, () => false)) {
+    await Deno.symlink(shared, join(copy, "..", "shared"));
+  }
   return copy;
 }
 

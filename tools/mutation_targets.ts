@@ -29,11 +29,24 @@ export const TARGETS: readonly Target[] = [
   ...registry("signature.ts", "registry", "packages"),
   ...registry("tar.ts", "packages"),
   { file: "sdk/address.ts", tests: ["tests/registry/redirects_test.ts"] },
-  { file: "sdk/guarded_fetch.ts", tests: ["tests/registry/redirects_test.ts", "tests/registry/registry_test.ts"] },
+  {
+    file: "sdk/guarded_fetch.ts",
+    tests: ["tests/registry/redirects_test.ts", "tests/registry/registry_test.ts"],
+  },
   { file: "sdk/cli/terminal.ts", tests: ["tests/cli/terminal_test.ts"] },
   ...room("kernelize", ["wiring", "select", "match", "snapshot", "apply"], "tests/kernelize"),
   ...room("checkpoint", ["atomic", "shard_index", "shards"], "tests/checkpoint"),
-  ...["concatenate", "interleave", "pad", "permute_for_rope", "reshape", "stack_list", "transpose", "region", "rule"]
+  ...[
+    "concatenate",
+    "interleave",
+    "pad",
+    "permute_for_rope",
+    "reshape",
+    "stack_list",
+    "transpose",
+    "region",
+    "rule",
+  ]
     .map((name) => ({
       file: `sdk/authoring/conversions/${name}.ts`,
       tests: ["tests/authoring", "tests/checkpoint"],

@@ -35,7 +35,9 @@ export function mutationsOf(source: string): Mutation[] {
   }
   for (const m of code.matchAll(/(?:return|=>|(?<![=!<>])=) ([\w!(][^\n;?{]*?) \?(?!\?)[ \n]/g)) { // a ? b : c
     const start = m.index + m[0].indexOf(m[1]);
-    if (balanced(m[1])) add("negate", start, start + m[1].length, `!(${source.slice(start, start + m[1].length)})`);
+    if (balanced(m[1])) {
+      add("negate", start, start + m[1].length, `!(${source.slice(start, start + m[1].length)})`);
+    }
   }
   for (const m of code.matchAll(/(?<=^\s*(?:(?:if \(.*\)|else) )?)(throw |raise\(|return raise\()/gm)) {
     const end = statementEnd(code, m.index);
@@ -91,7 +93,9 @@ function codeOnly(source: string): string {
   const blank = (from: number, to: number) => {
     for (let i = from; i < to; i++) if (chars[i] !== "\n") chars[i] = " ";
   };
-  for (const m of source.matchAll(/^(?:import|export) [^;]*? from "[^"]*"[^;]*;/gm)) blank(m.index, m.index + m[0].length);
+  for (const m of source.matchAll(/^(?:import|export) [^;]*? from "[^"]*"[^;]*;/gm)) {
+    blank(m.index, m.index + m[0].length);
+  }
   for (let i = 0; i < source.length;) {
     if (chars[i] === " " && source[i] !== " ") { // an import
       i++;
@@ -112,7 +116,10 @@ function nonCodeEnd(source: string, chars: readonly string[], i: number): number
   if (two === "/*") return endOr(source.indexOf("*/", i + 2), source, 2);
   if (c === '"' || c === "'") return quoteEnd(source, i, c);
   if (c === "`") return templateEnd(source, i);
-  if (c === "/" && /(?:^|[(,=:[!&|?{};\n>]|\breturn|\btypeof)\s*$/.test(chars.slice(Math.max(0, i - 40), i).join(""))) {
+  if (
+    c === "/" &&
+    /(?:^|[(,=:[!&|?{};\n>]|\breturn|\btypeof)\s*$/.test(chars.slice(Math.max(0, i - 40), i).join(""))
+  ) {
     const m = /^\/(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n[])+\/[a-z]*/.exec(source.slice(i));
     return m ? i + m[0].length : i;
   }

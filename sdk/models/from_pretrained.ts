@@ -23,6 +23,7 @@ import {
 } from "../kernelize/mod.ts";
 import { siteConversions } from "../kernelize/mod.ts";
 import type { DeviceName } from "../tensor/mod.ts";
+import { visibleLine } from "../visible.ts";
 import { CausalLM } from "./causal_lm.ts";
 import { type DecoderConfig, parseDecoderConfig } from "./config.ts";
 import { MixtralDecoderLayer } from "./mixtral.ts";
@@ -215,7 +216,7 @@ async function readKernels(
   if (trust) {
     return { config: parseKernelConfig(parseJson(text, own), own), base: folder.urlOf?.(OWN_KERNELS) };
   }
-  console.warn(`${own} was not used: pass { trust: true } if you trust the code that it names`);
+  console.warn(`${visibleLine(own)} was not used: pass { trust: true } if you trust the code that it names`);
   return undefined;
 }
 

@@ -5,6 +5,7 @@ import { fromFileUrl, join } from "@std/path";
 import { kernelDefinition, KernelwrightError } from "@kernelwright/sdk";
 import { bundlePackage } from "../../sdk/cli/bundle.ts";
 import {
+  defaultCacheFolder,
   FileCache,
   inspectReference,
   kernelResolver,
@@ -144,6 +145,18 @@ describe("the cache", () => {
       server.requests.length = 0;
       assertEquals(await code(() => load(`${server.url}large/kernel.js:SwiGLU`)), "KW-REF-LIMIT");
       assertEquals(server.requests, ["large/kernel.json"]);
+    }
+  });
+
+  it("lies where the environment says", () => {
+    const saved = Deno.env.get("KERNELWRIGHT_CACHE");
+    try {
+      Deno.env.set("KERNELWRIGHT_CACHE", join(folder, "named"));
+      assertEquals(defaultCacheFolder(), join(folder, "named"));
+      Deno.env.delete("KERNELWRIGHT_CACHE");
+      assertStringIncludes(defaultCacheFolder(), "kernelwright/kernels");
+    } finally {
+      if (saved !== undefined) Deno.env.set("KERNELWRIGHT_CACHE", saved);
     }
   });
 

@@ -147,6 +147,66 @@ describe("trust", () => {
     }
   });
 
+  it("is looked for where the environment says, in one order", async () => {
+    const at = (name: string) => join(options.cache!, name);
+    for (
+      const name of [
+        "named",
+        "xdg/kernelwright/config",
+        "appdata/kernelwright/config",
+        "home/.config/kernelwright/config",
+      ]
+    ) {
+      const file = at(`${name}.json`);
+      Deno.mkdirSync(join(file, ".."), { recursive: true });
+      Deno.writeTextFileSync(
+        file,
+        JSON.stringify({ publishers: [`https://${name.split("/")[0]}.example/`] }),
+      );
+    }
+    const saved = ["KERNELWRIGHT_CONFIG", "XDG_CONFIG_HOME", "APPDATA", "HOME"].map((n) =>
+      [n, Deno.env.get(n)] as const
+    );
+    try {
+      Deno.env.set("KERNELWRIGHT_CONFIG", at("named.json"));
+      Deno.env.set("XDG_CONFIG_HOME", at("xdg"));
+      Deno.env.set("APPDATA", at("appdata"));
+      Deno.env.set("HOME", at("home"));
+      const found: unknown[] = [];
+      for (const [name] of saved) {
+        found.push((await userSettings()).publishers?.[0]);
+        Deno.env.delete(name);
+      }
+      assertEquals(found, ["named", "xdg", "appdata", "home"].map((n) => `https://${n}.example/`));
+      assertEquals(await userSettings(), {});
+      // Nowhere to keep it: then nothing is locked with trust.
+      assertEquals(
+        await refused(() => load({ config: undefined, trust: true, update: true })),
+        "KW-REF-UNTRUSTED",
+      );
+      assert(![...Deno.readDirSync(options.cache!)].some((e) => e.name === "kernels.lock"), "it was locked");
+    } finally {
+      for (const [name, value] of saved) {
+        value === undefined ? Deno.env.delete(name) : Deno.env.set(name, value);
+      }
+    }
+  });
+
+  it("is kept for several kernels, each once", async () => {
+    await load({ trust: true, update: true });
+    const before = Deno.readTextFileSync(options.config!);
+    Deno.removeSync(options.lock!);
+    await load({ trust: true, update: true });
+    assertEquals(Deno.readTextFileSync(options.config!), before);
+    publish({ license: "other" });
+    await load({ trust: true, update: true, cache: Deno.makeTempDirSync({ dir: folder }) });
+    assertEquals(Object.keys((await userSettings(options.config!)).trusted!).length, 2);
+    assertEquals(
+      [...Deno.readDirSync(options.cache!)].filter((e) => e.name.startsWith("user.json")).length,
+      1,
+    );
+  });
+
   it("is not given by a lock whose files, digests or version are not those of its kernel.json", async () => {
     await load({ publishers: [server.url], update: true });
     const lock = JSON.parse(Deno.readTextFileSync(options.lock!));

@@ -152,6 +152,8 @@ export const ERROR_CODES = {
   "KW-REF-REGISTRY": "Where the packages of a registry are is not known.",
   "KW-REF-VERSION": "No version of a package fits what a reference asks for.",
   "KW-REF-SDK": "A bundle was made for another version of the SDK.",
+  "KW-REF-IMPORT": "A bundle's code loads something that is neither the SDK nor one of its own files.",
+  "KW-REF-CACHE": "The cache of kernels cannot be written.",
   "KW-REF-SIGNATURE": "A bundle's signature does not fit the model, or is not that of its code.",
   "KW-ABORTED": "Work was cancelled with its signal.",
 } as const;

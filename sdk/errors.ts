@@ -1,4 +1,5 @@
 import type { ErrorCode } from "./error_codes.ts";
+import { visible, visibleLine } from "./visible.ts";
 
 export { ERROR_CODES, type ErrorCode } from "./error_codes.ts";
 
@@ -117,17 +118,17 @@ export function currentContext(): Where {
 }
 
 /**
- * Draws a diagnostic as text.
+ * Draws a diagnostic as text. Control characters in it, which may be a stranger's, are shown escaped.
  *
  * @param color Whether to use ANSI colours.
  */
 export function renderDiagnostic(d: Diagnostic, color = false): string {
   const paint = (code: string, text: string) => color ? `\x1b[${code}m${text}\x1b[0m` : text;
   const head = [paint("1;31", d.code), describeWhere(d.where)].filter(Boolean).join("  ");
-  const lines = [head, `  ${indent(d.what)}`];
+  const lines = [head, `  ${indent(visible(d.what))}`];
   if (d.excerpt && d.where?.line) lines.push("", ...drawExcerpt(d.excerpt, d.where), "");
-  for (const note of d.notes ?? []) lines.push(`  ${indent(note)}`);
-  if (d.fix) lines.push(`  ${paint("36", indent(d.fix))}`);
+  for (const note of d.notes ?? []) lines.push(`  ${indent(visible(note))}`);
+  if (d.fix) lines.push(`  ${paint("36", indent(visible(d.fix)))}`);
   return lines.join("\n");
 }
 
@@ -183,7 +184,7 @@ function describeWhere(w: Where | undefined): string {
   if (w.file) parts.push(w.file + (w.line ? `:${w.line}${w.column ? `:${w.column}` : ""}` : ""));
   if (w.byte !== undefined) parts.push(`byte ${w.byte}`);
   if (w.json) parts.push(w.json);
-  return parts.join(" ");
+  return visibleLine(parts.join(" "));
 }
 
 function drawExcerpt(excerpt: Excerpt, where: Where): string[] {
@@ -192,7 +193,7 @@ function drawExcerpt(excerpt: Excerpt, where: Where): string[] {
   const width = String(line).length;
   const out: string[] = [];
   for (let n = Math.max(1, line - 1); n <= Math.min(all.length, line); n++) {
-    out.push(`    ${String(n).padStart(width)} │ ${all[n - 1]}`);
+    out.push(`    ${String(n).padStart(width)} │ ${visible(all[n - 1].replace(/\r$/, ""))}`);
   }
   const pad = " ".repeat(Math.max(0, (where.column ?? 1) - 1));
   out.push(`    ${" ".repeat(width)} │ ${pad}${"^".repeat(Math.max(1, excerpt.length))}`);

@@ -10,6 +10,8 @@ export interface BuiltinModules {
   readonly "node:fs/promises": typeof import("node:fs/promises");
   /** Paths. */
   readonly "node:path": typeof import("node:path");
+  /** Names as addresses. */
+  readonly "node:dns/promises": typeof import("node:dns/promises");
   /** Paths as URLs and back. */
   readonly "node:url": typeof import("node:url");
 }

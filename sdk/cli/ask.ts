@@ -1,6 +1,5 @@
 /** What `new-kernel` asks at a terminal: each answer is checked where it is given, not after the last one. */
 import type { Readable, Writable } from "node:stream";
-import { select, text } from "@clack/prompts";
 import { KernelwrightError, raise } from "../errors.ts";
 import { LICENSES } from "./license.ts";
 import { STAGES } from "./stages.ts";
@@ -19,7 +18,7 @@ export interface Terminal {
 /** Asks for the kernel's name. @throws KW-NEW-ARGUMENT when it is cancelled; so do all of these. */
 export async function askName(check: (name: string) => void, at?: Terminal): Promise<string> {
   return answer(
-    await text({
+    await (await prompts()).text({
       ...at,
       message: "What is the kernel called?",
       placeholder: "a class name, e.g. FastNorm",
@@ -31,7 +30,7 @@ export async function askName(check: (name: string) => void, at?: Terminal): Pro
 /** Asks what it does. */
 export async function askRole(at?: Terminal): Promise<Role> {
   return answer<Role>(
-    await select({
+    await (await prompts()).select({
       ...at,
       message: "What does it do?",
       options: [
@@ -47,7 +46,7 @@ export async function askRole(at?: Terminal): Promise<Role> {
 /** Asks which module. */
 export async function askModule(at?: Terminal): Promise<string> {
   return answer(
-    await select({
+    await (await prompts()).select({
       ...at,
       message: "Which module?",
       options: STAGES.map(({ module }) => ({ value: module, label: module })),
@@ -63,7 +62,7 @@ export async function askModules(
 ): Promise<string> {
   const names = STAGES.map((s) => s.module).join(", ");
   return answer(
-    await text({
+    await (await prompts()).text({
       ...at,
       message: `Which modules, ${role === "fuses" ? "first to last" : "in order"}? There are ${names}.`,
       placeholder: role === "fuses" ? "e.g. RMSNorm, LlamaMLP" : "e.g. Linear, Linear, Linear",
@@ -75,7 +74,7 @@ export async function askModules(
 /** Asks whose package it is. */
 export async function askScope(check: (scope: string) => void, at?: Terminal): Promise<string> {
   return answer(
-    await text({
+    await (await prompts()).text({
       ...at,
       message: "Whose package is it?",
       placeholder: "@me",
@@ -88,7 +87,7 @@ export async function askScope(check: (scope: string) => void, at?: Terminal): P
 /** Asks for the license. */
 export async function askLicense(at?: Terminal): Promise<string> {
   return answer<string>(
-    await select({
+    await (await prompts()).select({
       ...at,
       message: "Under which license?",
       options: LICENSES.map((l) => ({
@@ -100,6 +99,11 @@ export async function askLicense(at?: Terminal): Promise<string> {
 }
 
 // ---------------------------------------------------------------------------
+
+/** Loaded where it asks: it reads the environment as it loads. */
+function prompts(): Promise<typeof import("@clack/prompts")> {
+  return import("@clack/prompts");
+}
 
 /** What was answered; stops where the question was cancelled. */
 function answer<T extends string>(value: T | symbol): T {

@@ -1,8 +1,8 @@
-import * as esbuild from "esbuild";
+import type * as esbuild from "esbuild"; // loaded where it is used: it asks for permissions as it loads
 import type { Command } from "commander";
 import { join, relative, resolve, toFileUrl } from "@std/path";
 import { type ConversionRule, isKernel, type KernelDefinition, kernelDefinition } from "../authoring/mod.ts";
-import { raise } from "../errors.ts";
+import { KernelwrightError, raise } from "../errors.ts";
 import { layerNameOfClass } from "../nn/mod.ts";
 import {
   type Manifest,
@@ -10,9 +10,10 @@ import {
   type ManifestKernel,
   type ManifestParameter,
   parseManifest,
+  reachesOutside,
   sha256,
 } from "../registry/mod.ts";
-import { type ClassFacts, classFacts, type ParameterFact } from "./module_facts.ts";
+import { checkMayRun, type ClassFacts, classFacts, type ParameterFact } from "./module_facts.ts";
 
 const ENTRY = "kernel.js";
 
@@ -44,8 +45,9 @@ export async function bundlePackage(
   const root = resolve(dir);
   const config = await readConfig(root);
   const code = await bundleCode(root, config.entry, config.imports);
-  const draft = await Deno.makeTempDir({ prefix: "kernelwright-bundle-" });
+  let draft: string | undefined;
   try {
+    draft = await Deno.makeTempDir({ prefix: "kernelwright-bundle-" });
     // What is described is what was packed: the bundle is imported, not the sources.
     await Deno.writeFile(join(draft, ENTRY), code);
     const module: Record<string, unknown> = await import(toFileUrl(join(draft, ENTRY)).href).catch((cause) =>
@@ -84,8 +86,17 @@ export async function bundlePackage(
     await Deno.writeFile(join(out, ENTRY), code);
     await Deno.writeTextFile(join(out, MANIFEST_FILE), text);
     return { folder: resolve(out), manifest };
+  } catch (cause) {
+    if (cause instanceof KernelwrightError) throw cause;
+    return raise(
+      "KW-BUNDLE",
+      `Cannot write the bundle: ${cause instanceof Error ? cause.message : String(cause)}`,
+      "Give --out a folder that can be written.",
+      { file: out },
+      cause,
+    );
   } finally {
-    await Deno.remove(draft, { recursive: true });
+    if (draft) await Deno.remove(draft, { recursive: true });
   }
 }
 
@@ -142,8 +153,10 @@ async function bundleCode(
 ): Promise<Uint8Array<ArrayBuffer>> {
   const foreign: Foreign[] = [];
   let result: esbuild.BuildResult<{ write: false }>;
+  let tool: typeof esbuild | undefined;
   try {
-    result = await esbuild.build({
+    tool = await import("esbuild");
+    result = await tool.build({
       absWorkingDir: root,
       entryPoints: [entry],
       bundle: true,
@@ -158,6 +171,7 @@ async function bundleCode(
       logLevel: "silent",
     });
   } catch (cause) {
+    if (!(cause instanceof Error && "errors" in cause)) checkMayRun(cause); // what esbuild says then is no reason
     raise(
       "KW-BUNDLE",
       `Cannot bundle ${entry}: ${String(cause)}`,
@@ -166,9 +180,9 @@ async function bundleCode(
       cause,
     );
   } finally {
-    await esbuild.stop(); // its process would keep ours alive
+    await tool?.stop(); // its process would keep ours alive
   }
-  if (foreign.length === 0) return new Uint8Array(result.outputFiles[0].contents);
+  if (foreign.length === 0) return closedCode(new Uint8Array(result.outputFiles[0].contents), root);
   const [{ path, importer }] = foreign;
   const others = new Set(foreign.map((f) => f.path).filter((p) => p !== path));
   raise(
@@ -178,6 +192,19 @@ async function bundleCode(
     }`,
     "A bundle imports @kernelwright/sdk and its own files. Copy what you need beside them, and import it from there.",
     { file: importer },
+  );
+}
+
+/** The code, unless it would load more as it runs: what is computed, or hidden from the bundler. */
+function closedCode(code: Uint8Array<ArrayBuffer>, root: string): Uint8Array<ArrayBuffer> {
+  const [first, ...rest] = reachesOutside(new Map([[ENTRY, code]]), ENTRY);
+  if (!first) return code;
+  const line = new TextDecoder().decode(code).split("\n")[first.line - 1].trim().slice(0, 200);
+  raise(
+    "KW-BUNDLE-DEPENDENCY",
+    `Cannot bundle code that ${first.what}: ${line}${rest.length > 0 ? `, and ${rest.length} more` : ""}`,
+    "A bundle imports @kernelwright/sdk and its own files, by names that are written out, and makes no code of text.",
+    { file: root },
   );
 }
 

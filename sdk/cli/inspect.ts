@@ -6,6 +6,7 @@ import { joinPath, type Module, ModuleList } from "../nn/mod.ts";
 import { buildCausalLM, readConfig, readKernelConfig } from "../models/mod.ts";
 import { resolverFor } from "./resolver.ts";
 import { formatBytes } from "./show.ts";
+import { visibleLine } from "../visible.ts";
 
 interface InspectFlags {
   kernels?: string;
@@ -65,13 +66,13 @@ async function inspect(dir: string, flags: InspectFlags): Promise<void> {
         checkpoint.files.length > 1 ? "s" : ""
       })`,
     );
-    for (const line of drawTree(model, checkpoint, flags.all ?? false)) console.log(line);
+    for (const line of drawTree(model, checkpoint, flags.all ?? false)) console.log(visibleLine(line));
     const bytes = [...checkpoint.tensors.values()].reduce((n, t) => n + t.bytes, 0);
     console.log(`${checkpoint.tensors.size} tensors, ${formatBytes(bytes)}`);
-    for (const m of plan.missing) console.log(`missing: ${m.key}`);
-    for (const v of plan.unexpected) console.log(`unexpected: ${v.name}`);
+    for (const m of plan.missing) console.log(visibleLine(`missing: ${m.key}`));
+    for (const v of plan.unexpected) console.log(visibleLine(`unexpected: ${v.name}`));
     for (const m of plan.mismatched) {
-      console.log(`does not fit: ${m.key} is ${m.checkpoint}, and the model wants ${m.model}`);
+      console.log(visibleLine(`does not fit: ${m.key} is ${m.checkpoint}, and the model wants ${m.model}`));
     }
     if (planned) {
       console.log(`\n${planned.report}\n`);

@@ -5,6 +5,7 @@
  */
 import { Command } from "commander";
 import { KernelwrightError, renderDiagnostic } from "../errors.ts";
+import { variable } from "../user_cache.ts";
 import { registerBundle } from "./bundle.ts";
 import { registerDemo } from "./demo.ts";
 import { registerInspect } from "./inspect.ts";
@@ -12,12 +13,18 @@ import { registerNewKernel } from "./new_kernel.ts";
 import { registerRegistry } from "./registry.ts";
 import { registerReport } from "./report.ts";
 import { registerRun } from "./run.ts";
+import { guarded, type Terminal } from "./terminal.ts";
 
 /** Runs the command line. Returns the exit code: 0, or 1 when an error was printed. */
 export async function main(args: readonly string[]): Promise<number> {
   const program = new Command("kernelwright").description(
     "Write GPU kernels as packages, and put them into real models.",
   );
+  // Before the commands: they take it over as they are made.
+  program.configureOutput({
+    writeOut: (text) => console.log(text.trimEnd()),
+    writeErr: (text) => console.error(text.trimEnd()),
+  });
   registerRun(program);
   registerDemo(program);
   registerInspect(program);
@@ -25,24 +32,26 @@ export async function main(args: readonly string[]): Promise<number> {
   registerNewKernel(program);
   registerBundle(program);
   registerRegistry(program);
-  try {
-    await program.parseAsync([...args], { from: "user" });
-    return 0;
-  } catch (error) {
-    printError(error);
-    return 1;
-  }
+  return await guarded(async (terminal) => {
+    try {
+      await program.parseAsync([...args], { from: "user" });
+      return 0;
+    } catch (error) {
+      printError(error, terminal);
+      return 1;
+    }
+  });
 }
 
-function printError(error: unknown): void {
+function printError(error: unknown, terminal: Terminal): void {
   if (error instanceof KernelwrightError) {
-    console.error(`✘ ${renderDiagnostic(error.diagnostic, Deno.stderr.isTerminal() && !Deno.noColor)}`);
+    terminal.painted(`✘ ${renderDiagnostic(error.diagnostic, Deno.stderr.isTerminal() && !Deno.noColor)}`);
   } else console.error(error);
 }
 
 if (import.meta.main) {
   // ./dev runs tasks in the repository's root; paths that the user gave are relative to where they stood.
-  const from = Deno.env.get("KERNELWRIGHT_CWD");
+  const from = variable("KERNELWRIGHT_CWD");
   if (from) {
     Deno.chdir(from);
     Deno.env.delete("KERNELWRIGHT_CWD");

@@ -1,6 +1,20 @@
 /** What the source of a module says, read with `deno doc`: the constructor and forward as their author wrote them. */
 import { raise } from "../errors.ts";
 
+/** Says that a program did not run because it may not. @throws KW-CLI-DENO */
+export function checkMayRun(cause?: unknown): void {
+  const state = (name: "run" | "env" | "read") => Deno.permissions.querySync({ name }).state;
+  const denied = (["run", "env", "read"] as const).filter((name) => state(name) !== "granted");
+  if (denied.length === 0) return;
+  raise(
+    "KW-CLI-DENO",
+    `Cannot run esbuild or deno doc: this Deno was not given ${denied.map((d) => `--allow-${d}`).join(", ")}`,
+    "Allow it, e.g. with -A.",
+    undefined,
+    cause,
+  );
+}
+
 /** A parameter of a constructor or method. */
 export interface ParameterFact {
   /** Its name. */
@@ -33,7 +47,16 @@ export async function classFacts(files: readonly string[], cwd?: string): Promis
     args: ["doc", "--json", "--quiet", ...files],
     cwd,
     env: { NO_COLOR: "1" },
-  }).output();
+  }).output().catch((cause) => {
+    checkMayRun(cause);
+    raise(
+      "KW-CLI-DENO",
+      `deno doc does not start: ${String(cause)}`,
+      "See that this Deno can be run.",
+      {},
+      cause,
+    );
+  });
   const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
   if (!success) {
     raise(

@@ -2,9 +2,13 @@ import type { Command } from "commander";
 import { resolve } from "@std/path";
 import { raise } from "../errors.ts";
 import { drawTable } from "../kernelize/mod.ts";
+import { visibleLine } from "../visible.ts";
 import {
+  checkClosed,
+  describeReach,
   inspectReference,
   isRemote,
+  isTrustedByUser,
   kernelResolver,
   lockKey,
   type Manifest,
@@ -25,7 +29,7 @@ export function registerRegistry(program: Command): void {
     .option(...lockOption)
     .option(
       "--trust",
-      "say that these may run although their publishers are not in your list; the lock keeps it",
+      "say that these may run although their publishers are not in your list; your configuration keeps it",
     )
     .action(async (refs: string[], options: Options & { trust?: boolean }) => {
       // Locking imports the code too: what lies about itself is not locked.
@@ -41,7 +45,7 @@ export function registerRegistry(program: Command): void {
       const locked = await readLock(options.lock!);
       for (const ref of refs) {
         const entry = locked.get(lockKey(ref));
-        console.log(`${entry?.version}${entry?.trusted ? "  trusted by you" : ""}  ${ref}`);
+        console.log(visibleLine(`${entry?.version}${entry?.trusted ? "  trusted by you" : ""}  ${ref}`));
       }
       console.log(`${refs.length} locked in ${resolve(options.lock!)}`);
     });
@@ -49,17 +53,32 @@ export function registerRegistry(program: Command): void {
     .argument("<REF>", "a folder with a bundle, https://…/kernel.js, jsr:… or npm:…")
     .option("--json", "print kernel.json")
     .action(async (ref: string, { json }: { json?: boolean }) => {
-      const { manifest } = await inspectReference(ref, { registries: (await userSettings()).registries });
-      console.log(json ? JSON.stringify(manifest, null, 2) : describeManifest(manifest));
+      const { manifest, reaches } = await inspectReference(ref, {
+        registries: (await userSettings()).registries,
+      });
+      const open = reaches.map((r) =>
+        `  ✘ ${visibleLine(describeReach(r))}: no digest covers that, and it is not run`
+      );
+      if (json) {
+        console.log(JSON.stringify(manifest, null, 2));
+        for (const line of open) console.error(line);
+      } else {
+        const closed = "  closed: it imports the SDK and its own files, and nothing else";
+        console.log([describeManifest(manifest), ...(open.length > 0 ? open : [closed])].join("\n"));
+      }
     });
   program.command("versions").description("show the locked versions")
     .option(...lockOption)
     .action(async ({ lock }: Options) => {
       const entries = [...await readLock(lock!)];
       if (entries.length === 0) return console.log(`${resolve(lock!)} has no entries`);
-      console.log(drawTable(
-        entries.map(([where, e]) => [e.version, e.manifest.slice(0, 12), e.trusted ? "trusted" : "", where]),
-      ));
+      const rows: string[][] = [];
+      for (const [where, { version, manifest, trusted }] of entries) {
+        const yours = trusted && await isTrustedByUser(manifest);
+        const says = yours ? "trusted" : trusted ? "trusted by another" : "";
+        rows.push([version, manifest.slice(0, 12), says, where].map(visibleLine));
+      }
+      console.log(drawTable(rows));
     });
   program.command("verify").description("check a bundle's digests, or those of all that is locked")
     .argument("[REF]", "a folder with a bundle, or a reference; all of the lock unless told")
@@ -72,8 +91,9 @@ export function registerRegistry(program: Command): void {
       }
       const { registries } = await userSettings();
       for (const r of refs) {
-        const { manifest, files } = await inspectReference(r, { lock, offline, registries });
-        console.log(`ok  ${manifest.name}@${manifest.version}  ${files.size} files  ${r}`);
+        const { manifest, files, reaches } = await inspectReference(r, { lock, offline, registries });
+        checkClosed(reaches, r);
+        console.log(visibleLine(`ok  ${manifest.name}@${manifest.version}  ${files.size} files  ${r}`));
       }
     });
 }
@@ -96,5 +116,5 @@ function describeManifest({ name, version, license, sdk, kernels }: Manifest): s
     }
     lines.push(`    requires ${JSON.stringify(k.requires)}`);
   }
-  return lines.join("\n");
+  return lines.map(visibleLine).join("\n");
 }

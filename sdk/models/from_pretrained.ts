@@ -1,5 +1,6 @@
 import { fileUrlOfPath, joinFile } from "../checkpoint/files.ts";
 import { locate, textOf } from "../checkpoint/folder.ts";
+import { fetchFile } from "../guarded_fetch.ts";
 import {
   fileSource,
   type Folder,
@@ -10,9 +11,8 @@ import {
   openCheckpoint,
   openFolder,
   readText,
-  urlSource,
 } from "../checkpoint/mod.ts";
-import { closest, raise } from "../errors.ts";
+import { closest, KernelwrightError, raise } from "../errors.ts";
 import { openGpu } from "../gpu/mod.ts";
 import {
   type KernelConfig,
@@ -23,6 +23,7 @@ import {
 } from "../kernelize/mod.ts";
 import { siteConversions } from "../kernelize/mod.ts";
 import type { DeviceName } from "../tensor/mod.ts";
+import { visibleLine } from "../visible.ts";
 import { CausalLM } from "./causal_lm.ts";
 import { type DecoderConfig, parseDecoderConfig } from "./config.ts";
 import { MixtralDecoderLayer } from "./mixtral.ts";
@@ -159,28 +160,52 @@ export async function readConfig(
  *
  * @returns The config, and where its relative references start: at the file. Where an address was redirected that is
  * the place where the file was found in the end, as with modules.
- * @throws KW-CONFIG-KERNELS, KW-CONFIG-VALUE
+ * @throws KW-CONFIG-KERNELS, KW-CONFIG-VALUE; KW-REF-LIMIT and KW-REF-ESCAPES for an address whose server is too slow,
+ * sends too much, or redirects to where it must not.
  */
 export async function readKernelConfig(path: string | URL): Promise<{ config: KernelConfig; base: URL }> {
   const place = locate(path);
   const file = String(place);
-  const missing = (cause?: unknown) =>
-    raise(
+  const missing = (cause?: unknown): never => {
+    if (
+      cause instanceof KernelwrightError && cause.code.startsWith("KW-REF-") && cause.code !== "KW-REF-FETCH"
+    ) throw cause;
+    return raise(
       "KW-CONFIG-KERNELS",
       `Cannot read the kernel config ${JSON.stringify(file)}`,
       "Give the path of a kernels.json.",
       { file },
       cause,
     );
+  };
   const isUrl = place instanceof URL;
-  const source = await (isUrl ? urlSource(place) : fileSource(place)).catch(missing) ?? missing();
-  const config = parseKernelConfig(parseJson(await textOf(source), file), file);
-  return { config, base: isUrl ? new URL(source.address ?? place) : fileUrlOfPath(place) };
+  const { text, base } = isUrl
+    ? await fetchFile(place, KERNELS_LIMITS, { plain: true }).then(
+      ({ bytes, address }) => ({ text: new TextDecoder().decode(bytes), base: address }),
+      missing,
+    )
+    : { text: await textOfFile(place, missing), base: fileUrlOfPath(place) };
+  return { config: parseKernelConfig(parseJson(text, file), file), base };
 }
 
 // ---------------------------------------------------------------------------
 
 const OWN_KERNELS = "kernels.json";
+
+/** Far more than a kernels.json is. */
+const KERNELS_LIMITS = { maxBytes: 4 * 1024 * 1024 };
+
+async function textOfFile(path: string, missing: (cause?: unknown) => never): Promise<string> {
+  const source = await fileSource(path).catch(missing) ?? missing();
+  if (source.size <= KERNELS_LIMITS.maxBytes) return await textOf(source).catch(missing);
+  await source.close?.();
+  return raise(
+    "KW-REF-LIMIT",
+    `The kernel config is larger than ${KERNELS_LIMITS.maxBytes} bytes (${source.size})`,
+    "Give the path of a kernels.json.",
+    { file: path },
+  );
+}
 const MODEL_TYPES = ["llama", "mistral", "qwen2", "qwen3", "mixtral"];
 
 async function readKernels(
@@ -196,7 +221,7 @@ async function readKernels(
   if (trust) {
     return { config: parseKernelConfig(parseJson(text, own), own), base: folder.urlOf?.(OWN_KERNELS) };
   }
-  console.warn(`${own} was not used: pass { trust: true } if you trust the code that it names`);
+  console.warn(`${visibleLine(own)} was not used: pass { trust: true } if you trust the code that it names`);
   return undefined;
 }
 

@@ -1,9 +1,11 @@
 /** The files of a bundle, from wherever they are, with every digest checked. */
+import { fs } from "../checkpoint/files.ts";
 import { raise } from "../errors.ts";
 import { sha256 } from "./digest.ts";
 import type { FileCache } from "./cache.ts";
+import { type Reach, reachesOutside } from "./closed.ts";
 import { fetchBytes, type FetchLimits } from "./fetch.ts";
-import type { LockEntry } from "./lock.ts";
+import { type LockEntry, sameEntry } from "./lock.ts";
 import { type Manifest, MANIFEST_FILE, parseManifest } from "./manifest.ts";
 
 /** A bundle whose digests hold. */
@@ -14,6 +16,8 @@ export interface Bundle {
   readonly entry: LockEntry;
   /** The files by name. */
   readonly files: ReadonlyMap<string, Uint8Array<ArrayBuffer>>;
+  /** What its code would load that no digest covers. Where there is any, it is not run. */
+  readonly reaches: readonly Reach[];
 }
 
 /** Where a bundle lies. */
@@ -43,15 +47,14 @@ export function urlOrigin(url: URL, limits?: FetchLimits): Origin {
     async read(name) {
       const at = new URL(name, url);
       if (!local) return await fetchBytes(at, limits);
-      return await Deno.readFile(at).catch((cause) =>
+      return await fs().readFile(at).then((b) => new Uint8Array(b), (cause) =>
         raise(
           "KW-REF-FETCH",
           `Cannot read ${decodeURIComponent(at.pathname)}`,
           "Make the bundle with `bundle`.",
           { file: at.href },
           cause,
-        )
-      );
+        ));
     },
   };
 }
@@ -67,7 +70,9 @@ export async function readManifest(
   source: Source,
   locked?: LockEntry,
 ): Promise<{ manifest: Manifest; digest: string }> {
-  const bytes = await bytesOf(origin, MANIFEST_FILE, source, locked?.manifest);
+  // Bytes in the cache are this reference's only where they once came from there: a lock could name a stranger's.
+  const known = locked && await source.cache.cameFrom(origin.href, locked.manifest);
+  const bytes = await bytesOf(origin, MANIFEST_FILE, source, known ? locked.manifest : undefined);
   const digest = await sha256(bytes);
   if (locked && digest !== locked.manifest) {
     raise(
@@ -80,7 +85,15 @@ export async function readManifest(
     );
   }
   const manifest = parseManifest(new TextDecoder().decode(bytes), origin.href);
-  if (!origin.local) await source.cache.put(bytes);
+  if (locked && !sameEntry(locked, entryOf(manifest, digest))) {
+    raise(
+      "KW-REF-LOCK",
+      "The lock's version, files or digests are not those of the kernel.json that it names",
+      "Somebody changed the lock. If you trust the kernel, lock it again.",
+      { file: origin.href },
+    );
+  }
+  if (!origin.local) await source.cache.put(bytes, origin.href);
   return { manifest, digest };
 }
 
@@ -95,6 +108,16 @@ export async function readBundle(
   { manifest, digest }: { manifest: Manifest; digest: string },
 ): Promise<Bundle> {
   const files = new Map<string, Uint8Array<ArrayBuffer>>();
+  const sizes = Object.values(manifest.files).map((f) => f.bytes);
+  const total = sizes.reduce((a, b) => a + b, 0);
+  if (sizes.length > MOST_FILES || total > MOST_BYTES) {
+    raise(
+      "KW-REF-LIMIT",
+      `The bundle has ${sizes.length} files of ${total} bytes; it may have ${MOST_FILES} of ${MOST_BYTES}`,
+      undefined,
+      { file: origin.href },
+    );
+  }
   for (const [name, { bytes: size, sha256: wanted }] of Object.entries(manifest.files)) {
     const bytes = await bytesOf(origin, name, source, wanted);
     const got = await sha256(bytes);
@@ -113,15 +136,22 @@ export async function readBundle(
   }
   // Kept only now that all of it holds.
   if (!origin.local) { for (const bytes of files.values()) await source.cache.put(bytes); }
-  const entry: LockEntry = {
+  const reaches = reachesOutside(files, manifest.entry);
+  return { manifest, entry: entryOf(manifest, digest), files, reaches };
+}
+
+// ---------------------------------------------------------------------------
+
+/** Far more than a bundle has. */
+const [MOST_FILES, MOST_BYTES] = [256, 256 * 1024 * 1024];
+
+function entryOf(manifest: Manifest, digest: string): LockEntry {
+  return {
     version: `${manifest.name}@${manifest.version}`,
     manifest: digest,
     files: Object.fromEntries(Object.entries(manifest.files).map(([name, f]) => [name, f.sha256])),
   };
-  return { manifest, entry, files };
 }
-
-// ---------------------------------------------------------------------------
 
 async function bytesOf(
   origin: Origin,

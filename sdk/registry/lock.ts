@@ -1,5 +1,6 @@
 /** `kernels.lock`: the version and digests that each reference had when it was locked. */
 import * as z from "zod";
+import { fs, isMissing, messageOf } from "../checkpoint/files.ts";
 import { raise } from "../errors.ts";
 
 /** One locked reference. */
@@ -10,7 +11,10 @@ export interface LockEntry {
   readonly manifest: string;
   /** SHA-256 of each file. */
   readonly files: Readonly<Record<string, string>>;
-  /** Whether the user said that these very bytes may run although their publisher is not in the list. */
+  /**
+   * Whether who locked it said that these very bytes may run although their publisher is not in the list. It counts for
+   * them alone: their configuration has the digest, too.
+   */
   readonly trusted?: boolean;
 }
 
@@ -21,10 +25,16 @@ export type Lock = Map<string, LockEntry>;
 export async function readLock(path: string): Promise<Lock> {
   let text: string;
   try {
-    text = await Deno.readTextFile(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return new Map();
-    throw error;
+    text = await fs().readFile(path, "utf8");
+  } catch (cause) {
+    if (isMissing(cause)) return new Map();
+    raise(
+      "KW-REF-LOCK",
+      `The lock cannot be read: ${messageOf(cause)}`,
+      "Give the path of a file that you may read.",
+      { file: path },
+      cause,
+    );
   }
   try {
     return new Map(Object.entries(Schema.parse(JSON.parse(text)).kernels));
@@ -35,27 +45,38 @@ export async function readLock(path: string): Promise<Lock> {
   }
 }
 
-/** Writes a lock, whole or not at all, in a stable order. */
+/** Writes a lock, whole or not at all, in a stable order. @throws KW-REF-LOCK */
 export async function writeLock(path: string, lock: Lock): Promise<void> {
   const kernels = Object.fromEntries([...lock].sort(([a], [b]) => a < b ? -1 : 1));
   const draft = `${path}.${crypto.randomUUID()}`;
-  await Deno.writeTextFile(draft, JSON.stringify({ version: 1, kernels }, null, 2) + "\n");
-  await Deno.rename(draft, path);
+  const { rename, rm, writeFile } = fs();
+  try {
+    await writeFile(draft, JSON.stringify({ version: 1, kernels }, null, 2) + "\n", { flag: "wx" });
+    await rename(draft, path);
+  } catch (cause) {
+    await rm(draft, { force: true }).catch(() => {});
+    raise(
+      "KW-REF-LOCK",
+      `The lock cannot be written: ${messageOf(cause)}`,
+      "Give --lock a file in a folder that can be written.",
+      { file: path },
+      cause,
+    );
+  }
 }
 
 /** Whether two entries pin the same bytes. */
 export function sameEntry(a: LockEntry, b: LockEntry): boolean {
-  const files = Object.keys({ ...a.files, ...b.files });
-  return a.version === b.version && a.manifest === b.manifest &&
-    files.every((f) => a.files[f] === b.files[f]);
+  const [these, those] = [a, b].map(({ files }) => JSON.stringify(Object.entries(files).sort()));
+  return a.version === b.version && a.manifest === b.manifest && these === those;
 }
 
 const Digest = z.string().regex(/^[0-9a-f]{64}$/);
-const Schema = z.object({
+const Schema = z.strictObject({
   version: z.literal(1),
   kernels: z.record(
     z.string(),
-    z.object({
+    z.strictObject({
       version: z.string(),
       manifest: Digest,
       files: z.record(z.string(), Digest),

@@ -12,6 +12,7 @@ export {
   urlOrigin,
 } from "./bundle_files.ts";
 export { defaultCacheFolder, FileCache } from "./cache.ts";
+export { checkClosed, describeReach, type Reach, reachesOutside } from "./closed.ts";
 export { sha256 } from "./digest.ts";
 export { fetchBytes, type FetchLimits, type FetchRequest } from "./fetch.ts";
 export { type Lock, type LockEntry, readLock, sameEntry, writeLock } from "./lock.ts";
@@ -27,4 +28,4 @@ export { type PackageSpec, parsePackage } from "./package_spec.ts";
 export type { Registries } from "./registries.ts";
 export { inspectReference, isRemote, kernelResolver, lockKey, type ResolverOptions } from "./resolver.ts";
 export type { Trust } from "./trust.ts";
-export { type UserSettings, userSettings } from "./user_config.ts";
+export { isTrustedByUser, type UserSettings, userSettings } from "./user_config.ts";

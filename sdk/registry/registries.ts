@@ -1,6 +1,7 @@
 /** Where package registries are: the user says it, in their configuration or in the environment of npm and Deno. */
-import { joinFile } from "../checkpoint/files.ts";
+import { fs, hasFiles, joinFile } from "../checkpoint/files.ts";
 import { raise } from "../errors.ts";
+import { variable } from "../user_cache.ts";
 import type { PackageSpec } from "./package_spec.ts";
 
 /** The addresses of registries. */
@@ -25,8 +26,8 @@ export async function registryOf(
   const npm = registry === "npm";
   const address = given[registry] ?? (npm
     ? await fromNpmrc(scope && `${scope}:registry`) ??
-      env("npm_config_registry") ?? env("NPM_CONFIG_REGISTRY") ?? await fromNpmrc("registry")
-    : env("JSR_URL"));
+      (variable("npm_config_registry") || variable("NPM_CONFIG_REGISTRY") || await fromNpmrc("registry"))
+    : variable("JSR_URL"));
   if (address && URL.canParse(address)) return new URL(address.replace(/\/*$/, "/"));
   raise(
     "KW-REF-REGISTRY",
@@ -43,16 +44,12 @@ export async function registryOf(
 
 // ---------------------------------------------------------------------------
 
-function env(name: string): string | undefined {
-  return globalThis.Deno?.env.get(name) || undefined; // a page has none
-}
-
 /** A value of the user's `.npmrc`. */
 async function fromNpmrc(key: string | undefined): Promise<string | undefined> {
-  const home = env("HOME") ?? env("USERPROFILE");
-  const file = env("npm_config_userconfig") ?? (home && joinFile(home, ".npmrc"));
-  if (!key || !file) return undefined;
-  const text = await Deno.readTextFile(file).catch(() => "");
+  const home = variable("HOME") || variable("USERPROFILE");
+  const file = variable("npm_config_userconfig") || (home && joinFile(home, ".npmrc"));
+  if (!key || !file || !hasFiles()) return undefined;
+  const text = await fs().readFile(file, "utf8").catch(() => "");
   for (const line of text.split("\n")) {
     const [name, ...value] = line.split("=");
     if (name.trim() === key) return value.join("=").trim().replaceAll(/^"|"$/g, "");

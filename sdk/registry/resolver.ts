@@ -1,12 +1,12 @@
 /**
  * References to kernels: sources and bundles on this machine, and bundles from elsewhere.
  *
- *   reference ─► trusted? ─► kernel.json ─► the lock's? ─► fits the model? ─► files ─► digests ─► import ─► as it said?
+ *   reference ─► trusted? ─► kernel.json ─► the lock's? ─► fits the model? ─► files ─► digests ─► closed? ─► import ─► as it said?
  *
  * Nothing of a stranger's code runs before the last arrow but one.
  */
 import { type KernelClass, kernelDefinition } from "../authoring/mod.ts";
-import { fileUrlOfPath, hasFiles, joinFile } from "../checkpoint/files.ts";
+import { fileUrlOfPath, fs, hasFiles, joinFile } from "../checkpoint/files.ts";
 import { didYouMean, raise } from "../errors.ts";
 import {
   besideAddress,
@@ -33,9 +33,11 @@ import { type Manifest, MANIFEST_FILE, parseManifest } from "./manifest.ts";
 import { parsePackage } from "./package_spec.ts";
 import { packageOrigin } from "./packages.ts";
 import type { Registries } from "./registries.ts";
+import { runBundle } from "./run_bundle.ts";
 import { checkSdkRange } from "./sdk_range.ts";
 import { checkAgainstCode, checkAgainstModel } from "./signature.ts";
 import { checkTrust, type Trust } from "./trust.ts";
+import { isTrustedByUser, keepTrust } from "./user_config.ts";
 
 /** What {@linkcode kernelResolver} may be told. */
 export interface ResolverOptions extends Trust {
@@ -51,6 +53,8 @@ export interface ResolverOptions extends Trust {
   readonly limits?: FetchLimits;
   /** Where packages are; what the environment says unless told. */
   readonly registries?: Registries;
+  /** The user's configuration, which has what they locked with trust; the usual file unless told. */
+  readonly config?: string;
 }
 
 /**
@@ -134,7 +138,15 @@ function sourceOf({ cache, offline }: ResolverOptions): Source {
 /** What the lock calls a reference, and how its publisher's references begin. */
 function keyOf(where: string): { href: string; publisher: string } {
   if (/^https?:/.test(where)) {
-    const { href } = new URL(where);
+    if (!URL.canParse(where)) {
+      raise("KW-REF-SYNTAX", `${JSON.stringify(where)} is no address`, "Write https://…/kernel.js:Name.");
+    }
+    const { href, pathname } = new URL(where);
+    if (/%(2f|5c|2e)/i.test(pathname)) { // a server may take it for a way out of a trusted folder
+      raise("KW-REF-ESCAPES", `${href} has a slash or a dot that is hidden in its path`, undefined, {
+        file: href,
+      });
+    }
     return { href, publisher: href };
   }
   const { href, registry, name } = parsePackage(where);
@@ -156,8 +168,10 @@ async function fromElsewhere(where: string, wanted: Wanted, options: ResolverOpt
   const lock: Lock = options.lock ? await readLock(options.lock) : new Map();
   const before = lock.get(href);
   const locked = options.update ? undefined : before;
-  // What was locked with trust has that trust, and nothing else has: the digest is the lock's.
-  const voucher = locked?.trusted ? "user" : checkTrust(href, options, publisher);
+  // What this user locked with trust has that trust, and nothing else has. The lock may be anybody's.
+  const trusted = async (entry: LockEntry) =>
+    entry.trusted === true && await isTrustedByUser(entry.manifest, options.config);
+  const voucher = locked && await trusted(locked) ? "user" : checkTrust(href, options, publisher);
   if (options.lock && !locked && !options.update) {
     raise("KW-REF-LOCK", `${href} is not in the lock`, "Lock it first: kernelwright lock REF.", {
       file: options.lock,
@@ -166,9 +180,11 @@ async function fromElsewhere(where: string, wanted: Wanted, options: ResolverOpt
   const keep = async (entry: LockEntry) => {
     if (!options.update || !options.lock) return;
     const same = before !== undefined && sameEntry(before, entry);
-    const trusted = voucher === "user" || (same && before.trusted);
-    if (same && Boolean(before.trusted) === trusted) return;
-    await writeLock(options.lock, lock.set(href, { ...entry, ...(trusted ? { trusted } : {}) }));
+    const vouched = voucher === "user" || (same && await trusted(before));
+    if (voucher === "user") await keepTrust(entry.manifest, href, options.config);
+    if (same && Boolean(before.trusted) === vouched) return;
+    const now = await readLock(options.lock); // another program may have locked something by now
+    await writeLock(options.lock, now.set(href, { ...entry, ...(vouched ? { trusted: true } : {}) }));
   };
   return await load(originOf(where, options, locked), wanted, sourceOf(options), { locked, keep });
 }
@@ -189,30 +205,10 @@ async function load(
   );
   if (purpose) checkAgainstModel(kernel, ref, purpose);
   const bundle = await readBundle(origin, source, read);
-  const cls = exported(await importBundle(bundle, source), name, ref);
+  const cls = exported(await runBundle(bundle, origin.href), name, ref);
   checkAgainstCode(kernel, kernelDefinition(cls), ref);
   await keep?.(bundle.entry);
   return cls;
-}
-
-/** Imports the very bytes whose digest was checked: from the cache, under a name of their own. */
-async function importBundle(bundle: Bundle, source: Source): Promise<Record<string, unknown>> {
-  const { manifest, entry, files } = bundle;
-  if (!hasFiles()) return await importBytes(files.get(manifest.entry)!);
-  const folder = `${source.cache.folder}/${entry.manifest}.d`;
-  await Deno.mkdir(folder, { recursive: true });
-  for (const [name, bytes] of files) await Deno.writeFile(`${folder}/${name}`, bytes);
-  return await import(fileUrlOfPath(joinFile(await Deno.realPath(folder), manifest.entry)).href);
-}
-
-/** Imports code without a file; `@kernelwright/sdk` in it is what the page's import map says. */
-async function importBytes(code: Uint8Array<ArrayBuffer>): Promise<Record<string, unknown>> {
-  const url = URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
-  try {
-    return await import(url);
-  } finally {
-    URL.revokeObjectURL(url);
-  }
 }
 
 /** A bundle's entry on this machine: given itself or as a folder. */
@@ -226,7 +222,7 @@ async function isBundle(url: URL): Promise<boolean> {
   if (url.pathname.endsWith(`/${MANIFEST_FILE}`)) return true;
   if (!/\.m?js$/.test(url.pathname)) return false;
   const beside = new URL(MANIFEST_FILE, url);
-  const text = await Deno.readTextFile(beside).catch(() => undefined);
+  const text = await fs().readFile(beside, "utf8").catch(() => undefined);
   if (text === undefined) return false;
   const { entry }: Manifest = parseManifest(text, beside.href);
   return new URL(entry, url).href === url.href;

@@ -53,6 +53,7 @@ describe("a package", () => {
     server.requests.length = 0;
     options = {
       ...anotherCache(),
+      config: join(folder, "user.json"),
       lock: join(Deno.makeTempDirSync({ dir: folder }), "kernels.lock"),
       publishers: ["jsr:@kernelwright/", "npm:@kernelwright/example-swiglu/"],
       registries: { jsr: server.url, npm: server.url },

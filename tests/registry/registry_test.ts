@@ -61,6 +61,7 @@ describe("the registry", () => {
     server.requests.length = 0;
     options = {
       cache: Deno.makeTempDirSync({ dir: folder }),
+      config: join(folder, "user.json"),
       lock: join(Deno.makeTempDirSync({ dir: folder }), "kernels.lock"),
       publishers: [server.url],
       limits: { timeout: 500 },
@@ -175,6 +176,27 @@ describe("the registry", () => {
       changed[changed.length >> 1] ^= 1;
       server.files.set("swiglu/kernel.js", changed);
       assertEquals(await code(() => load({ update: true })), "KW-REF-DIGEST");
+    });
+
+    it("is refused when its code has another size than kernel.json says", async () => {
+      const manifest = JSON.parse(text(good.get("swiglu/kernel.json")!));
+      const file = { ...manifest.files["kernel.js"], bytes: 1 };
+      const files = { ...manifest.files, "kernel.js": file };
+      server.files.set("swiglu/kernel.json", bytes(JSON.stringify({ ...manifest, files })));
+      assertEquals(await code(() => load({ update: true })), "KW-REF-DIGEST");
+    });
+
+    it("whose path hides a slash or a dot, or that is no address, is refused", async () => {
+      for (
+        const odd of ["org/..%2fother/kernel.js:X", "org/..%5Cother/kernel.js:X", "%2e%2e%2fx/kernel.js:X"]
+      ) {
+        assertEquals(await code(() => load({ update: true }, odd)), "KW-REF-ESCAPES", odd);
+      }
+      for (const odd of ["https://[/kernel.js:X", "https://a b/kernel.js:X", "http://:X"]) {
+        assertEquals(await code(() => kernelResolver({ trust: true })(odd, undefined)), "KW-REF-SYNTAX", odd);
+      }
+      const base = new URL("https://kernels.example/kernels.json");
+      assertEquals(await code(() => kernelResolver({ trust: true })("//[:X", base)), "KW-REF-SYNTAX");
     });
 
     it("is fetched again where a file of the cache was changed", async () => {

@@ -5,6 +5,7 @@ import { kernelDefinition, kernelize, KernelwrightError, replace, Tensor } from 
 import { LlamaMLP } from "@kernelwright/sdk/nn";
 import { bundlePackage } from "../../sdk/cli/bundle.ts";
 import { kernelResolver, type ResolverOptions, userSettings } from "../../sdk/registry/mod.ts";
+import { checkTrust } from "../../sdk/registry/trust.ts";
 import { serve, type TestServer } from "./server.ts";
 
 const example = fromFileUrl(new URL("../../examples/swiglu", import.meta.url));
@@ -44,7 +45,7 @@ describe("trust", () => {
   beforeEach(() => {
     publish();
     const cache = Deno.makeTempDirSync({ dir: folder });
-    options = { cache, lock: join(cache, "kernels.lock") };
+    options = { cache, lock: join(cache, "kernels.lock"), config: join(cache, "user.json") };
   });
 
   it("is read from the user's file, for all or for single references", async () => {
@@ -102,6 +103,177 @@ describe("trust", () => {
     await load({ publishers: [server.url], update: true });
     assertEquals(await refused(() => load()), "KW-REF-UNTRUSTED");
     await load({ publishers: [server.url] });
+  });
+
+  it("is of the user who locked it, and of no other", async () => {
+    const mine = options.config!;
+    await load({ trust: true, update: true });
+    await load();
+    const { trusted } = await userSettings(mine);
+    assertEquals(Object.values(trusted!), [`${server.url}swiglu/kernel.js`]);
+    const [lock] = Object.values(JSON.parse(Deno.readTextFileSync(options.lock!)).kernels) as [
+      { manifest: string; trusted: boolean },
+    ];
+    assertEquals([Object.keys(trusted!), lock.trusted], [[lock.manifest], true]);
+    // The same lock, come with a project: this user trusts nobody, or something else.
+    const theirs = join(options.cache!, "theirs.json");
+    assertEquals(await refused(() => load({ config: theirs })), "KW-REF-UNTRUSTED");
+    Deno.writeTextFileSync(
+      theirs,
+      JSON.stringify({ trusted: { ["0".repeat(64)]: `${server.url}swiglu/kernel.js` } }),
+    );
+    assertEquals(await refused(() => load({ config: theirs })), "KW-REF-UNTRUSTED");
+    await load({ config: theirs, publishers: [server.url] });
+    // Taken back by the user.
+    Deno.writeTextFileSync(mine, "{}");
+    assertEquals(await refused(() => load()), "KW-REF-UNTRUSTED");
+  });
+
+  it("is kept beside what the user's configuration says, through a link of theirs, or refused", async () => {
+    const real = join(options.cache!, "real.json");
+    Deno.writeTextFileSync(real, JSON.stringify({ publishers: ["https://kernels.example/"] }));
+    Deno.symlinkSync(real, options.config!);
+    await load({ trust: true, update: true });
+    const kept = await userSettings(real);
+    assertEquals(kept.publishers, ["https://kernels.example/"]);
+    assertEquals(Object.keys(kept.trusted!).length, 1);
+    assert(Deno.lstatSync(options.config!).isSymlink);
+    Deno.removeSync(options.lock!);
+    const file = join(options.cache!, "file");
+    Deno.writeTextFileSync(file, "");
+    for (const config of [options.cache!, join(file, "config.json")]) {
+      assertEquals(await refused(() => load({ config, trust: true, update: true })), "KW-REF-UNTRUSTED");
+      assert(![...Deno.readDirSync(options.cache!)].some((e) => e.name === "kernels.lock"), "it was locked");
+    }
+  });
+
+  it("is looked for where the environment says, in one order", async () => {
+    const at = (name: string) => join(options.cache!, name);
+    for (
+      const name of [
+        "named",
+        "xdg/kernelwright/config",
+        "appdata/kernelwright/config",
+        "home/.config/kernelwright/config",
+      ]
+    ) {
+      const file = at(`${name}.json`);
+      Deno.mkdirSync(join(file, ".."), { recursive: true });
+      Deno.writeTextFileSync(
+        file,
+        JSON.stringify({ publishers: [`https://${name.split("/")[0]}.example/`] }),
+      );
+    }
+    const saved = ["KERNELWRIGHT_CONFIG", "XDG_CONFIG_HOME", "APPDATA", "HOME"].map((n) =>
+      [n, Deno.env.get(n)] as const
+    );
+    try {
+      Deno.env.set("KERNELWRIGHT_CONFIG", at("named.json"));
+      Deno.env.set("XDG_CONFIG_HOME", at("xdg"));
+      Deno.env.set("APPDATA", at("appdata"));
+      Deno.env.set("HOME", at("home"));
+      const found: unknown[] = [];
+      for (const [name] of saved) {
+        found.push((await userSettings()).publishers?.[0]);
+        Deno.env.delete(name);
+      }
+      assertEquals(found, ["named", "xdg", "appdata", "home"].map((n) => `https://${n}.example/`));
+      assertEquals(await userSettings(), {});
+      // Nowhere to keep it: then nothing is locked with trust.
+      assertEquals(
+        await refused(() => load({ config: undefined, trust: true, update: true })),
+        "KW-REF-UNTRUSTED",
+      );
+      assert(![...Deno.readDirSync(options.cache!)].some((e) => e.name === "kernels.lock"), "it was locked");
+    } finally {
+      for (const [name, value] of saved) {
+        value === undefined ? Deno.env.delete(name) : Deno.env.set(name, value);
+      }
+    }
+  });
+
+  it("is kept for several kernels, each once", async () => {
+    await load({ trust: true, update: true });
+    const before = Deno.readTextFileSync(options.config!);
+    Deno.removeSync(options.lock!);
+    await load({ trust: true, update: true });
+    assertEquals(Deno.readTextFileSync(options.config!), before);
+    publish({ license: "other" });
+    await load({ trust: true, update: true, cache: Deno.makeTempDirSync({ dir: folder }) });
+    assertEquals(Object.keys((await userSettings(options.config!)).trusted!).length, 2);
+    assertEquals(
+      [...Deno.readDirSync(options.cache!)].filter((e) => e.name.startsWith("user.json")).length,
+      1,
+    );
+  });
+
+  it("is not given by a lock whose files, digests or version are not those of its kernel.json", async () => {
+    await load({ publishers: [server.url], update: true });
+    const lock = JSON.parse(Deno.readTextFileSync(options.lock!));
+    const where = Object.keys(lock.kernels)[0];
+    const entry = lock.kernels[where];
+    const zero = "0".repeat(64);
+    for (
+      const change of [
+        { files: { "kernel.js": zero } },
+        { files: {} },
+        { files: { ...entry.files, "more.js": zero } },
+        { files: { "other.js": entry.files["kernel.js"] } },
+        { version: "@kernelwright/example-swiglu@9.9.9" },
+        { version: "@kernelwright/other@0.1.0" },
+        { manifest: zero },
+        { unknown: true },
+        { trusted: "yes" },
+      ]
+    ) {
+      const kernels = { [where]: { ...entry, ...change } };
+      Deno.writeTextFileSync(options.lock!, JSON.stringify({ ...lock, kernels }));
+      const load2 = () => load({ publishers: [server.url] });
+      assertEquals(await refused(load2), "KW-REF-LOCK", JSON.stringify(change));
+    }
+    Deno.writeTextFileSync(options.lock!, JSON.stringify({ ...lock, version: 2 }));
+    assertEquals(await refused(() => load({ publishers: [server.url] })), "KW-REF-LOCK");
+  });
+
+  it("is not given by a lock that names, for a trusted publisher, what a stranger's address once sent", async () => {
+    await load({ publishers: [server.url], update: true });
+    const lock = JSON.parse(Deno.readTextFileSync(options.lock!));
+    const [entry] = Object.values(lock.kernels);
+    const other = `${server.url}trusted/kernel.js`; // has nothing
+    Deno.writeTextFileSync(options.lock!, JSON.stringify({ ...lock, kernels: { [other]: entry } }));
+    for (const offline of [true, false]) {
+      const resolver = kernelResolver({ ...options, publishers: [`${server.url}trusted/`], offline });
+      assertEquals(await refused(() => resolver(`${other}:SwiGLU`, undefined)), "KW-REF-FETCH");
+    }
+  });
+
+  it("is of a publisher as a whole: its address as a prefix, up to a slash, and nowhere else", () => {
+    const says = (where: string, publishers: string[], publisher?: string) => {
+      try {
+        return checkTrust(where, { publishers }, publisher);
+      } catch (error) {
+        return (error as KernelwrightError).code;
+      }
+    };
+    const no = "KW-REF-UNTRUSTED";
+    const org = ["https://host.example/org/"];
+    assertEquals(says("https://host.example/org/kernel.js", org), "publisher");
+    assertEquals(says("https://host.example/organisation/kernel.js", org), no);
+    assertEquals(says("https://host.example/organisation/kernel.js", ["https://host.example/org"]), no);
+    assertEquals(says("https://host.example/other/kernel.js", org), no);
+    assertEquals(says("https://evil.example/https://host.example/org/kernel.js", org), no);
+    assertEquals(says("https://evil.example/?from=https://host.example/org/kernel.js", org), no);
+    assertEquals(says("https://evil.example/https://host.example/org/", org), no);
+    assertEquals(says("https://host.example.evil.example/org/kernel.js", ["https://host.example/"]), no);
+    assertEquals(says("https://sub.host.example/org/kernel.js", org), no);
+    assertEquals(says("https://evil.example/x.js", [""]), no);
+    assertEquals(says("npm:@me/k@1", ["npm:@me/"], "npm:@me/k/"), "publisher");
+    assertEquals(says("npm:@mean/k@1", ["npm:@me/", "npm:@me"], "npm:@mean/k/"), no);
+    assertEquals(says("npm:evil-npm:@me/", ["npm:@me/"], "npm:evil-npm:@me/"), no);
+    assertEquals(says("npm:kernel-evil@1", ["npm:kernel/"], "npm:kernel-evil/"), no);
+    assertEquals(says("jsr:@you/k@1", ["npm:@you/"], "jsr:@you/k/"), no);
+    assertEquals(checkTrust("https://a.example/x.js", { trust: true }), "user");
+    assertEquals(checkTrust("https://a.example/x.js", { trust: ["https://a.example/x.js"] }), "user");
   });
 
   it("stays with the same bytes when they are locked again by a publisher's name", async () => {

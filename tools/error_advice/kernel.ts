@@ -284,6 +284,14 @@ export const KERNEL_ADVICE: Partial<Record<ErrorCode, Advice>> = {
     "A bundle whose kernel.json names a range that this SDK is not in.",
     "Take a version of the kernel for this SDK, or use the SDK that it names.",
   ],
+  "KW-REF-IMPORT": [
+    "A bundle that imports an address or a package, computes what it imports, or makes code of text.",
+    "Do not use it. Its publisher copies what it needs into the package, and bundles again.",
+  ],
+  "KW-REF-CACHE": [
+    "A file where the cache's folder should be, or a folder that may not be written.",
+    "Set `KERNELWRIGHT_CACHE` to a folder that can be written.",
+  ],
   "KW-REF-SIGNATURE": [
     "A bundle for other layers than the model has, or whose code says otherwise than its kernel.json.",
     "Choose another kernel, or change the entry.",

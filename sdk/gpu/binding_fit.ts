@@ -1,0 +1,73 @@
+import { raise } from "../errors.ts";
+import { DTYPES, formatSpec, type Tensor } from "../tensor/mod.ts";
+import type { StorageBinding } from "./reflect.ts";
+
+/**
+ * Does nothing where a tensor's bytes are what a binding's elements are made of.
+ *
+ * @param file The shader's name.
+ * @throws KW-DISPATCH-DTYPE, KW-DISPATCH-SIZE
+ */
+export function checkFit(s: StorageBinding, t: Tensor, file: string): void {
+  const { bytes: each, wgsl } = DTYPES[t.dtype];
+  if (s.scalar && !wgsl.includes(s.scalar)) {
+    raise(
+      "KW-DISPATCH-DTYPE",
+      `The binding "${s.name}" is array<${s.element}>, and got ${formatSpec(t)}`,
+      `Give a tensor whose elements are ${s.scalar}, or declare the binding with an alias and pass types.`,
+      { file, tensor: s.name },
+    );
+  }
+  const bytes = t.size * each;
+  const refuse = (what: string, fix?: string): never =>
+    raise(
+      "KW-DISPATCH-SIZE",
+      `The binding "${s.name}" ${what}, and got ${formatSpec(t)}, ${bytes} bytes`,
+      fix,
+      {
+        file,
+        tensor: s.name,
+      },
+    );
+  if (s.stride > 4 && (bytes - s.header) % s.stride !== 0) {
+    refuse(
+      s.header > 0
+        ? `has ${s.header} bytes and then elements of ${s.stride} bytes (${s.element})`
+        : `has elements of ${s.stride} bytes (${s.element})`,
+      "Pad the tensor, or write a variant of the shader that takes single elements.",
+    );
+  }
+  if (bytes < s.least) {
+    refuse(
+      s.header > 0
+        ? `has ${s.header} bytes and then at least one ${s.element}, ${s.least} bytes together`
+        : `has ${s.count} elements, ${s.least} bytes`,
+    );
+  }
+  if (s.holes.length > 0 && !leavesHoles(s, t, each)) {
+    const [{ stride, packed }] = s.holes;
+    refuse(
+      `has elements of ${stride} bytes (${s.element}), of which ${packed} are numbers`,
+      stride % each === 0
+        ? `Give rows of ${stride / each}, as the shader steps from element to element: [n, ${
+          stride / each
+        }]. Or declare the binding as an array of numbers.`
+        : undefined,
+    );
+  }
+}
+
+// ---------------------------------------------------------------------------
+
+/**
+ * Whether a tensor's rows are spread as elements with holes are: rows of four for a vec3. Many rows of three may well
+ * fill whole elements together, and would be read in the wrong places. A flat tensor does not tell its rows: it is
+ * taken where it cannot be made of rows without holes.
+ */
+function leavesHoles(s: StorageBinding, t: Tensor, each: number): boolean {
+  if (s.header > 0 && t.shape.length < 2) return true; // who puts a header in front has laid out the bytes
+  const row = (t.shape.at(-1) ?? 1) * each;
+  const [outer] = s.holes;
+  if (row !== outer.stride && row % outer.packed === 0) return false;
+  return s.holes.some(({ stride, packed }) => row === stride || row % stride === 0 && row % packed !== 0);
+}

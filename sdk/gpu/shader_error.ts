@@ -89,7 +89,7 @@ function lineStart(code: string, line: number): number {
 function plainText(message: string): string {
   const lines = message.split("\n").map((l) => l.trim()).filter(Boolean);
   const body = lines.filter((l) => !/^[┌│└├=]|^\d+\s*│|^─/.test(l));
-  const label = /\^+ ([^\n]+)/.exec(message)?.[1];
+  const label = /\^+ (?!naga::)([^\n]+)/.exec(message)?.[1];
   const text = plainQuotes((body.length > 0 ? body : lines).join("\n"))
     .replace(/^Shader '[^']*' parsing error:\s*/, "");
   // That an entry point is invalid tells nothing; what is wrong with it stands under the carets.

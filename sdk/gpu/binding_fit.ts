@@ -62,10 +62,11 @@ export function checkFit(s: StorageBinding, t: Tensor, file: string): void {
 /**
  * Whether a tensor's rows are spread as elements with holes are: rows of four for a vec3. Many rows of three may well
  * fill whole elements together, and would be read in the wrong places. A flat tensor does not tell its rows: it is
- * taken where it cannot be made of rows without holes.
+ * taken where it cannot be made of rows without holes. For structs, a flat tensor is their bytes, laid out by its maker.
  */
 function leavesHoles(s: StorageBinding, t: Tensor, each: number): boolean {
-  if (s.header > 0 && t.shape.length < 2) return true; // who puts a header in front has laid out the bytes
+  const flat = t.shape.length < 2;
+  if (flat && s.scalar === undefined) return true;
   const row = (t.shape.at(-1) ?? 1) * each;
   const [outer] = s.holes;
   if (row !== outer.stride && row % outer.packed === 0) return false;

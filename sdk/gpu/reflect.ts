@@ -226,7 +226,7 @@ class ModuleReader {
       count: array ? array.count! : 1,
       header: tail?.offset ?? 0,
       least: tail ? type.size : array && array.count === 0 ? 0 : type.size,
-      holes: holesOf(element),
+      holes: holesOf(element, array !== undefined),
     };
   }
 
@@ -287,11 +287,12 @@ interface Place {
 }
 
 /** The strides at which a tensor's rows must follow each other, where an element has more bytes than numbers. */
-function holesOf(element: TypeLayout): StorageBinding["holes"] {
+function holesOf(element: TypeLayout, repeats: boolean): StorageBinding["holes"] {
   const holes: { stride: number; packed: number }[] = [];
   for (let type: TypeLayout | undefined = element; type; type = type.element) {
-    const stride = Math.ceil(type.size / type.align) * type.align;
+    const stride = repeats ? Math.ceil(type.size / type.align) * type.align : type.size;
     if (stride > type.packed) holes.push({ stride, packed: type.packed });
+    repeats = true; // columns and inner elements
   }
   return holes;
 }

@@ -165,7 +165,9 @@ const FORMS: readonly Form[] = [
   },
   {
     what: "functions with the names of what WGSL knows",
-    code: `fn immediate() -> f32 { return 15.5; } fn texture() {} ${OUT} ${main("texture(); out[0] = immediate();")}`,
+    code: `fn immediate() -> f32 { return 15.5; } fn texture() {} ${OUT} ${
+      main("texture(); out[0] = immediate();")
+    }`,
     out: 15.5,
   },
   {
@@ -195,10 +197,9 @@ const FORMS: readonly Form[] = [
   },
   {
     what: "pointers to workgroup memory",
-    code:
-      `var<workgroup> w: array<f32, 4>; alias P = ptr<workgroup, array<f32, 4>>; ${OUT} ${
-        main("let p: P = &w; (*p)[0] = 18.0; out[0] = w[0];")
-      }`,
+    code: `var<workgroup> w: array<f32, 4>; alias P = ptr<workgroup, array<f32, 4>>; ${OUT} ${
+      main("let p: P = &w; (*p)[0] = 18.0; out[0] = w[0];")
+    }`,
     out: 18,
   },
   {

@@ -1,4 +1,4 @@
-import { KernelwrightError, raise } from "../errors.ts";
+import { type KernelwrightError, raise } from "../errors.ts";
 import { Constants } from "./wgsl_constants.ts";
 import { type Declaration, type Declarations, declarationsOf } from "./wgsl_declarations.ts";
 import { Layouts, type TypeLayout } from "./wgsl_layout.ts";

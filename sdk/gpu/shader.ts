@@ -24,7 +24,7 @@ export interface ShaderVariant {
   /** The code for the driver. */
   readonly code: string;
   /** The part of `code` that the author did not write. */
-  readonly added: Added;
+  readonly added: AddedCode;
   /** What it declares. */
   readonly reflection: Reflection;
   /** The entry point. */
@@ -34,7 +34,7 @@ export interface ShaderVariant {
 }
 
 /** A part of a variant's code that is not in the author's. */
-export interface Added {
+export interface AddedCode {
   /** Where it begins. */
   readonly at: number;
   /** How many characters it has. */
@@ -94,7 +94,7 @@ export class Shader {
     return made;
   }
 
-  #withAliases(types: Readonly<Record<string, string>>): { code: string; added: Added } {
+  #withAliases(types: Readonly<Record<string, string>>): { code: string; added: AddedCode } {
     const lines = Object.entries(types).map(([name, type]) => `alias ${name} = ${type};`);
     if (lines.length === 0) return { code: this.code, added: { at: 0, length: 0 } };
     const { enables, end: at } = directivesOf(this.code);

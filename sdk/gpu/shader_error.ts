@@ -1,5 +1,5 @@
 import { closest, didYouMean, KernelwrightError, type Where } from "../errors.ts";
-import type { Added, Shader, ShaderVariant } from "./shader.ts";
+import type { AddedCode, Shader, ShaderVariant } from "./shader.ts";
 import type { WgslFault } from "./wgsl_tokens.ts";
 
 /** Turns what the driver says about a shader into our error, at the line and column of the author's file. */
@@ -37,7 +37,7 @@ export async function shaderError(
 }
 
 /** What our own reader of declarations says about a shader, as our error. */
-export function readerError(shader: Shader, added: Added, fault: WgslFault): KernelwrightError {
+export function readerError(shader: Shader, added: AddedCode, fault: WgslFault): KernelwrightError {
   const place = placeOf(shader, added, fault.at);
   const { code, name: file } = shader;
   return new KernelwrightError({
@@ -67,7 +67,7 @@ export function describeVariant(
 // ---------------------------------------------------------------------------
 
 /** Where an offset of a variant's code is in the author's; undefined where the author did not write that. */
-function placeOf({ code }: Shader, added: Added, offset: number) {
+function placeOf({ code }: Shader, added: AddedCode, offset: number) {
   if (offset >= added.at && offset < added.at + added.length) return undefined;
   const at = Math.min(offset < added.at ? offset : offset - added.length, code.length);
   const before = code.slice(0, at);

@@ -26,3 +26,4 @@ export type { PreparedDispatch, RecordedDispatch, Stream, StreamRecorder } from 
 export type { UniformRing } from "./uniform_ring.ts";
 export type { UniformValues } from "./uniforms.ts";
 export { type PipelineUse, warmPipelines } from "./warm.ts";
+export type { WorkgroupNeeds } from "./workgroup_needs.ts";

@@ -19,18 +19,11 @@ export function checkFit(s: StorageBinding, t: Tensor, file: string): void {
     );
   }
   const bytes = t.size * each;
-  const refuse = (what: string, fix?: string): never =>
-    raise(
-      "KW-DISPATCH-SIZE",
-      `The binding "${s.name}" ${what}, and got ${formatSpec(t)}, ${bytes} bytes`,
-      fix,
-      {
-        file,
-        tensor: s.name,
-      },
-    );
   if (s.stride > 4 && (bytes - s.header) % s.stride !== 0) {
     refuse(
+      s,
+      t,
+      file,
       s.header > 0
         ? `has ${s.header} bytes and then elements of ${s.stride} bytes (${s.element})`
         : `has elements of ${s.stride} bytes (${s.element})`,
@@ -39,6 +32,9 @@ export function checkFit(s: StorageBinding, t: Tensor, file: string): void {
   }
   if (bytes < s.least) {
     refuse(
+      s,
+      t,
+      file,
       s.header > 0
         ? `has ${s.header} bytes and then at least one ${s.element}, ${s.least} bytes together`
         : `has ${s.count} elements, ${s.least} bytes`,
@@ -46,18 +42,26 @@ export function checkFit(s: StorageBinding, t: Tensor, file: string): void {
   }
   if (s.holes.length > 0 && !leavesHoles(s, t, each)) {
     const [{ stride, packed }] = s.holes;
+    const row = stride / each;
     refuse(
+      s,
+      t,
+      file,
       `has elements of ${stride} bytes (${s.element}), of which ${packed} are numbers`,
-      stride % each === 0
-        ? `Give rows of ${stride / each}, as the shader steps from element to element: [n, ${
-          stride / each
-        }]. Or declare the binding as an array of numbers.`
+      Number.isInteger(row)
+        ? `Give rows of ${row}, as the shader steps from element to element: [n, ${row}]. Or declare the binding as an array of numbers.`
         : undefined,
     );
   }
 }
 
 // ---------------------------------------------------------------------------
+
+function refuse(s: StorageBinding, t: Tensor, file: string, what: string, fix?: string): never {
+  const bytes = t.size * DTYPES[t.dtype].bytes;
+  const said = `The binding "${s.name}" ${what}, and got ${formatSpec(t)}, ${bytes} bytes`;
+  raise("KW-DISPATCH-SIZE", said, fix, { file, tensor: s.name });
+}
 
 /**
  * Whether a tensor's rows are spread as elements with holes are: rows of four for a vec3. Many rows of three may well

@@ -98,7 +98,7 @@ export class Shader {
     const lines = Object.entries(types).map(([name, type]) => `alias ${name} = ${type};`);
     if (lines.length === 0) return { code: this.code, added: { at: 0, length: 0 } };
     const { enables, end: at } = directivesOf(this.code);
-    const needsF16 = Object.values(types).some((type) => /\bf16\b|^(vec\d|mat\dx\d)h$/.test(type));
+    const needsF16 = Object.values(types).some((type) => /\b(f16|vec[234]h|mat[234]x[234]h)\b/.test(type));
     if (needsF16 && !enables.has("f16")) lines.unshift("enable f16;");
     // Behind directives all in their last line, so that the author's lines keep their numbers.
     const text = at === 0 ? lines.map((l) => `${l}\n`).join("") : ` ${lines.join(" ")}`;

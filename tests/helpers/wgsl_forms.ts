@@ -88,6 +88,18 @@ export const FORMS: readonly Form[] = [
     out: 9.5,
   },
   {
+    what: "aliases of arrays of f16",
+    code: `${OUT}${main("var t = T(V(9.5), V()); out[0] = f32(t[0].y);")}`,
+    types: { T: "array<vec4h, 2>", V: "vec4<f16>" },
+    out: 9.5,
+  },
+  {
+    what: "aliases of arrays of f16 by their short names",
+    code: `${OUT}${main("var t: T; t[1].y = 9.75; out[0] = f32(t[1].y);")}`,
+    types: { T: "array<vec4h, 2>" },
+    out: 9.75,
+  },
+  {
     what: "a directive that is only a comment",
     code: `// enable f16;\n${OUT} ${main("var t: T = 9.25h; out[0] = f32(t);")}`,
     types: { T: "f16" },

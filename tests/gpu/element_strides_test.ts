@@ -247,6 +247,14 @@ const CASES: readonly Case[] = [
     taken: [[12]],
     refused: [[7], [4]],
   },
+  {
+    type: "H",
+    declared: "struct E { a: vec2f, b: vec2f, c: vec2f } struct H { n: f32, items: array<E> }",
+    read: "x.items[1].a.x",
+    at: 8,
+    taken: [[14], [20]],
+    refused: [[6], [12], [18], [13]],
+  },
 ];
 
 describe("a tensor fits a binding by the strides of its elements:", () => {

@@ -27,6 +27,7 @@ export const ERROR_CODES = {
   // shaders
   "KW-SHADER-COMPILE": "A WGSL shader does not compile.",
   "KW-SHADER-ENTRY": "A shader has no compute entry point of that name.",
+  "KW-SHADER-BINDING": "A shader declares something that the SDK cannot bind.",
   "KW-SHADER-CONSTANT": "A constant names no override of the shader, or an override has no value.",
   "KW-DISPATCH-NAME": "A dispatch names a binding that the shader lacks, or leaves one out.",
   "KW-DISPATCH-DTYPE": "A tensor's dtype is not the element type of the shader's binding.",

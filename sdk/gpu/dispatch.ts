@@ -1,14 +1,8 @@
 import { about, currentContext, didYouMean, KernelwrightError, raise, type Where } from "../errors.ts";
-import {
-  currentTracer,
-  DTYPES,
-  formatSpec,
-  isGuarded,
-  noteWrite,
-  Tensor,
-  writesAreGuarded,
-} from "../tensor/mod.ts";
+import { currentTracer, DTYPES, isGuarded, noteWrite, Tensor, writesAreGuarded } from "../tensor/mod.ts";
+import { checkFit } from "./binding_fit.ts";
 import { GpuStorage } from "./gpu_storage.ts";
+import { namedConstants } from "./overrides.ts";
 import type { PipelineRequest } from "./pipeline.ts";
 import type { GpuBuffer } from "./pool.ts";
 import type { StorageBinding } from "./reflect.ts";
@@ -23,7 +17,7 @@ export type DispatchBindings = Readonly<Record<string, Tensor | UniformValues | 
 export interface DispatchOptions {
   /** Workgroup counts `[x, y, z]`; missing ones are 1. A zero means that nothing runs. */
   readonly workgroups: number | readonly [number, number?, number?];
-  /** Values of overrides, on top of the shader's own. */
+  /** Values of overrides, on top of the shader's own; by name, or by number where the shader says `@id`. */
   readonly constants?: Readonly<Record<string, number>>;
   /** Type aliases: `{ T: "f16" }` puts `alias T = f16;` before the code. */
   readonly types?: Readonly<Record<string, string>>;
@@ -36,12 +30,12 @@ export interface DispatchOptions {
  * be known without running is checked here, on the meta device too: names, dtypes, sizes, access, aliasing, workgroup counts.
  * A shader's writes past the end of a tensor are its own business.
  *
- * @throws KW-DISPATCH-NAME, -DTYPE, -SIZE, -ALIAS, -UNIFORM, -WORKGROUPS, -DEVICE; KW-SHADER-CONSTANT; and what
- * the shader's parser says. A driver's compile error comes at the next wait, or from `kernelize`.
+ * @throws KW-DISPATCH-NAME, -DTYPE, -SIZE, -ALIAS, -UNIFORM, -WORKGROUPS, -DEVICE; KW-SHADER-CONSTANT, -ENTRY and
+ * -BINDING; KW-SHADER-COMPILE where its declarations cannot be read. A driver's compile error comes at the next wait, or from `kernelize`.
  */
 export function dispatch(shader: Shader, bindings: DispatchBindings, options: DispatchOptions): void {
   const variant = shader.variant(options.types);
-  const constants = options.constants ? { ...shader.constants, ...options.constants } : shader.constants;
+  const constants = namedConstants(variant, options.constants);
   const workgroups = checkWorkgroups(options.workgroups, shader);
   const { storage, uniforms } = variant.reflection;
   // Plain loops from here on: this runs for every operator of every token.
@@ -144,37 +138,7 @@ let collector: { readonly collect: Collect; readonly operators: boolean } | unde
 function tensorFor(s: StorageBinding, bindings: DispatchBindings, variant: ShaderVariant): Tensor {
   const t = bindings[s.name];
   if (!(t instanceof Tensor)) return missing(s.name, "tensor", variant, bindings);
-  const { dtype } = t;
-  const where = { file: variant.shader.name, tensor: s.name };
-  if (s.scalar && !DTYPES[dtype].wgsl.includes(s.scalar)) {
-    raise(
-      "KW-DISPATCH-DTYPE",
-      `The binding "${s.name}" is array<${s.element}>, and got ${formatSpec(t)}`,
-      `Give a tensor whose elements are ${s.scalar}, or declare the binding with an alias and pass types.`,
-      where,
-    );
-  }
-  const bytes = t.size * DTYPES[dtype].bytes;
-  if (s.stride > 4 && bytes % s.stride !== 0) {
-    raise(
-      "KW-DISPATCH-SIZE",
-      `The binding "${s.name}" has elements of ${s.stride} bytes (${s.element}), and got ${
-        formatSpec(t)
-      }, ${bytes} bytes`,
-      "Pad the tensor, or write a variant of the shader that takes single elements.",
-      where,
-    );
-  }
-  if (s.count > 0 && bytes < s.count * s.stride) {
-    raise(
-      "KW-DISPATCH-SIZE",
-      `The binding "${s.name}" has ${s.count} elements, ${s.count * s.stride} bytes, and got ${
-        formatSpec(t)
-      }, ${bytes} bytes`,
-      undefined,
-      where,
-    );
-  }
+  checkFit(s, t, variant.shader.name);
   return t;
 }
 

@@ -82,9 +82,9 @@ export class MemoryGuard {
     const key = `${variant.id}:${name}`;
     let asks = this.#asksLength.get(key);
     if (asks === undefined) {
-      const lengths = [...variant.code.matchAll(/\barrayLength\s*\(\s*(&?\s*\w+)/g)].map((m) => m[1]);
-      // A pointer that is not taken on the spot could be any binding's.
-      asks = lengths.some((l) => !l.startsWith("&") || l.replace(/&\s*/, "") === name);
+      const ofNames = /\barrayLength\b(?:\s*\(\s*&\s*(\p{XID_Continue}+)\s*[.)])?/gu;
+      // Where no name follows, as with a pointer that was taken before, it could be any binding's.
+      asks = [...variant.code.matchAll(ofNames)].some(([, of]) => of === undefined || of === name);
       this.#asksLength.set(key, asks);
     }
     if (!asks) return storage.buffer.size - storage.buffer.size % 16;

@@ -1,16 +1,10 @@
-import {
-  currentContext,
-  didYouMean,
-  inContext,
-  type KernelwrightError,
-  raise,
-  type Where,
-} from "../errors.ts";
+import { currentContext, inContext, type KernelwrightError, raise, type Where } from "../errors.ts";
 import { BindGroupCache } from "./bind_groups.ts";
 import type { Gpu } from "./device.ts";
+import { checkConstants, driverConstants } from "./overrides.ts";
 import type { GpuBuffer } from "./pool.ts";
 import type { ShaderVariant } from "./shader.ts";
-import { describeVariant, shaderError } from "./shader_error.ts";
+import { shaderError } from "./shader_error.ts";
 
 /** A pipeline that a plan will need. */
 export interface PipelineRequest {
@@ -193,7 +187,7 @@ export class PipelineCache {
     const descriptor = {
       label: variant.shader.name,
       layout: device.createPipelineLayout({ bindGroupLayouts: layouts }),
-      compute: { module, entryPoint: variant.entryPoint, constants: { ...constants } },
+      compute: { module, entryPoint: variant.entryPoint, constants: driverConstants(variant, constants) },
     };
     return { module, layouts, descriptor };
   }
@@ -219,31 +213,7 @@ export class PipelineCache {
   }
 
   #checkConstants(variant: ShaderVariant, constants: Readonly<Record<string, number>>): void {
-    const { overrides } = variant.reflection;
-    const where = { file: variant.shader.name, variant: describeVariant(variant, constants) };
-    for (const [name, value] of Object.entries(constants)) {
-      if (!overrides.has(name)) {
-        raise(
-          "KW-SHADER-CONSTANT",
-          `The shader has no override "${name}"`,
-          didYouMean(name, overrides.keys()),
-          where,
-        );
-      }
-      if (!Number.isFinite(value)) {
-        raise("KW-SHADER-CONSTANT", `The override "${name}" got ${value}`, "Give a finite number.", where);
-      }
-    }
-    for (const [name, hasDefault] of overrides) {
-      if (!hasDefault && !(name in constants)) {
-        raise(
-          "KW-SHADER-CONSTANT",
-          `The override "${name}" has no value`,
-          `Give it in constants: { ${name}: … }.`,
-          where,
-        );
-      }
-    }
+    checkConstants(variant, constants);
   }
 
   #checkLimits(variant: ShaderVariant): void {
@@ -258,7 +228,7 @@ export class PipelineCache {
         where,
       );
     }
-    if (/^\s*enable\s+f16/m.test(variant.code) && !this.#gpu.features.has("shader-f16")) {
+    if (variant.reflection.enables.has("f16") && !this.#gpu.features.has("shader-f16")) {
       raise("KW-GPU-FEATURE", 'The shader uses f16; the adapter lacks "shader-f16"', "Run it on f32.", where);
     }
   }

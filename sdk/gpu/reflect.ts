@@ -1,5 +1,9 @@
-import { WgslReflect } from "wgsl_reflect";
-import { KernelwrightError, raise } from "../errors.ts";
+import { type KernelwrightError, raise } from "../errors.ts";
+import { Constants } from "./wgsl_constants.ts";
+import { type Declaration, type Declarations, declarationsOf } from "./wgsl_declarations.ts";
+import { Layouts, type TypeLayout } from "./wgsl_layout.ts";
+import { WgslFault } from "./wgsl_tokens.ts";
+import { type WorkgroupNeeds, workgroupNeeds } from "./workgroup_needs.ts";
 
 /** A storage buffer that a shader declares. */
 export interface StorageBinding {
@@ -19,6 +23,22 @@ export interface StorageBinding {
   readonly stride: number;
   /** The fixed element count, or 0 for a runtime-sized array. */
   readonly count: number;
+  /** Bytes before the first element: of a struct that ends in a runtime-sized array, those of its other members. */
+  readonly header: number;
+  /** The least that may be bound. */
+  readonly least: number;
+  /** Where elements have bytes that hold no number: their strides and the bytes of their numbers, outermost first. */
+  readonly holes: readonly { readonly stride: number; readonly packed: number }[];
+}
+
+/** An override that a shader declares. */
+export interface Override {
+  /** `@id`, by which the driver knows it; otherwise by its name. */
+  readonly id: number | undefined;
+  /** `f32`, `f16`, `i32`, `u32` or `bool`. */
+  readonly scalar: string;
+  /** Whether it may be left out. */
+  readonly hasDefault: boolean;
 }
 
 /** A field of a uniform. */
@@ -59,175 +79,230 @@ export interface Reflection {
   readonly uniforms: readonly UniformBinding[];
   /** Bytes of all uniforms, packed behind each other. */
   readonly uniformBytes: number;
-  /** Overrides: name, and whether it has a default. */
-  readonly overrides: ReadonlyMap<string, boolean>;
+  /** Overrides by name. */
+  readonly overrides: ReadonlyMap<string, Override>;
+  /** The language extensions that it enables, e.g. `f16`. */
+  readonly enables: ReadonlySet<string>;
+  /** What an entry point's workgroup takes, with values of overrides by name. */
+  readonly workgroup: (entryPoint: string, constants: Readonly<Record<string, number>>) => WorkgroupNeeds;
 }
 
 /**
  * Reads a shader's declarations.
  *
  * @param code The WGSL, complete.
+ * @param fail Makes an error of what is wrong with the code.
  * @param file The author's name for it.
- * @param skipLines Lines at the start of `code` that are not in the author's file.
- * @throws KW-SHADER-COMPILE when it cannot be parsed.
+ * @throws KW-SHADER-COMPILE when it cannot be read; KW-SHADER-BINDING for what cannot be bound; KW-DISPATCH-UNIFORM.
  */
-export function reflect(code: string, file: string, skipLines: number): Reflection {
-  const parsed = parse(code, file, skipLines);
-  const byPlace = (a: Place, b: Place) => a.group - b.group || a.binding - b.binding;
-  const uniforms = parsed.uniforms.map((v) => uniformBinding(v, file)).sort(byPlace);
-  let uniformBytes = 0;
-  return {
-    entryPoints: parsed.entry.compute.map((f) => f.name),
-    storage: parsed.storage.map(storageBinding).sort(byPlace),
-    uniforms: uniforms.map((u) => ({ ...u, at: (uniformBytes += u.bytes) - u.bytes })),
-    uniformBytes,
-    overrides: new Map(parsed.overrides.map((o) => [o.name, hasDefault(code, o.name)])),
-  };
+export function reflect(
+  code: string,
+  file: string,
+  fail: (fault: WgslFault) => KernelwrightError,
+): Reflection {
+  try {
+    return new ModuleReader(declarationsOf(code), file).read();
+  } catch (e) {
+    if (e instanceof WgslFault) throw fail(e);
+    throw e;
+  }
 }
 
 // ---------------------------------------------------------------------------
 
-// The parts of wgsl_reflect's type descriptions that are read here.
-interface TypeInfo {
-  name: string;
-  size: number;
-  stride?: number;
-  count?: number;
-  format?: TypeInfo | null;
-  members?: { name: string; offset: number; size: number; type: TypeInfo }[];
-}
-interface Place {
-  group: number;
-  binding: number;
-}
-interface Variable extends Place {
-  name: string;
-  access: string;
-  type: TypeInfo;
-}
+/** More than any adapter has; what this one has is checked where a pipeline is made. */
+const MOST_GROUPS = 32;
+const MOST_BINDINGS = 65536;
+/** Half of the ring that uniforms go through. */
+const MOST_UNIFORM_BYTES = 128 * 1024;
 
-interface Parsed {
-  entry: { compute: { name: string }[] };
-  storage: Variable[];
-  uniforms: Variable[];
-  overrides: { name: string }[];
-}
+/** Reads one module's declarations. */
+class ModuleReader {
+  readonly #module: Declarations;
+  readonly #file: string;
+  readonly #constants: Constants;
+  readonly #layouts: Layouts;
 
-const SHORT: Record<string, string> = { f: "f32", h: "f16", i: "i32", u: "u32" };
-
-function parse(code: string, file: string, skipLines: number): Parsed {
-  try {
-    return new WgslReflect(code);
-  } catch (cause) {
-    const renamed = withOtherNames(code);
-    if (renamed) return renamed;
-    const message = cause instanceof Error ? cause.message : String(cause);
-    const at = /^(.*?)\.*\s*Line:\s*(\d+)/s.exec(message);
-    const line = at ? Math.max(1, Number(at[2]) - skipLines) : undefined;
-    const text = code.split("\n").slice(skipLines).join("\n");
-    throw new KernelwrightError({
-      code: "KW-SHADER-COMPILE",
-      what: `The shader cannot be parsed: ${at?.[1] ?? message}`,
-      where: { file, line },
-      excerpt: line ? { text, length: Math.max(1, text.split("\n")[line - 1]?.length ?? 1) } : undefined,
-    }, cause);
+  constructor(module: Declarations, file: string) {
+    [this.#module, this.#file] = [module, file];
+    this.#constants = new Constants(module);
+    this.#layouts = new Layouts(module, this.#constants);
   }
-}
 
-/**
- * wgsl_reflect 1.6.0 takes some words for keywords that WGSL does not, and refuses them in the body of a function. Only
- * declarations are read here, so these words may as well have another letter there.
- */
-const TAKEN_FOR_KEYWORDS =
-  /(?<!\b(?:ptr|var)\s*<\s*)\b(block|function|immediate|private|ptr|read|read_write|storage|uniform|workgroup|write)\b/g;
-
-function withOtherNames(code: string): Parsed | undefined {
-  const plain = code.replace(/\/\*[^]*?\*\/|\/\/.*/g, (comment) => comment.replace(/[^\n]/g, " "));
-  let renamed = "";
-  let at = 0;
-  for (const head of plain.matchAll(/\bfn\b[^{;]*\{/g)) {
-    const open = head.index + head[0].length;
-    let depth = 1;
-    let end = open;
-    while (end < plain.length && depth > 0) depth += { "{": 1, "}": -1 }[plain[end++]] ?? 0;
-    renamed += plain.slice(at, open) + plain.slice(open, end).replace(TAKEN_FOR_KEYWORDS, "$1_");
-    at = end;
+  read(): Reflection {
+    const all = [...this.#module.byName.values()];
+    const bound = all.filter((d) => d.kind === "var" && this.#isBound(d));
+    const places = this.#places(bound);
+    const inOrder = [...bound].sort((a, b) => {
+      const [p, q] = [places.get(a)!, places.get(b)!];
+      return p.group - q.group || p.binding - q.binding;
+    });
+    let uniformBytes = 0;
+    const uniforms = inOrder.filter((d) => d.space[0] === "uniform").map((d) => {
+      const u = this.#uniform(d, places.get(d)!);
+      return { ...u, at: (uniformBytes += u.bytes) - u.bytes };
+    });
+    return {
+      entryPoints: all.filter((d) => d.kind === "fn" && d.attributes.has("compute")).map((d) => d.name),
+      storage: inOrder.filter((d) => d.space[0] === "storage").map((d) => this.#storage(d, places.get(d)!)),
+      uniforms,
+      uniformBytes,
+      overrides: new Map(all.filter((d) => d.kind === "override").map((d) => [d.name, this.#override(d)])),
+      enables: this.#module.enables,
+      workgroup: (entryPoint, constants) => workgroupNeeds(this.#module, entryPoint, constants),
+    };
   }
-  try {
-    return new WgslReflect(renamed + plain.slice(at));
-  } catch {
-    return undefined; // then the error of the author's own code is the one to show
+
+  /** Whether a variable takes a tensor or a uniform; one that takes something else is refused. */
+  #isBound(d: Declaration): boolean {
+    const [space = ""] = d.space;
+    if (/^(storage|uniform)$/.test(space)) {
+      for (const attribute of ["group", "binding"]) {
+        if (d.attributes.get(attribute)?.length === 1) continue;
+        throw new WgslFault(`"${d.name}" needs a number in @${attribute}(…)`, d.at, d.name.length);
+      }
+      if (!d.type) throw new WgslFault(`"${d.name}" needs a type`, d.at, d.name.length);
+      return true;
+    }
+    if (/^(private|workgroup)$/.test(space)) return false;
+    const type = d.type?.kind === "name" ? this.#behindAliases(d.type.name) : "";
+    const what = /^texture_/.test(type)
+      ? `the texture "${d.name}" (${type})`
+      : /^sampler/.test(type)
+      ? `the sampler "${d.name}"`
+      : `"${d.name}" in the address space "${space || "handle"}"${type && ` (${type})`}`;
+    raise(
+      "KW-SHADER-BINDING",
+      `The shader declares ${what}, and the SDK has no way to bind it: it binds tensors and uniforms`,
+      "Declare a storage buffer, var<storage, read>, and give a tensor.",
+      { file: this.#file, tensor: d.name },
+    );
   }
-}
 
-function storageBinding(v: Variable): StorageBinding {
-  const element = v.type.name === "array" ? v.type.format! : v.type;
-  return {
-    name: v.name,
-    group: v.group,
-    binding: v.binding,
-    writes: v.access !== "read" && v.access !== "",
-    element: typeName(element),
-    scalar: scalarOf(element),
-    stride: v.type.stride ?? element.size,
-    count: v.type.name === "array" ? v.type.count ?? 0 : 1,
-  };
-}
+  #behindAliases(name: string): string {
+    for (let i = 0; i < 100; i++) {
+      const alias = this.#module.byName.get(name);
+      if (alias?.kind !== "alias" || alias.type?.kind !== "name") break;
+      name = alias.type.name;
+    }
+    return name;
+  }
 
-function uniformBinding(v: Variable, file: string): Omit<UniformBinding, "at"> {
-  const members = v.type.members ?? [{ name: "", offset: 0, size: v.type.size, type: v.type }];
-  return {
-    name: v.name,
-    group: v.group,
-    binding: v.binding,
-    bytes: Math.ceil(v.type.size / 16) * 16,
-    fields: members.map((m) => {
-      const scalar = scalarOf(m.type.name === "array" ? m.type.format! : m.type);
-      if (!scalar || scalar === "f16" || scalar === "bool") {
+  #places(bound: readonly Declaration[]): Map<Declaration, Place> {
+    const places = new Map<Declaration, Place>();
+    const taken = new Map<string, string>();
+    for (const d of bound) {
+      const number = (what: string, most: number) =>
+        this.#constants.integer(d.attributes.get(what)![0], `@${what} of "${d.name}"`, 0, most - 1);
+      const place = { group: number("group", MOST_GROUPS), binding: number("binding", MOST_BINDINGS) };
+      const key = `@group(${place.group}) @binding(${place.binding})`;
+      if (taken.has(key)) {
         raise(
-          "KW-DISPATCH-UNIFORM",
-          `Cannot pack the uniform field "${v.name}.${m.name}" of type ${typeName(m.type)}`,
-          "Use f32, i32, u32, their vectors and matrices, and arrays of those.",
-          { file },
+          "KW-SHADER-BINDING",
+          `"${taken.get(key)}" and "${d.name}" are both at ${key}`,
+          "WGSL lets entry points share a place, and the SDK does not: give each a number of its own, or make a shader of each entry point.",
+          { file: this.#file, tensor: d.name },
         );
       }
-      return { name: m.name, scalar, offset: m.offset, lanes: lanesOf(m.type) };
-    }),
-  };
+      taken.set(key, d.name);
+      places.set(d, place);
+    }
+    return places;
+  }
+
+  #storage(d: Declaration, place: Place): StorageBinding {
+    const type = this.#layouts.of(d.type!);
+    const last = type.members?.at(-1);
+    const tail = last?.type.count === 0 ? last : undefined;
+    const array = tail?.type ?? (type.name.startsWith("array<") ? type : undefined);
+    const element = array?.element ?? type;
+    return {
+      name: d.name,
+      ...place,
+      writes: /write/.test(d.space[1] ?? ""),
+      element: element.name,
+      scalar: tail ? undefined : element.scalar,
+      stride: array?.stride ?? type.size,
+      count: array ? array.count! : 1,
+      header: tail?.offset ?? 0,
+      least: tail ? type.size : array && array.count === 0 ? 0 : type.size,
+      holes: holesOf(element, array !== undefined),
+    };
+  }
+
+  #uniform(d: Declaration, place: Place): Omit<UniformBinding, "at"> {
+    const type = this.#layouts.of(d.type!);
+    const where = { file: this.#file, tensor: d.name };
+    if (type.size > MOST_UNIFORM_BYTES) {
+      raise(
+        "KW-GPU-LIMIT",
+        `The uniform "${d.name}" has ${type.size} bytes, and the SDK takes ${MOST_UNIFORM_BYTES} at most`,
+        "Declare it var<storage, read> and give a tensor.",
+        where,
+      );
+    }
+    const members = type.members ?? [{ name: "", offset: 0, type }];
+    return {
+      name: d.name,
+      ...place,
+      bytes: Math.ceil(type.size / 16) * 16,
+      fields: members.map((m) => {
+        const { scalar } = m.type;
+        if (!scalar || scalar === "f16" || scalar === "bool") {
+          raise(
+            "KW-DISPATCH-UNIFORM",
+            `Cannot pack the uniform field "${d.name}.${m.name}" of type ${m.type.name}`,
+            "Use f32, i32, u32, their vectors and matrices, and arrays of those.",
+            { file: this.#file },
+          );
+        }
+        return { name: m.name, scalar, offset: m.offset, lanes: lanesOf(m.type) };
+      }),
+    };
+  }
+
+  #override(d: Declaration): Override {
+    const id = d.attributes.get("id")?.[0];
+    const type = d.type?.kind === "name" ? this.#behindAliases(d.type.name) : undefined;
+    return {
+      id: id && this.#constants.integer(id, `@id of "${d.name}"`, 0, 65535),
+      scalar: type ?? this.#kindOfDefault(d.value!),
+      hasDefault: d.value !== undefined,
+    };
+  }
+
+  #kindOfDefault(value: number): string {
+    try {
+      return new Constants(this.#module, {}).kindOf(value);
+    } catch (e) {
+      if (e instanceof WgslFault) return "f32"; // any number goes; the driver knows better
+      throw e;
+    }
+  }
+}
+
+interface Place {
+  readonly group: number;
+  readonly binding: number;
+}
+
+/** The strides at which a tensor's rows must follow each other, where an element has more bytes than numbers. */
+function holesOf(element: TypeLayout, repeats: boolean): StorageBinding["holes"] {
+  const holes: { stride: number; packed: number }[] = [];
+  for (let type: TypeLayout | undefined = element; type; type = type.element) {
+    const stride = repeats ? Math.ceil(type.size / type.align) * type.align : type.size;
+    if (stride > type.packed) holes.push({ stride, packed: type.packed });
+    repeats = true; // columns and inner elements
+  }
+  return holes;
 }
 
 /** Byte offsets of a type's numbers, row after row, in the order in which one writes them down. */
-function lanesOf(type: TypeInfo): number[] {
-  if (type.name === "array") {
-    const one = lanesOf(type.format!);
-    return Array.from({ length: type.count ?? 0 }, (_, i) => one.map((o) => i * type.stride! + o)).flat();
+function lanesOf(type: TypeLayout): number[] {
+  const { element, count = 0, stride = 0 } = type;
+  if (element) {
+    const one = lanesOf(element);
+    return Array.from({ length: count }, (_, i) => one.map((o) => i * stride + o)).flat();
   }
-  const matrix = /^mat(\d)x(\d)/.exec(type.name);
-  if (matrix) {
-    const [columns, rows] = [Number(matrix[1]), Number(matrix[2])];
-    const columnBytes = rows === 2 ? 8 : 16;
-    return Array.from(
-      { length: columns * rows },
-      (_, i) => Math.floor(i / rows) * columnBytes + (i % rows) * 4,
-    );
-  }
-  const lanes = Number(/^vec(\d)/.exec(type.name)?.[1] ?? 1);
-  return Array.from({ length: lanes }, (_, i) => i * 4);
-}
-
-function scalarOf(type: TypeInfo): string | undefined {
-  if (/^(f32|f16|i32|u32|bool)$/.test(type.name)) return type.name;
-  const short = /^(?:vec\d|mat\dx\d)([fhiu])$/.exec(type.name);
-  if (short) return SHORT[short[1]];
-  return type.format && type.name !== "array" ? scalarOf(type.format) : undefined;
-}
-
-function typeName(type: TypeInfo): string {
-  return type.format ? `${type.name}<${typeName(type.format)}>` : type.name;
-}
-
-// wgsl_reflect does not tell whether an override has a value.
-function hasDefault(code: string, name: string): boolean {
-  const bare = code.replace(/\/\/.*$/gm, "").replace(/\/\*[\s\S]*?\*\//g, "");
-  return new RegExp(`\\boverride\\s+${name}\\b[^;]*=`).test(bare);
+  return Array.from({ length: type.size / 4 }, (_, i) => i * 4);
 }

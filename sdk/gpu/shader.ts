@@ -1,5 +1,7 @@
 import { didYouMean, raise } from "../errors.ts";
 import { reflect, type Reflection } from "./reflect.ts";
+import { readerError } from "./shader_error.ts";
+import { directivesOf } from "./wgsl_declarations.ts";
 
 /** What {@linkcode shader} takes. */
 export interface ShaderOptions {
@@ -21,14 +23,22 @@ export interface ShaderVariant {
   readonly label: string;
   /** The code for the driver. */
   readonly code: string;
-  /** Lines at the start of `code` that the author did not write. */
-  readonly headerLines: number;
+  /** The part of `code` that the author did not write. */
+  readonly added: AddedCode;
   /** What it declares. */
   readonly reflection: Reflection;
   /** The entry point. */
   readonly entryPoint: string;
   /** A number that no other variant has. */
   readonly id: number;
+}
+
+/** A part of a variant's code that is not in the author's. */
+export interface AddedCode {
+  /** Where it begins. */
+  readonly at: number;
+  /** How many characters it has. */
+  readonly length: number;
 }
 
 /** WGSL code with an entry point. Nothing is compiled before it is used; one value serves every device. */
@@ -44,41 +54,55 @@ export class Shader {
 
   /** Use {@linkcode shader}. */
   constructor(options: ShaderOptions) {
-    this.code = options.code;
     this.name = options.name ?? "shader.wgsl";
+    if (typeof options.code !== "string") {
+      raise(
+        "KW-SHADER-COMPILE",
+        `The shader's code is not text: got ${options.code === null ? "null" : typeof options.code}`,
+        'Import a file by `import code from "./x.wgsl" with { type: "text" }`.',
+        { file: this.name },
+      );
+    }
+    this.code = options.code.replace(/^\ufeff/, ""); // a byte-order mark is no part of the WGSL
     this.constants = Object.freeze({ ...options.constants });
     this.#entryPoint = options.entryPoint;
   }
 
   /**
-   * The shader with type aliases: `{ T: "f16" }` puts `alias T = f16;` (and `enable f16;`) before the code.
+   * The shader with type aliases: `{ T: "f16" }` puts `alias T = f16;` (and `enable f16;`) before the code, and behind
+   * its directives where it has any.
    *
-   * @throws KW-SHADER-COMPILE, KW-SHADER-ENTRY
+   * @throws KW-SHADER-COMPILE, KW-SHADER-ENTRY, KW-SHADER-BINDING, KW-DISPATCH-UNIFORM, KW-GPU-LIMIT
    */
   variant(types: Readonly<Record<string, string>> = {}): ShaderVariant {
     let key = "";
     for (const name in types) key += `${name}=${types[name]},`;
     const known = this.#variants.get(key);
     if (known) return known;
-    const aliases = Object.entries(types).map(([name, type]) => `alias ${name} = ${type};`);
-    const enables =
-      Object.values(types).some((type) => /\bf16\b/.test(type)) && !/^\s*enable\s+f16/m.test(this.code)
-        ? ["enable f16;"]
-        : [];
-    const code = [...enables, ...aliases, this.code].join("\n");
-    const headerLines = enables.length + aliases.length;
-    const reflection = reflect(code, this.name, headerLines);
+    const { code, added } = this.#withAliases(types);
+    const reflection = reflect(code, this.name, (fault) => readerError(this, added, fault));
     const made: ShaderVariant = {
       shader: this,
       label: key.slice(0, -1),
       code,
-      headerLines,
+      added,
       reflection,
       entryPoint: this.#chooseEntry(reflection),
       id: nextVariant++,
     };
     this.#variants.set(key, made);
     return made;
+  }
+
+  #withAliases(types: Readonly<Record<string, string>>): { code: string; added: AddedCode } {
+    const lines = Object.entries(types).map(([name, type]) => `alias ${name} = ${type};`);
+    if (lines.length === 0) return { code: this.code, added: { at: 0, length: 0 } };
+    const { enables, end: at } = directivesOf(this.code);
+    const needsF16 = Object.values(types).some((type) => /\b(f16|vec[234]h|mat[234]x[234]h)\b/.test(type));
+    if (needsF16 && !enables.has("f16")) lines.unshift("enable f16;");
+    // Behind directives all in their last line, so that the author's lines keep their numbers.
+    const text = at === 0 ? lines.map((l) => `${l}\n`).join("") : ` ${lines.join(" ")}`;
+    return { code: this.code.slice(0, at) + text + this.code.slice(at), added: { at, length: text.length } };
   }
 
   #chooseEntry(reflection: Reflection): string {

@@ -18,6 +18,16 @@ export function packUniform(
   into: DataView,
 ): void {
   const bare = u.fields.length === 1 && u.fields[0].name === "";
+  if (given === null || typeof given !== "object" && !(bare && typeof given === "number")) {
+    raise(
+      "KW-DISPATCH-UNIFORM",
+      `The uniform "${u.name}" takes ${bare ? "numbers" : "an object of its fields"}, and got ${
+        String(given)
+      }`,
+      undefined,
+      { file },
+    );
+  }
   const values: UniformValues = bare ? { "": given as number | number[] } : given as UniformValues;
   for (const field of u.fields) {
     const value = values[field.name];
@@ -29,7 +39,7 @@ export function packUniform(
         { file },
       );
     }
-    const length = typeof value === "number" ? 1 : value.length;
+    const length = typeof value === "number" ? 1 : value?.length;
     if (length !== field.lanes.length) {
       raise(
         "KW-DISPATCH-UNIFORM",
@@ -67,6 +77,15 @@ function refuseExtra(u: UniformBinding, values: UniformValues, file: string): ne
   });
 }
 
+function refuse(u: UniformBinding, field: UniformField, value: unknown, file: string): never {
+  raise(
+    "KW-DISPATCH-UNIFORM",
+    `The uniform field "${pathOf(u, field)}" is ${field.scalar}, and got ${String(value)}`,
+    undefined,
+    { file },
+  );
+}
+
 function write(
   view: DataView,
   offset: number,
@@ -76,18 +95,17 @@ function write(
   file: string,
 ): void {
   const { scalar } = field;
-  if (scalar === "f32" && typeof value === "number") return view.setFloat32(offset, value, true);
+  if (scalar === "f32" && typeof value === "number") {
+    view.setFloat32(offset, value, true);
+    if (Number.isFinite(value) && !Number.isFinite(view.getFloat32(offset, true))) {
+      refuse(u, field, value, file);
+    }
+    return;
+  }
   const fits = scalar === "u32"
     ? Number.isInteger(value) && value >= 0 && value <= 0xffffffff
     : Number.isInteger(value) && value >= -0x80000000 && value <= 0x7fffffff;
-  if (!fits) {
-    raise(
-      "KW-DISPATCH-UNIFORM",
-      `The uniform field "${pathOf(u, field)}" is ${scalar}, and got ${value}`,
-      undefined,
-      { file },
-    );
-  }
+  if (!fits) refuse(u, field, value, file);
   if (scalar === "u32") view.setUint32(offset, value, true);
   else view.setInt32(offset, value, true);
 }

@@ -39,7 +39,7 @@ export async function warmPipelines(uses: readonly PipelineUse[]): Promise<numbe
     if (compiled.warm) continue;
     errors.push(compiled.error);
     const { storage } = request.variant.reflection;
-    const buffers = storage.map((s) => gpu.pool.acquire(Math.max(SMALL, s.count * s.stride)));
+    const buffers = storage.map((s) => gpu.pool.acquire(Math.max(SMALL, s.least, s.stride)));
     const sizes = buffers.map((b) => b.size);
     const ring = gpu.stream.uniforms.buffer;
     gpu.stream.dispatch({

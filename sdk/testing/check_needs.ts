@@ -42,24 +42,22 @@ export function pipelinesOf(subject: Subject, model: SiteModel, setup: Setup): P
 
 function checkNeeds(subject: Subject, setup: Setup, { variant, constants }: PipelineRequest): void {
   const { features = [], limits = {} } = subject.kernel.requires;
-  const code = variant.code.replace(/\/\/.*$/gm, "");
   const needs = (what: string, name: string, value?: number): never =>
     fail(subject, setup, `${variant.shader.name} uses ${what}, and requires does not say so`, [
       value === undefined
         ? `Write requires: { features: ["${name}"] }.`
         : `Write requires: { limits: { ${name}: ${value} } }.`,
     ]);
-  const extensions = [...code.matchAll(/^\s*enable\s+([\w\s,]+);/gm)].flatMap((m) => m[1].split(/\s*,\s*/));
-  for (const extension of extensions) {
+  for (const extension of variant.reflection.enables) {
     const feature = extension === "f16" ? "shader-f16" : extension;
     const given = setup.dtype === "f16" && extension === "f16"; // the model brings it
     if (!given && !features.includes(feature)) needs(feature, feature);
   }
-  const size = /@workgroup_size\s*\(([^)]*)\)/.exec(code)?.[1].split(",").filter((n) => n.trim())
-    .map((n) => constants[n.trim()] ?? parseInt(n)).reduce((a, b) => a * b, 1) ?? 1;
+  const { size = [1], bytes = 0 } = variant.reflection.workgroup(variant.entryPoint, constants);
   const used = {
-    maxComputeInvocationsPerWorkgroup: size,
+    maxComputeInvocationsPerWorkgroup: size.reduce((a, b) => a * b, 1),
     maxStorageBuffersPerShaderStage: variant.reflection.storage.length,
+    maxComputeWorkgroupStorageSize: bytes,
   };
   for (const [name, value] of Object.entries(used)) {
     const allowed = Math.max(limits[name] ?? 0, BASE_LIMITS[name as keyof typeof BASE_LIMITS]);

@@ -59,4 +59,46 @@ describe("the reflection of a shader", () => {
       assertEquals(error.code, "KW-SHADER-COMPILE");
     });
   }
+
+  const groups = shader({
+    code: `
+      override W: u32 = 4; const H = 2; alias Tile = array<array<vec3f, W>, H>; struct Part { a: u32, b: vec3h }
+      var<workgroup> tile: Tile; var<workgroup> unused: array<f32, 100000>; var<workgroup> parts: array<Part, W * 2u>;
+      var<workgroup> flag: atomic<u32>;
+      @group(0) @binding(0) var<storage, read_write> out: array<f32>;
+      fn deep() { parts[0].a = 1u; } fn inner() { tile[0][0] = vec3f(); deep(); }
+      @compute @workgroup_size(W * 2u, H) fn main() { inner(); out[0] = 0.0; }
+      @compute @workgroup_size(64) fn other() { atomicAdd(&flag, 1u); }
+      @compute @workgroup_size(dot(vec2(2, 2), vec2(2, 2))) fn odd() { out[0] = 0.0; }`,
+    entryPoint: "main",
+  }).variant({ T: "f16" }).reflection;
+  for (
+    const [entryPoint, constants, needs] of [
+      ["main", {}, { size: [8, 2, 1], bytes: 16 * 4 * 2 + 16 * 8 }],
+      ["main", { W: 16 }, { size: [32, 2, 1], bytes: 16 * 16 * 2 + 16 * 32 }],
+      ["other", {}, { size: [64, 1, 1], bytes: 16 }],
+      ["odd", {}, { size: undefined, bytes: 0 }], // the driver knows
+    ] as const
+  ) {
+    it(`tells what a workgroup of ${entryPoint} takes, with ${JSON.stringify(constants)}`, () => {
+      assertEquals(groups.workgroup(entryPoint, constants), needs);
+    });
+  }
+
+  it("tells what is enabled, wherever it is written", () => {
+    const enabled = (code: string) => [
+      ...shader({ code: `${code} @compute @workgroup_size(1) fn main() {}` }).variant().reflection.enables,
+    ];
+    assertEquals(enabled("enable f16;"), ["f16"]);
+    assertEquals(enabled("/* */ requires x; enable a, /* b, */ f16 ,;"), ["a", "f16"]);
+    assertEquals(enabled("// enable f16;\n/* enable f16; */"), []);
+  });
+
+  it("counts a struct that ends in a runtime-sized array as a header and elements", () => {
+    const [h] = shader({
+      code: `struct H { a: u32, b: u32, c: u32, items: array<u32> } @group(0) @binding(0) var<storage> h: H;
+        @compute @workgroup_size(1) fn main() { _ = h.a; }`,
+    }).variant().reflection.storage;
+    assertEquals([h.header, h.stride, h.least, h.count], [12, 4, 16, 0]);
+  });
 });

@@ -132,6 +132,61 @@ describe("a shader that does not compile", () => {
   });
 });
 
+describe("a driver's error", () => {
+  gpuForFile();
+
+  /** What is told of code that the driver refuses. */
+  async function told(code: string, types?: Record<string, string>) {
+    using out = Tensor.zeros([4]);
+    dispatch(shader({ name: "told.wgsl", code }), { out }, { workgroups: 1, types });
+    return (await assertRejects(() => out.data(), KernelwrightError)).diagnostic;
+  }
+  const out = "@group(0) @binding(0) var<storage, read_write> out: array<f32>;";
+
+  it("keeps its reason", async () => {
+    const diagnostic = await told(`${out}
+      var<workgroup> w: array<f32, 4>;
+      fn put(p: ptr<workgroup, array<f32, 4>>) { (*p)[0] = 1.0; }
+      @compute @workgroup_size(1) fn main() { put(&w); out[0] = w[0]; }`);
+    assertEquals(diagnostic.notes, [
+      "Argument 'p' at index 0 is a pointer of space WorkGroup, which can't be passed into functions.",
+    ]);
+  });
+
+  const places: [
+    what: string,
+    before: string,
+    types: Record<string, string>,
+    line: number,
+    column: number,
+  ][] = [
+    ["without aliases", "", {}, 1, 1],
+    ["behind aliases", "", { T: "f16", U: "u32" }, 1, 1],
+    ["behind directives", "enable f16;\ndiagnostic(off, derivative_uniformity); // one\n\n", {}, 4, 1],
+    ["behind directives and aliases", "// first\nenable f16;\n/* \n */\n", { T: "f16" }, 5, 1],
+    ["in the line of the directives", "enable f16; ", { T: "f16", U: "u32" }, 1, 13],
+    ["behind a byte-order mark", "\ufeff", { T: "f32" }, 1, 1],
+    ["behind a byte-order mark and directives", "\ufeffenable f16;\n", { T: "f32" }, 2, 1],
+  ];
+  for (const [what, before, types, line, column] of places) {
+    it(`stands at the author's line and column, ${what}`, async () => {
+      const pad = "const wrong = missing;";
+      const { where } = await told(
+        `${before}${pad} ${out} @compute @workgroup_size(1) fn main() { out[0] = wrong; }`,
+        types,
+      );
+      assertEquals([where?.line, where?.column], [line, column + 14]);
+    });
+    it(`stands there where our reader found it, ${what}`, () => {
+      const { where } = assertThrows(
+        () => shader({ code: `${before}const = 4;` }).variant(types),
+        KernelwrightError,
+      ).diagnostic;
+      assertEquals([where?.line, where?.column], [line, column + 6]);
+    });
+  }
+});
+
 describe("a shader's entry point", () => {
   const two = "@compute @workgroup_size(1) fn first() {}\n@compute @workgroup_size(1) fn second() {}";
 

@@ -134,4 +134,38 @@ describe("uniforms", () => {
       );
     }
   });
+
+  for (const value of [1e39, -1e39, "1", true, 1n, [null], {}]) {
+    it(`refuse what f32 cannot hold: ${String(value)}`, () => {
+      const code =
+        `@group(0) @binding(0) var<uniform> u: f32; @compute @workgroup_size(1) fn main() { _ = u; }`;
+      const error = assertThrows(
+        () => dispatch(shader({ code }), { u: value as number }, { workgroups: 1 }),
+        KernelwrightError,
+      );
+      assertEquals(error.code, "KW-DISPATCH-UNIFORM");
+    });
+  }
+
+  it("carry infinities, which f32 has", async () => {
+    const code = `@group(0) @binding(0) var<uniform> u: vec2f;
+      @group(0) @binding(1) var<storage, read_write> out: array<f32>;
+      @compute @workgroup_size(1) fn main() { out[0] = min(u.x, 1.0) + max(u.y, 2.0); }`;
+    using out = Tensor.zeros([1]);
+    dispatch(shader({ code }), { out, u: [Infinity, -Infinity] }, { workgroups: 1 });
+    assertEquals(await out.data(), Float32Array.of(3));
+  });
+
+  for (const value of [null, 4, "u", true]) {
+    it(`refuse a struct that is ${value}`, () => {
+      const code = `struct S { a: f32 } @group(0) @binding(0) var<uniform> u: S;
+        @compute @workgroup_size(1) fn main() { _ = u.a; }`;
+      const error = assertThrows(
+        () => dispatch(shader({ code }), { u: value as unknown as number }, { workgroups: 1 }),
+        KernelwrightError,
+        "takes an object of its fields",
+      );
+      assertEquals(error.code, "KW-DISPATCH-UNIFORM");
+    });
+  }
 });

@@ -59,7 +59,7 @@ async function namesOfDeno(): Promise<esbuild.Plugin> {
         const to = imports[path];
         if (to?.startsWith("./")) return { path: join(root, to) };
         const at = folders.get(path);
-        // deno.json may name a file: npm:wgsl_reflect@^1/wgsl_reflect.module.js
+        // deno.json may name a file: npm:NAME@^1/FILE.js
         const [, file] = /^npm:(?:@[^/]+\/)?[^@/][^/]*\/(.+)$/.exec(to ?? "") ?? [];
         if (at && file) return { path: join(at, file) };
         return at ? await build.resolve("./", { resolveDir: at, kind: "import-statement" }) : undefined;

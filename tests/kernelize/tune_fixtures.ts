@@ -15,9 +15,9 @@ const parallelSite = fusesParallel({ q: Linear }, { k: Linear }, { v: Linear });
 export const norm = shader({
   name: "tuned_norm.wgsl",
   code: `
-override WORK: u32;
+@id(7) override WORK: u32;
 override WRONG: u32;
-override TILE: u32;
+@id(0) override TILE: u32;
 struct Params { rows: u32, cols: u32, eps: f32 }
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> weight: array<f32>;

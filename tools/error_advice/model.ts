@@ -76,9 +76,13 @@ export const MODEL_ADVICE: Partial<Record<ErrorCode, Advice>> = {
     "`entryPoint` names a function that is not there, or the file has several and none was named.",
     "Give one of the names in the message.",
   ],
+  "KW-SHADER-BINDING": [
+    "The shader declares a texture, a sampler or immediate data, or two variables at one `@group` and `@binding`.",
+    "Use storage buffers and uniforms, each at a place of its own; make a shader of each entry point.",
+  ],
   "KW-SHADER-CONSTANT": [
-    "An `override` without a default was given no value, or a constant is misspelt.",
-    "Give every override its value in `constants`.",
+    "An `override` without a default was given no value, a constant is misspelt, or a value does not fit its type.",
+    "Give every override its value in `constants`, by name or by the number in its `@id`.",
   ],
   "KW-DISPATCH-NAME": [
     "A binding is misspelt or forgotten.",

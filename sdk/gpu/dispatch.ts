@@ -1,6 +1,6 @@
 import { currentContext, didYouMean, raise, type Where } from "../errors.ts";
 import { currentTracer, DTYPES, formatSpec, Tensor } from "../tensor/mod.ts";
-import { GpuStorage } from "./gpu_storage.ts";
+import { GpuStorage } from "./backend.ts";
 import type { PipelineRequest } from "./pipeline.ts";
 import type { GpuBuffer } from "./pool.ts";
 import type { StorageBinding } from "./reflect.ts";

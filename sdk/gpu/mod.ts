@@ -10,7 +10,7 @@ export {
   type DispatchBindings,
   type DispatchOptions,
 } from "./dispatch.ts";
-export { GpuStorage } from "./gpu_storage.ts";
+export { GpuStorage } from "./backend.ts";
 export { guardMemory, type MemoryGuard, type Overrun } from "./guard.ts";
 export { type LiveTensor, liveTensors, memory, type MemoryReport, traceAllocations } from "./memory.ts";
 export type { Arena } from "./arena.ts";

@@ -1,4 +1,6 @@
 import type { Arena } from "./arena.ts";
+import type { Faults, Proof } from "./faults.ts";
+import { fresh } from "./ledger.ts";
 
 /**
  * GPU buffers, reused by exact size.
@@ -27,6 +29,12 @@ export interface GpuBuffer {
   owner: number;
   /** Whether somebody has it; otherwise it waits in the pool. */
   held: boolean;
+  /** The submit that last wrote it. */
+  lastWrite: number;
+  /** Whether the device could allocate it; undefined once it could. */
+  proof: Proof | undefined;
+  /** What its content depends on that is not known to be good. */
+  proofs: readonly Proof[] | undefined;
   /** The captured plan that it belongs to. */
   arena?: Arena;
 }
@@ -54,11 +62,14 @@ interface FreeList {
 }
 
 const KEEP_SUBMITS = 64;
+/** For buffers from this size on it is asked at once whether there was memory; for others, where they are used. */
+const PROVEN_BYTES = 1024 * 1024;
 const USAGE = 0x80 | 0x04 | 0x08; // STORAGE | COPY_SRC | COPY_DST
 
 /** The pool of one device. */
 export class BufferPool {
   readonly #device: GPUDevice;
+  readonly #faults: Faults;
   readonly #onDestroy: (b: GpuBuffer) => void;
   // What changes with every tensor is counted, not kept in sets: their tables would be copied over and over.
   readonly #free = new Map<number, FreeList>();
@@ -76,16 +87,20 @@ export class BufferPool {
    *
    * @param onDestroy Told of every buffer that is about to be destroyed, so that caches forget it.
    */
-  constructor(device: GPUDevice, onDestroy: (b: GpuBuffer) => void) {
-    this.#device = device;
-    this.#onDestroy = onDestroy;
+  constructor(device: GPUDevice, faults: Faults, onDestroy: (b: GpuBuffer) => void) {
+    [this.#device, this.#faults, this.#onDestroy] = [device, faults, onDestroy];
   }
 
-  /** A buffer for `bytes`, and for so many bytes behind them, with unspecified content. */
-  acquire(bytes: number, behind = 0): GpuBuffer {
+  /**
+   * A buffer for `bytes`, and for so many bytes behind them, with unspecified content.
+   *
+   * @param asked What it is for, as errors show it.
+   */
+  acquire(bytes: number, behind = 0, asked?: () => string): GpuBuffer {
     const size = Math.max(16, Math.ceil((bytes + behind) / 4) * 4);
     const own = this.arena?.take(size);
-    const b = own ?? this.#reuse(size) ?? this.#make(size);
+    const b = own ?? this.#reuse(size) ?? this.#make(size, asked);
+    fresh(b);
     b.bytes = bytes;
     b.owner++;
     if (own) return own; // still counted as live
@@ -102,6 +117,7 @@ export class BufferPool {
     if (!b.held) return;
     b.held = false;
     this.#bytes -= b.size;
+    if (b.proof?.failure) return this.#discard(b);
     const list = this.#free.get(b.size);
     if (list) list.buffers.push(b);
     else this.#free.set(b.size, { buffers: [b], lastUse: b.lastUse });
@@ -130,6 +146,11 @@ export class BufferPool {
     }
   }
 
+  /** Every buffer that there is. */
+  get all(): Iterable<GpuBuffer> {
+    return this.#all;
+  }
+
   /** What is held now. */
   stats(): PoolStats {
     return {
@@ -155,11 +176,39 @@ export class BufferPool {
     this.#bytes = 0;
   }
 
-  #make(size: number): GpuBuffer {
-    const buffer = this.#device.createBuffer({ size, usage: USAGE });
-    const b = { buffer, size, bytes: size, id: this.#nextId++, lastUse: -1, owner: 0, held: false };
+  #make(size: number, asked = () => `${size} bytes`): GpuBuffer {
+    const create = () =>
+      this.#faults.orMemory(asked, () => this.#device.createBuffer({ size, usage: USAGE }));
+    const { result: buffer, proof } = size < PROVEN_BYTES
+      ? { result: create(), proof: undefined }
+      : this.#faults.allocation(create, asked);
+    const b: GpuBuffer = {
+      buffer,
+      size,
+      bytes: size,
+      id: this.#nextId++,
+      lastUse: -1,
+      owner: 0,
+      held: false,
+      lastWrite: -1,
+      proof,
+      proofs: undefined,
+    };
     this.#all.add(b);
+    proof?.done.then(() => {
+      if (!proof.failure) b.proof = undefined;
+      else if (!b.held) this.#dropFree(b); // released before the device has answered
+    });
     return b;
+  }
+
+  /** Takes one that never had memory off the free list. */
+  #dropFree(b: GpuBuffer): void {
+    const list = this.#free.get(b.size);
+    const at = list?.buffers.indexOf(b) ?? -1;
+    if (at < 0) return;
+    list!.buffers.splice(at, 1);
+    this.#destroy(b);
   }
 
   #reuse(size: number): GpuBuffer | undefined {
@@ -173,6 +222,10 @@ export class BufferPool {
   #destroy(b: GpuBuffer): void {
     this.#pooled--;
     this.#pooledBytes -= b.size;
+    this.#discard(b);
+  }
+
+  #discard(b: GpuBuffer): void {
     this.#all.delete(b);
     this.#onDestroy(b);
     b.buffer.destroy();

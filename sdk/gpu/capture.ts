@@ -32,7 +32,6 @@ export class CapturedPlan<R = unknown> {
   readonly #arena: Arena;
   readonly #uniforms: GPUBuffer | undefined;
   readonly #outside: readonly { readonly buffer: GpuBuffer; readonly owner: number }[];
-  readonly #touched: readonly GpuBuffer[];
   readonly #effects: readonly (() => void)[];
   readonly #proofs: readonly Proof[];
   readonly #made: ReadonlySet<Tensor>;
@@ -48,7 +47,6 @@ export class CapturedPlan<R = unknown> {
     this.#made = recording.made;
     this.#written = recording.written();
     this.#outside = recording.outside();
-    this.#touched = this.#outside.map((o) => o.buffer);
     recording.pack(gpu);
     ({ steps: this.#steps, uniforms: this.#uniforms } = recording.prepare(gpu));
     this.#proofs = [...recording.proofs()];
@@ -85,10 +83,8 @@ export class CapturedPlan<R = unknown> {
     // Before the driver has accepted all pipelines, each run shares its command buffer with nobody.
     const suspects = this.#proofs.filter((p) => !p.settled);
     for (const step of this.#steps) {
-      if ("run" in step) {
-        const matters = suspects.length > 0 || step.buffers.some((b) => b.proofs);
-        stream.replay(step.run, this.#touched, step.written, matters ? step.flow : undefined, suspects);
-      } else {
+      if ("run" in step) stream.replay(step, suspects);
+      else {
         if (step.fresh) fresh(step.target);
         stream.copy(step.source, step.from, step.target, step.to, step.bytes);
       }

@@ -127,7 +127,7 @@ export class Faults {
       return fn();
     } catch (cause) {
       this.throwIfLost(cause);
-      throw outOfMemory(cause instanceof Error ? cause.message : String(cause), asked(), cause);
+      throw outOfMemory(undefined, asked(), cause);
     }
   }
 
@@ -168,6 +168,13 @@ export class Faults {
     });
     port1.close();
     port2.close();
+  }
+
+  /** After something failed: waits for what may have been the reason. */
+  async reasons(): Promise<void> {
+    for (let i = 0; i < 10 && this.#lost === undefined; i++) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
   }
 
   /** The device is gone. */
@@ -253,12 +260,12 @@ export function describeGpuError(error: GPUError, asked?: string): KernelwrightE
 }
 
 /** What is said where memory is lacking. */
-export function outOfMemory(message: string, asked?: string, cause?: unknown): KernelwrightError {
+export function outOfMemory(message?: string, asked?: string, cause?: unknown): KernelwrightError {
   return new KernelwrightError({
     code: "KW-GPU-MEMORY",
-    what: asked
-      ? `Cannot allocate ${asked}: the GPU is out of memory (${message})`
-      : `The GPU is out of memory: ${message}`,
+    what: `${asked ? `Cannot allocate ${asked}: the` : "The"} GPU is out of memory${
+      message ? ` (${message})` : ""
+    }`,
     fix: "Load the weights as f16, use a shorter context, or dispose tensors that are no longer needed.",
   }, cause);
 }

@@ -57,8 +57,8 @@ export class Ledger {
     this.#buffers = buffers;
   }
 
-  /** A dispatch is recorded, for submit `n`. */
-  dispatch({ buffers, compiled: { writes, proof } }: Work, n: number): void {
+  /** A dispatch is recorded, for submit `n`. Returns whether it is known to fail, and need not run. */
+  dispatch({ buffers, compiled: { writes, proof } }: Work, n: number): boolean {
     let proofs: readonly Proof[] | undefined = proof.settled && !proof.failure ? undefined : [proof];
     for (let i = 0; i < buffers.length; i++) if (buffers[i].proofs) proofs = join(proofs, buffers[i].proofs);
     for (let i = 0; i < buffers.length; i++) {
@@ -66,14 +66,16 @@ export class Ledger {
       buffers[i].lastWrite = n;
       if (proofs) buffers[i].proofs = proofs;
     }
+    return failureOf(proofs) !== undefined;
   }
 
-  /** A copy is recorded; nothing of the target is left if `whole`. */
-  copy(source: GpuBuffer, target: GpuBuffer, whole: boolean, n: number): void {
+  /** A copy is recorded; nothing of the target is left if `whole`. Returns whether it is known to fail. */
+  copy(source: GpuBuffer, target: GpuBuffer, whole: boolean, n: number): boolean {
     target.lastWrite = n;
     if (source.proofs || target.proofs) {
       target.proofs = join(source.proofs, whole ? target.proof && [target.proof] : target.proofs);
     }
+    return failureOf(source.proofs) !== undefined || target.proof?.failure !== undefined;
   }
 
   /** The host wrote; nothing of what was there is left if `whole`. */
@@ -88,6 +90,11 @@ export class Ledger {
       if ("fresh" in step) fresh(step.fresh);
       else this.dispatch(step, n);
     }
+  }
+
+  /** Buffers cannot be written. */
+  fail(written: readonly GpuBuffer[], proof: Proof): void {
+    for (const b of written) b.proofs = join(b.proofs, [proof]);
   }
 
   /**

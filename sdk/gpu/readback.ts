@@ -83,6 +83,7 @@ export class Readback {
     if (failure) this.#faults.tell(failure);
     this.#faults.throwStray();
     if (result) return result;
+    await this.#faults.reasons();
     this.#faults.throwIfLost(cause);
     raise(
       "KW-GPU-VALIDATION",

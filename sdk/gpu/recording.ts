@@ -9,23 +9,11 @@ import type { Proof } from "./faults.ts";
 import type { Flow } from "./ledger.ts";
 import { type Lifetime, packLifetimes, type Slot } from "./lifetimes.ts";
 import type { GpuBuffer } from "./pool.ts";
-import type { PreparedDispatch, RecordedDispatch, StreamRecorder } from "./stream.ts";
-
-/** Dispatches of a replay that follow each other. */
-export interface Run {
-  /** They. */
-  readonly run: PreparedDispatch[];
-  /** What depends on what. */
-  readonly flow: Flow[];
-  /** Every buffer that they are bound to. */
-  buffers: GpuBuffer[];
-  /** Those that they write. */
-  written: GpuBuffer[];
-}
+import type { PreparedDispatch, PreparedRun, RecordedDispatch, StreamRecorder } from "./stream.ts";
 
 /** A part of a replay: dispatches, or a copy. */
 export type Step =
-  | Run
+  | PreparedRun
   | {
     readonly source: GpuBuffer;
     readonly from: number;
@@ -144,7 +132,7 @@ export class Recording implements StreamRecorder {
         : []
     );
     const uniforms = size === 0 ? undefined : uniformBuffer(gpu, size, packed);
-    const steps: Step[] = [];
+    const steps: (Step | Run)[] = [];
     let run: Run | undefined;
     // What the run makes is made anew by each replay: what spoilt it in the last one no longer matters.
     const begins = (v: Value, i: number) => v.inside && v.first === i;
@@ -159,22 +147,24 @@ export class Recording implements StreamRecorder {
         );
         return;
       }
-      if (!run) steps.push(run = { run: [], flow: [], buffers: [], written: [] });
+      if (!run) steps.push(run = { run: [], flow: [], buffers: new Set(), written: new Set() });
       const buffers = n.values.map((v) => v.buffer);
       for (const v of n.values) {
         if (begins(v, i)) run.flow.push({ fresh: v.buffer });
       }
       run.flow.push({ buffers, compiled: n.compiled });
-      run.buffers.push(...buffers);
-      run.written.push(...buffers.filter((_, k) => n.compiled.writes[k]));
+      buffers.forEach((b, k) => {
+        run!.buffers.add(b);
+        if (n.compiled.writes[k]) run!.written.add(b);
+      });
       const groups = gpu.pipelines.makeBindGroups(n.compiled, n.variant, buffers, n.sizes, uniforms);
       const [x, y, z] = n.workgroups;
       run.run.push({ pipeline: n.compiled.pipeline, groups, offsets: offsets[i], x, y, z });
     });
-    for (const s of steps) {
-      if ("run" in s) [s.buffers, s.written] = [[...new Set(s.buffers)], [...new Set(s.written)]];
-    }
-    return { steps, uniforms };
+    return {
+      steps: steps.map((s) => "run" in s ? { ...s, buffers: [...s.buffers], written: [...s.written] } : s),
+      uniforms,
+    };
   }
 
   /** The value that lies in a buffer now: another than before, if the buffer was handed out again since. */
@@ -211,6 +201,14 @@ interface Value extends Lifetime {
   readonly owner: number;
   /** Whether it is the plan's: made by the run, not there before. */
   readonly inside: boolean;
+}
+
+/** A {@linkcode PreparedRun} while it is put together. */
+interface Run {
+  readonly run: PreparedDispatch[];
+  readonly flow: Flow[];
+  readonly buffers: Set<GpuBuffer>;
+  readonly written: Set<GpuBuffer>;
 }
 
 type Noted =

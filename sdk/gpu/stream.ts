@@ -40,6 +40,18 @@ export interface PreparedDispatch {
   readonly z: number;
 }
 
+/** Dispatches of a captured plan that follow each other. */
+export interface PreparedRun {
+  /** They. */
+  readonly run: readonly PreparedDispatch[];
+  /** What depends on what. */
+  readonly flow: readonly Flow[];
+  /** Every buffer that they are bound to, once. */
+  readonly buffers: readonly GpuBuffer[];
+  /** Those that they write. */
+  readonly written: readonly GpuBuffer[];
+}
+
 /** Told of everything that is recorded; a plan is captured so. */
 export interface StreamRecorder {
   /** A dispatch was recorded. */
@@ -52,13 +64,14 @@ export interface StreamRecorder {
 
 /** How many dispatches are recorded before a submit, so that the GPU begins while the host goes on. */
 const DISPATCHES_PER_SUBMIT = 256;
+const NONE: readonly Proof[] = [];
 
 /**
  * Records work and submits it seldom: dispatches share one compute pass, passes share one command buffer, and
  * nothing is submitted until somebody reads, or the recording is long.
  *
- * A command buffer runs as a whole or not at all, so a pipeline that the driver has not accepted yet gets one of its own:
- * if it does not compile, only its dispatches are lost.
+ * A command buffer runs as a whole or not at all, so what needs a pipeline or a buffer that the device has not accepted
+ * yet gets one of its own: if it is refused, nothing else is lost.
  */
 export class Stream {
   /** Uniforms of the recorded dispatches. */
@@ -77,7 +90,7 @@ export class Stream {
   #pass: GPUComputePassEncoder | undefined;
   #pipeline: GPUComputePipeline | undefined;
   readonly #offsets: number[] = [];
-  #suspect: Proof | undefined;
+  #suspects: readonly Proof[] = NONE;
   #inPass = 0;
   #submits = 0;
   #dispatches = 0;
@@ -107,11 +120,12 @@ export class Stream {
     this.recorder?.dispatch(d);
     const { uniforms, uniformBytes } = d.variant.reflection;
     const { pipeline, proof } = d.compiled;
-    if (proof.failure) return this.#ledger.dispatch(d, this.#cuts);
+    const suspects = suspectsOf(proof, d.buffers);
+    if (!this.#isWith(suspects)) this.#cut();
     const room = this.uniforms.fits(uniforms.length, uniformBytes);
     if (!room || this.#inPass >= DISPATCHES_PER_SUBMIT) this.submit();
-    this.#suspects(proof.settled ? undefined : proof);
-    this.#ledger.dispatch(d, this.#cuts);
+    if (this.#ledger.dispatch(d, this.#cuts)) return;
+    this.#suspects = suspects;
     const pass = this.#pass ??= this.#beginPass();
     d.compiled.warm = true;
     if (this.#pipeline !== pipeline) pass.setPipeline(this.#pipeline = pipeline);
@@ -140,8 +154,11 @@ export class Stream {
   ): void {
     if (bytes === 0) return;
     this.recorder?.copy(source, sourceOffset, target, targetOffset, bytes);
-    this.#copyTo(source, sourceOffset, target.buffer, targetOffset, bytes);
-    this.#ledger.copy(source, target, targetOffset === 0 && bytes >= target.bytes, this.#cuts);
+    const suspects = suspectsOf(undefined, [source, target]);
+    if (!this.#isWith(suspects)) this.#cut();
+    const whole = targetOffset === 0 && bytes >= target.bytes;
+    if (this.#ledger.copy(source, target, whole, this.#cuts)) return;
+    this.#copyTo(source, sourceOffset, target.buffer, targetOffset, bytes, suspects);
     target.lastUse = this.#submits;
     // A copy counts too, or a long load would never be submitted.
     if (++this.#inPass >= DISPATCHES_PER_SUBMIT) this.submit();
@@ -149,7 +166,9 @@ export class Stream {
 
   /** Records a copy of the first `bytes` to where the host can read them, and submits. */
   copyOut(source: GpuBuffer, staging: GPUBuffer, bytes: number): Reading {
-    this.#copyTo(source, 0, staging, 0, bytes);
+    const suspects = suspectsOf(undefined, [source]);
+    if (!this.#isWith(suspects)) this.#cut();
+    this.#copyTo(source, 0, staging, 0, bytes, suspects);
     const reading = this.#ledger.begin(source, this.#cuts);
     this.submit();
     return reading;
@@ -161,8 +180,15 @@ export class Stream {
     return [...buffers].map((b) => this.#ledger.begin(b, this.#cuts - 1));
   }
 
-  #copyTo(source: GpuBuffer, from: number, target: GPUBuffer, to: number, bytes: number): void {
-    this.#suspects(undefined);
+  #copyTo(
+    source: GpuBuffer,
+    from: number,
+    target: GPUBuffer,
+    to: number,
+    bytes: number,
+    suspects: readonly Proof[],
+  ): void {
+    this.#suspects = suspects;
     this.#endPass();
     this.#commands().copyBufferToBuffer(source.buffer, from, target, to, bytes);
     source.lastUse = this.#submits;
@@ -200,34 +226,27 @@ export class Stream {
   /**
    * Records a run of dispatches that were prepared before, in the current pass.
    *
-   * @param touched Buffers that it uses; the plan's own need not be told.
-   * @param written Buffers that it writes.
-   * @param flow What depends on what, where that matters.
-   * @param suspects Pipelines among them of which it is not known whether they compile.
+   * @param pipelines Those of them of which it is not known whether they compile.
    */
-  replay(
-    steps: readonly PreparedDispatch[],
-    touched: readonly GpuBuffer[],
-    written: Iterable<GpuBuffer>,
-    flow: readonly Flow[] | undefined,
-    suspects: readonly Proof[] = [],
-  ): void {
-    if (steps.length === 0) return;
+  replay({ run, buffers, written, flow }: PreparedRun, pipelines: readonly Proof[] = NONE): void {
+    if (run.length === 0) return;
     if (this.#inPass >= DISPATCHES_PER_SUBMIT) this.submit(); // nobody may read for long
-    this.#suspects(undefined);
-    if (suspects.length > 0 && this.#encoder) this.#cut();
+    const suspects = [...pipelines, ...suspectsOf(undefined, buffers)];
+    if (!this.#isWith(suspects)) this.#cut();
     for (const b of written) b.lastWrite = this.#cuts;
-    if (flow) this.#ledger.replay(flow, this.#cuts);
+    if (suspects.length > 0 || buffers.some((b) => b.proofs)) this.#ledger.replay(flow, this.#cuts);
+    const lacking = buffers.find((b) => b.proof?.failure);
+    if (lacking) return this.#ledger.fail(written, lacking.proof!);
+    this.#suspects = suspects;
     const pass = this.#pass ??= this.#beginPass();
-    for (const s of steps) {
+    for (const s of run) {
       if (this.#pipeline !== s.pipeline) pass.setPipeline(this.#pipeline = s.pipeline);
       for (let g = 0; g < s.groups.length; g++) pass.setBindGroup(g, s.groups[g], s.offsets[g]);
       pass.dispatchWorkgroups(s.x, s.y, s.z);
     }
-    for (const b of touched) b.lastUse = this.#submits;
-    this.#inPass += steps.length;
-    this.#dispatches += steps.length;
-    if (suspects.length > 0) this.#cut(suspects);
+    for (const b of buffers) b.lastUse = this.#submits;
+    this.#inPass += run.length;
+    this.#dispatches += run.length;
   }
 
   /** Submits what was recorded. With `force`, submits even nothing, which frees the queue's staging memory. */
@@ -244,22 +263,26 @@ export class Stream {
     this.#endPass();
   }
 
-  /** Has what comes next share no command buffer with what another unproven pipeline may spoil, or be spoilt by. */
-  #suspects(proof: Proof | undefined): void {
-    if (this.#suspect?.settled && !this.#suspect.failure) this.#suspect = undefined;
-    if (this.#suspect === proof) return;
-    if (this.#encoder) this.#cut();
-    this.#suspect = proof;
+  /** Whether what is recorded now depends on the same unproven things: it runs together or not at all. */
+  #isWith(suspects: readonly Proof[]): boolean {
+    if (!this.#encoder) return true;
+    if (this.#suspects.length > 0 && this.#suspects.every((p) => p.settled && !p.failure)) {
+      this.#suspects = NONE;
+    }
+    const now = this.#suspects;
+    return now.length === suspects.length && now.every((p, i) => p === suspects[i]);
   }
 
   /** Hands the queue what was recorded. For the rest of the world the same submit goes on. */
-  #cut(suspects: readonly Proof[] = this.#suspect ? [this.#suspect] : []): void {
+  #cut(): void {
+    const suspects = this.#suspects;
     const proof = this.#faults.submitted(() => {
       this.#endPass();
       this.uniforms.flush();
       this.#device.queue.submit(this.#encoder ? [this.#encoder.finish()] : []);
     }, suspects);
-    this.#encoder = this.#suspect = undefined;
+    this.#encoder = undefined;
+    this.#suspects = NONE;
     this.#ledger.submitted(proof, suspects, this.#cuts++);
   }
 
@@ -279,6 +302,15 @@ export class Stream {
 }
 
 // ---------------------------------------------------------------------------
+
+/** What a command needs that the device has not accepted yet. */
+function suspectsOf(pipeline: Proof | undefined, buffers: readonly GpuBuffer[]): readonly Proof[] {
+  let found = pipeline && !pipeline.settled ? [pipeline] : NONE;
+  for (const { proof } of buffers) {
+    if (proof && !proof.settled && !found.includes(proof)) found = [...found, proof];
+  }
+  return found;
+}
 
 function checkWords({ bytes }: GpuBuffer, count: number, offset: number): void {
   if (offset % 4 === 0 && (count % 4 === 0 || offset + count === bytes)) return;

@@ -61,7 +61,7 @@ export class CapturedPlan<R = unknown> {
    * @throws KW-SHADER-COMPILE where a shader of the run did not compile; KW-CAPTURE-NESTED inside a recording; KW-CAPTURE-STALE when a tensor that the plan reads has been released, or the plan was disposed.
    */
   replay(): R {
-    if (this.#disposed || this.#outside.some((o) => o.buffer.owner !== o.owner || !o.buffer.held)) {
+    if (!this.current) {
       raise(
         "KW-CAPTURE-STALE",
         "Cannot replay a captured plan: memory that it uses has been released",
@@ -90,6 +90,11 @@ export class CapturedPlan<R = unknown> {
       }
     }
     return this.result;
+  }
+
+  /** Whether everything that the plan uses is still there. */
+  get current(): boolean {
+    return !this.#disposed && this.#outside.every((o) => o.buffer.owner === o.owner && o.buffer.held);
   }
 
   /** Why the run that was recorded did not work, if it did not: no replay would. */

@@ -92,9 +92,9 @@ export class Ledger {
     }
   }
 
-  /** Buffers cannot be written. */
-  fail(written: readonly GpuBuffer[], proof: Proof): void {
-    for (const b of written) b.proofs = join(b.proofs, [proof]);
+  /** Buffers are written by commands that run together or not at all. */
+  depend(written: readonly GpuBuffer[], proofs: readonly Proof[]): void {
+    for (const b of written) b.proofs = join(b.proofs, proofs);
   }
 
   /**

@@ -236,7 +236,8 @@ export class Stream {
     for (const b of written) b.lastWrite = this.#cuts;
     if (suspects.length > 0 || buffers.some((b) => b.proofs)) this.#ledger.replay(flow, this.#cuts);
     const lacking = buffers.find((b) => b.proof?.failure);
-    if (lacking) return this.#ledger.fail(written, lacking.proof!);
+    if (lacking || suspects.length > 0) this.#ledger.depend(written, lacking ? [lacking.proof!] : suspects);
+    if (lacking) return;
     this.#suspects = suspects;
     const pass = this.#pass ??= this.#beginPass();
     for (const s of run) {

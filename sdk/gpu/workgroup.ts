@@ -50,7 +50,7 @@ class Source {
     for (const m of head.matchAll(open)) last = m.index + m[0].length;
     // Of this function, not of one before it.
     if (last === undefined || /[{};]/.test(head.slice(last))) return undefined;
-    const sizes = splitList(head.slice(last, closing(head, last))).map((e) => this.#number(e));
+    const sizes = splitList(head.slice(last, closing(head, last)), false).map((e) => this.#number(e));
     if (sizes.length > 3 || sizes.some((n) => n === undefined)) return undefined;
     const [x, y = 1, z = 1] = sizes as number[];
     return [x, y, z];
@@ -233,13 +233,13 @@ function closing(text: string, from: number): number {
   return at;
 }
 
-/** Splits at the commas that are in no brackets. */
-function splitList(text: string): string[] {
+/** Splits at the commas that are in no brackets; in types these are angles too. */
+function splitList(text: string, types = true): string[] {
   const parts: string[] = [""];
   let depth = 0;
   for (const c of text) {
-    if ("(<".includes(c)) depth++;
-    if (")>".includes(c)) depth--;
+    if (c === "(" || (types && c === "<")) depth++;
+    if (c === ")" || (types && c === ">")) depth--;
     if (c === "," && depth === 0) parts.push("");
     else parts[parts.length - 1] += c;
   }

@@ -151,6 +151,31 @@ describe(needsModels("the stories model with the examples' kernels"), () => {
       }
     });
 
+    it(`writes its story where ${name} comes and goes between two steps`, async () => {
+      const { prompt_ids, new_ids } = await expectedJson<{ prompt_ids: number[]; new_ids: number[] }>(
+        "stories260k",
+        "greedy",
+      );
+      using model = await loadCausalLM(modelDir("stories260k"));
+      for (const capture of [true, false]) {
+        let [step, swaps] = [0, 0];
+        let swapping: Promise<unknown> = Promise.resolve();
+        const { ids } = await generate(model, [prompt_ids], {
+          maxNewTokens: new_ids.length,
+          eosTokenIds: [],
+          capture,
+          onToken: () => {
+            if (++step % 8 === 3) swapping = kernelize(model, config).then(() => void swaps++);
+            if (step % 8 === 7) swapping.then(() => unkernelize(model));
+          },
+        });
+        await swapping;
+        unkernelize(model);
+        assertEquals(ids[0], new_ids, capture ? "captured" : "eager");
+        assert(swaps > 0);
+      }
+    });
+
     it(`gives each row of a padded batch its own text with ${name}`, async () => {
       const prompts = [[1, 403, 407, 261, 378], [1], [1, 317, 269]];
       const options = { maxNewTokens: 10, eosTokenIds: [] };

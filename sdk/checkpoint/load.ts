@@ -1,5 +1,5 @@
 import { KernelwrightError, raise } from "../errors.ts";
-import { gpuIfOpen, type GpuStorage } from "../gpu/mod.ts";
+import { gpuIfOpen, proveTensors } from "../gpu/mod.ts";
 import type { Module } from "../nn/mod.ts";
 import { type DeviceName, keep, type Parameter, Tensor } from "../tensor/mod.ts";
 import type { Checkpoint } from "./checkpoint.ts";
@@ -131,8 +131,7 @@ class Loading {
   async settle(): Promise<void> {
     if (this.#device !== "webgpu") return;
     await this.#wait();
-    const buffers = [...this.#staged.values()].map((t) => (t.storage as GpuStorage).buffer);
-    await gpuIfOpen()?.prove(buffers);
+    await proveTensors(this.#staged.values());
     if (this.#fence) this.#free(this.#fence);
   }
 

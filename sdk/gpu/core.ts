@@ -80,6 +80,7 @@ export class GpuCore {
    * @throws what {@linkcode Readback.read} throws.
    */
   async prove(buffers: Iterable<GpuBuffer>): Promise<void> {
+    this.faults.throwIfLost();
     const readings = this.stream.watch(buffers);
     await this.ledger.settled({ proofs: readings.flatMap((r) => r.proofs) });
     await this.faults.arrive();

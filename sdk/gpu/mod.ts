@@ -10,6 +10,7 @@ export {
   type DispatchBindings,
   type DispatchOptions,
 } from "./dispatch.ts";
+export { proveTensors } from "./prove.ts";
 export { GpuStorage } from "./backend.ts";
 export { guardMemory, type MemoryGuard, type Overrun } from "./guard.ts";
 export { type LiveTensor, liveTensors, memory, type MemoryReport, traceAllocations } from "./memory.ts";

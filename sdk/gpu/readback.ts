@@ -51,7 +51,14 @@ export class Readback {
     const known = failureOf(source.proofs);
     if (known) this.#faults.tell(known);
     const size = stagingSize(bytes);
-    const staging = this.#free.get(size)?.pop() ?? this.#make(size);
+    let staging: GPUBuffer;
+    try {
+      staging = this.#free.get(size)?.pop() ?? this.#make(size);
+    } catch (error) {
+      await this.#faults.reasons();
+      this.#faults.throwIfLost(error);
+      throw error;
+    }
     let good = false;
     let reading: Reading | undefined;
     try {

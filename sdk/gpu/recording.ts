@@ -229,12 +229,13 @@ function uniformBuffer(
 ): GPUBuffer {
   const bytes = Math.ceil(size / 4) * 4;
   const asked = () => `${bytes} bytes for the uniforms of a captured plan`;
-  const create = () => gpu.device.createBuffer({ size: bytes, usage: 0x40, mappedAtCreation: true }); // UNIFORM
+  // Written, not mapped: on a device that is lost, mapping throws before anybody knows why.
   return gpu.faults.allocation(() => {
-    const buffer = gpu.faults.orMemory(asked, create);
-    const words = new Uint32Array(buffer.getMappedRange());
+    const usage = 0x40 | 0x08; // UNIFORM | COPY_DST
+    const buffer = gpu.faults.orMemory(asked, () => gpu.device.createBuffer({ size: bytes, usage }));
+    const words = new Uint32Array(bytes / 4);
     for (const { data, at } of packed) words.set(data, at / 4);
-    buffer.unmap();
+    gpu.device.queue.writeBuffer(buffer, 0, words);
     return buffer;
   }, asked).result;
 }

@@ -1,5 +1,5 @@
 import { inContext, raise } from "../errors.ts";
-import { gpuIfOpen } from "../gpu/mod.ts";
+import { gpuIfOpen, proveTensors } from "../gpu/mod.ts";
 import type { Module } from "../nn/mod.ts";
 import { type AppliedSite, applySite } from "./apply.ts";
 import type { KernelConfig } from "./config.ts";
@@ -193,6 +193,7 @@ async function swap(
   options: KernelizeOptions,
 ): Promise<KernelReport> {
   const kernels = await loadKernels(config, originalTree(model), options);
+  await proveTensors(model.stateDict().values()); // what they lack is not the kernels' fault
   const before = states.get(model);
   if (before) undoAll(before.applied);
   states.delete(model);
@@ -202,6 +203,7 @@ async function swap(
     const origin = { config: kernels.config, base: options.base };
     if (!options.verify) {
       applied = applyAll(planned);
+      await proveTensors(model.stateDict().values());
       const plan = await tunedPlan(model, planned, options.tune);
       return remember(model, { ...origin, plan, report: reportOf(plan), applied });
     }
@@ -209,6 +211,7 @@ async function swap(
     const inputs = options.verify.samples?.[0] ?? options.verify.inputs ?? [];
     const plain = await resultOf(model, inputs);
     applied = applyAll(sound);
+    await proveTensors(model.stateDict().values());
     const plan = await tunedPlan(model, sound, options.tune);
     const swapped = plain && await resultOf(model, inputs);
     const endToEnd = plain && swapped && compareResults(plain, swapped.data);

@@ -7,6 +7,7 @@
 import type { KernelDefinition } from "../authoring/mod.ts";
 import { inContext } from "../errors.ts";
 import { Identity, type Module } from "../nn/mod.ts";
+import { proveTensors } from "../gpu/mod.ts";
 import { keep } from "../tensor/mod.ts";
 import { SharedResults } from "./parallel.ts";
 import type { PlannedSite } from "./plan.ts";
@@ -18,6 +19,8 @@ import type { PlannedRule, SitePlanConversions } from "./site_conversion.ts";
 export interface AppliedSite {
   /** The plan. */
   readonly plan: PlannedSite;
+  /** Waits until the converted values are there, and releases those that they were made of. */
+  settle(): Promise<void>;
   /** Puts the original modules and their values back. */
   undo(): void;
   /** Puts the original modules back without their values, to be looked at on meta. Returns what ends that. */
@@ -25,18 +28,29 @@ export interface AppliedSite {
 }
 
 /**
- * Swaps one site. Where the original has values they are converted on their device, one conversion at a time, and
- * released as soon as they have been read.
+ * Swaps one site. Where the original has values they are converted on their device; they stay until the site is
+ * settled, so that they are still there if the device turns out to lack the memory.
  */
 export function applySite(site: PlannedSite): AppliedSite {
   const undo: (() => void)[] = [];
+  const converted: Converted[] = [];
   try {
-    for (const rule of site.conversions.rules) undo.push(convertRule(rule, site.conversions));
+    for (const rule of site.conversions.rules) {
+      const made = convertRule(rule, site.conversions);
+      converted.push(made);
+      undo.push(made.undo);
+    }
     const swap = swapOf(site);
     swap.putIn();
     undo.push(swap.takeOut);
     return {
       plan: site,
+      settle: async () => {
+        const made = converted.splice(0).filter((c) => c.live);
+        if (made.length === 0) return;
+        await proveTensors(made.flatMap((c) => c.live!.targets.map((t) => t.parameter)));
+        for (const c of made) unload(c.live!.own);
+      },
       undo: () => undo.splice(0).reverse().forEach((step) => step()),
       setAside: () => {
         swap.takeOut();
@@ -69,18 +83,22 @@ export function fillTargets(rule: PlannedRule): void {
 
 // ---------------------------------------------------------------------------
 
-function convertRule(rule: PlannedRule, { reversible, tied }: SitePlanConversions): () => void {
+/** A rule that has been run. */
+interface Converted {
+  undo(): void;
+  /** What it filled, and what may go; undefined where nothing has values yet. */
+  readonly live?: { readonly targets: readonly KeyedParameter[]; readonly own: readonly KeyedParameter[] };
+}
+
+function convertRule(rule: PlannedRule, { reversible, tied }: SitePlanConversions): Converted {
   // What cannot be had back, or is somebody else's too, stays where it is.
   const own = reversible ? rule.sources.filter((s) => !tied.has(s.parameter)) : [];
   const live = rule.sources.some((s) => s.parameter.materialized);
-  if (live) {
-    fillTargets(rule);
-    unload(own);
-  }
-  return () => {
+  if (live) fillTargets(rule);
+  const undo = () => {
     // Loaded in between, or live from the start: the values are in the layout now.
     if (!rule.targets.some((t) => t.parameter.materialized)) return;
-    if (own.length > 0) {
+    if (own.some((s) => !s.parameter.materialized)) {
       const values = rule.bound.reverse().run(rule.targets.map((t) => t.parameter));
       values.forEach((value, i) => {
         const { parameter } = rule.sources[i];
@@ -90,6 +108,7 @@ function convertRule(rule: PlannedRule, { reversible, tied }: SitePlanConversion
     }
     unload(rule.targets);
   };
+  return { undo, live: live ? { targets: rule.targets, own } : undefined };
 }
 
 function unload(parameters: readonly KeyedParameter[]): void {

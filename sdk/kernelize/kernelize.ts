@@ -202,23 +202,21 @@ async function swap(
     const planned = await prepare(model, kernels, options);
     const origin = { config: kernels.config, base: options.base };
     if (!options.verify) {
-      applied = applyAll(planned);
-      await proveTensors(model.stateDict().values());
+      applied = await applyAll(planned);
       const plan = await tunedPlan(model, planned, options.tune);
       return remember(model, { ...origin, plan, report: reportOf(plan), applied });
     }
     const { plan: sound, findings } = await soundPlan(model, planned, options.verify);
     const inputs = options.verify.samples?.[0] ?? options.verify.inputs ?? [];
     const plain = await resultOf(model, inputs);
-    applied = applyAll(sound);
-    await proveTensors(model.stateDict().values());
+    applied = await applyAll(sound);
     const plan = await tunedPlan(model, sound, options.tune);
     const swapped = plain && await resultOf(model, inputs);
     const endToEnd = plain && swapped && compareResults(plain, swapped.data);
     return remember(model, { ...origin, plan, report: reportOf(plan, findings, endToEnd), applied });
   } catch (error) {
     undoAll(applied);
-    if (before) states.set(model, { ...before, applied: applyAll(before.plan) });
+    if (before) states.set(model, { ...before, applied: await applyAll(before.plan) });
     throw error;
   }
 }
@@ -238,11 +236,13 @@ function remember(model: Module, state: State): KernelReport {
   return state.report;
 }
 
-function applyAll(plan: KernelPlan): AppliedSite[] {
+async function applyAll(plan: KernelPlan): Promise<AppliedSite[]> {
   const applied: AppliedSite[] = [];
   try {
     for (const site of plan.sites) {
-      applied.push(inContext({ site: site.path, kernel: site.kernel.name }, () => applySite(site)));
+      const made = inContext({ site: site.path, kernel: site.kernel.name }, () => applySite(site));
+      applied.push(made);
+      await made.settle();
       // What the original held is free now: given back before the next site asks for more.
       gpuIfOpen()?.trim();
     }

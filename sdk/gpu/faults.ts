@@ -63,6 +63,7 @@ export class Faults {
       const error = this.#cause ?? describeGpuError((event as GPUUncapturedErrorEvent).error);
       this.#note(error);
       this.#stray.push(error);
+      if (error.code === "KW-GPU-MEMORY") this.#cause ??= error;
     });
     device.lost.then((why) => {
       this.lose(why.message || why.reason || "unknown reason");
@@ -220,7 +221,10 @@ export class Faults {
   async #refused(error: GPUError, suspects: Iterable<Proof>): Promise<KernelwrightError> {
     const of = [...suspects];
     await Promise.all(of.map((s) => s.done));
-    return of.find((s) => s.failure)?.failure ?? this.#cause ?? describeGpuError(error);
+    const suspect = of.find((s) => s.failure)?.failure;
+    if (suspect) return suspect;
+    if (!this.#cause) await this.arrive(); // a lack of memory may be told as an event
+    return this.#cause ?? describeGpuError(error);
   }
 
   async #verdict(
@@ -245,6 +249,7 @@ export class Faults {
 
   #told(error: KernelwrightError): void {
     this.#untold.delete(error);
+    this.#stray = this.#stray.filter((e) => e !== error);
     if (this.#memory === error) this.#memory = undefined;
   }
 }

@@ -63,7 +63,7 @@ interface FreeList {
 
 const KEEP_SUBMITS = 64;
 /** For buffers from this size on it is asked at once whether there was memory; for others, where they are used. */
-const PROVEN_BYTES = 1024 * 1024;
+const PROVEN_BYTES = 256 * 1024;
 const USAGE = 0x80 | 0x04 | 0x08; // STORAGE | COPY_SRC | COPY_DST
 
 /** The pool of one device. */

@@ -55,6 +55,10 @@ export class Readback {
     try {
       staging = this.#free.get(size)?.pop() ?? this.#make(size);
     } catch (error) {
+      const { proofs = [] } = source;
+      await this.#ledger.settled({ proofs });
+      const first = failureOf(proofs); // there was no memory for the tensor itself
+      if (first) this.#faults.tell(first);
       await this.#faults.reasons();
       this.#faults.throwIfLost(error);
       throw error;

@@ -10,7 +10,7 @@ import {
 } from "../tensor/mod.ts";
 import type { GpuCore } from "./core.ts";
 import { type Linked, LiveList } from "./live_list.ts";
-import type { GpuBuffer } from "./pool.ts";
+import type { GpuBuffer } from "./buffer.ts";
 import type { ShaderVariant } from "./shader.ts";
 
 /** Watches new tensors for writes behind their end; for tests. */

@@ -16,7 +16,7 @@ import { currentGpu, type Gpu } from "./device.ts";
 import type { GpuStorage } from "./backend.ts";
 import type { Proof } from "./faults.ts";
 import { fresh } from "./ledger.ts";
-import type { GpuBuffer } from "./pool.ts";
+import type { GpuBuffer } from "./buffer.ts";
 import { Recording, type Step } from "./recording.ts";
 
 /** A run that can be repeated. */

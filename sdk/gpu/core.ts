@@ -1,6 +1,7 @@
 import { Faults } from "./faults.ts";
 import { Ledger } from "./ledger.ts";
-import { BufferPool, type GpuBuffer } from "./pool.ts";
+import type { GpuBuffer } from "./buffer.ts";
+import { BufferPool } from "./pool.ts";
 import { PipelineCache } from "./pipeline.ts";
 import { Readback } from "./readback.ts";
 import { Stream } from "./stream.ts";

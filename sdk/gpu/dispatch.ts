@@ -2,7 +2,7 @@ import { currentContext, didYouMean, raise, type Where } from "../errors.ts";
 import { currentTracer, DTYPES, formatSpec, Tensor } from "../tensor/mod.ts";
 import { GpuStorage } from "./backend.ts";
 import type { PipelineRequest } from "./pipeline.ts";
-import type { GpuBuffer } from "./pool.ts";
+import type { GpuBuffer } from "./buffer.ts";
 import type { StorageBinding } from "./reflect.ts";
 import type { Shader, ShaderVariant } from "./shader.ts";
 import { packUniform, type UniformValues } from "./uniforms.ts";

@@ -11,7 +11,7 @@
  */
 import type { KernelwrightError } from "../errors.ts";
 import type { Proof } from "./faults.ts";
-import type { GpuBuffer } from "./pool.ts";
+import type { GpuBuffer } from "./buffer.ts";
 
 /** A dispatch, as far as dependencies go. */
 export interface Work {

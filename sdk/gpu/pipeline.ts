@@ -2,7 +2,7 @@ import { currentContext, didYouMean, inContext, raise, type Where } from "../err
 import { BindGroupCache } from "./bind_groups.ts";
 import type { Faults, Proof } from "./faults.ts";
 import { checkLimits } from "./limits.ts";
-import type { GpuBuffer } from "./pool.ts";
+import type { GpuBuffer } from "./buffer.ts";
 import type { ShaderVariant } from "./shader.ts";
 import { describeVariant, shaderError } from "./shader_error.ts";
 

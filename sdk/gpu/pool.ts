@@ -1,43 +1,7 @@
 import type { Arena } from "./arena.ts";
-import type { Faults, Proof } from "./faults.ts";
+import type { GpuBuffer } from "./buffer.ts";
+import type { Faults } from "./faults.ts";
 import { fresh } from "./ledger.ts";
-
-/**
- * GPU buffers, reused by exact size.
- *
- *   acquire(1024) ──► free list of 1024? ──yes──► the same buffer again
- *                                        └─no──► createBuffer
- *   release(b)    ──► free list of b.size, until trim()
- *
- * Exact sizes mean that a static model makes no new buffer in its second run; size classes would round every
- * tensor up (ONNX Runtime's once cost 1.4 GB at the peak). Where shapes keep changing, free buffers that nobody
- * asked for during the last {@linkcode KEEP_SUBMITS} submits are destroyed: the garbage collector would let them
- * pile up (150 × 16 MiB grew to 2.6 GB; with destroy() it stayed at 136 MB).
- */
-export interface GpuBuffer {
-  /** The WebGPU object. */
-  readonly buffer: GPUBuffer;
-  /** Its size in bytes: what was asked for, rounded up to 4, at least 16. */
-  readonly size: number;
-  /** How many bytes were asked for: what follows in the last word is nobody's. */
-  bytes: number;
-  /** A number that no other buffer of this device has. */
-  readonly id: number;
-  /** The submit that last used it; equal to the stream's current one while that is still being recorded. */
-  lastUse: number;
-  /** How often it has been handed out: a plan that was captured with it knows by this that it is another's now. */
-  owner: number;
-  /** Whether somebody has it; otherwise it waits in the pool. */
-  held: boolean;
-  /** The submit that last wrote it. */
-  lastWrite: number;
-  /** Whether the device could allocate it; undefined once it could. */
-  proof: Proof | undefined;
-  /** What its content depends on that is not known to be good. */
-  proofs: readonly Proof[] | undefined;
-  /** The captured plan that it belongs to. */
-  arena?: Arena;
-}
 
 /** What a pool holds. */
 export interface PoolStats {
@@ -66,7 +30,18 @@ const KEEP_SUBMITS = 64;
 const PROVEN_BYTES = 256 * 1024;
 const USAGE = 0x80 | 0x04 | 0x08; // STORAGE | COPY_SRC | COPY_DST
 
-/** The pool of one device. */
+/**
+ * GPU buffers, reused by exact size.
+ *
+ *   acquire(1024) ──► free list of 1024? ──yes──► the same buffer again
+ *                                        └─no──► createBuffer
+ *   release(b)    ──► free list of b.size, until trim()
+ *
+ * Exact sizes mean that a static model makes no new buffer in its second run; size classes would round every
+ * tensor up (ONNX Runtime's once cost 1.4 GB at the peak). Where shapes keep changing, free buffers that nobody
+ * asked for during the last {@linkcode KEEP_SUBMITS} submits are destroyed: the garbage collector would let them
+ * pile up (150 × 16 MiB grew to 2.6 GB; with destroy() it stayed at 136 MB).
+ */
 export class BufferPool {
   readonly #device: GPUDevice;
   readonly #faults: Faults;

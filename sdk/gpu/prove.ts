@@ -1,6 +1,6 @@
 import type { Tensor } from "../tensor/mod.ts";
 import { type GpuBackend, GpuStorage } from "./backend.ts";
-import type { GpuBuffer } from "./pool.ts";
+import type { GpuBuffer } from "./buffer.ts";
 
 /**
  * Waits until it is known that tensors have their values, as far as they are on a GPU; nothing is read back.

@@ -10,7 +10,7 @@
 import { raise } from "../errors.ts";
 import type { Faults } from "./faults.ts";
 import { failureOf, type Ledger, type Reading } from "./ledger.ts";
-import type { GpuBuffer } from "./pool.ts";
+import type { GpuBuffer } from "./buffer.ts";
 import type { Stream } from "./stream.ts";
 
 const MAP_READ = 0x01 | 0x08; // MAP_READ | COPY_DST

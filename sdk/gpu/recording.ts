@@ -8,7 +8,7 @@ import type { Gpu } from "./device.ts";
 import type { Proof } from "./faults.ts";
 import type { Flow } from "./ledger.ts";
 import { type Lifetime, packLifetimes, type Slot } from "./lifetimes.ts";
-import type { GpuBuffer } from "./pool.ts";
+import type { GpuBuffer } from "./buffer.ts";
 import type { PreparedDispatch, PreparedRun, RecordedDispatch, StreamRecorder } from "./stream.ts";
 
 /** A part of a replay: dispatches, or a copy. */

@@ -2,7 +2,7 @@ import { raise } from "../errors.ts";
 import type { Faults, Proof } from "./faults.ts";
 import type { Flow, Ledger, Reading } from "./ledger.ts";
 import type { CompiledPipeline } from "./pipeline.ts";
-import type { GpuBuffer } from "./pool.ts";
+import type { GpuBuffer } from "./buffer.ts";
 import type { ShaderVariant } from "./shader.ts";
 import { UniformRing } from "./uniform_ring.ts";
 

@@ -1,4 +1,11 @@
-import { currentContext, didYouMean, inContext, raise, type Where } from "../errors.ts";
+import {
+  currentContext,
+  didYouMean,
+  inContext,
+  type KernelwrightError,
+  raise,
+  type Where,
+} from "../errors.ts";
 import { BindGroupCache } from "./bind_groups.ts";
 import type { Faults, Proof } from "./faults.ts";
 import { checkLimits } from "./limits.ts";
@@ -28,6 +35,8 @@ export interface CompiledPipeline {
   readonly writes: readonly boolean[];
   /** Whether it compiles. */
   readonly proof: Proof;
+  /** Resolves when the driver has said whether it compiles; with the error if not. */
+  readonly error: Promise<KernelwrightError | undefined>;
 }
 
 /**
@@ -196,7 +205,8 @@ export class PipelineCache {
       return beside ?? this.#device.createComputePipeline(described.descriptor);
     }, (e) => shaderError(variant, described!.module, e.message, constants, context));
     const writes = writesOf(variant);
-    return { pipeline, layouts: described!.layouts, lastUse: 0, warm: false, writes, proof };
+    const error = proof.done.then(() => proof.failure);
+    return { pipeline, layouts: described!.layouts, lastUse: 0, warm: false, writes, proof, error };
   }
 
   #describe({ variant, constants }: PipelineRequest): Described {

@@ -1,5 +1,5 @@
 import { KernelwrightError, raise } from "../errors.ts";
-import { gpuIfOpen } from "../gpu/mod.ts";
+import { gpuIfOpen, proveTensors } from "../gpu/mod.ts";
 import type { Module } from "../nn/mod.ts";
 import { type DeviceName, keep, type Parameter, Tensor } from "../tensor/mod.ts";
 import type { Checkpoint } from "./checkpoint.ts";
@@ -131,8 +131,7 @@ class Loading {
   async settle(): Promise<void> {
     if (this.#device !== "webgpu") return;
     await this.#wait();
-    await new Promise((resolve) => setTimeout(resolve, 0)); // errors come as events
-    await gpuIfOpen()?.checked(() => Promise.resolve());
+    await proveTensors(this.#staged.values());
     if (this.#fence) this.#free(this.#fence);
   }
 

@@ -1,4 +1,4 @@
-import type { GpuBuffer } from "./pool.ts";
+import type { GpuBuffer } from "./buffer.ts";
 
 /**
  * The buffers of one captured plan. While the plan is recorded they are reused inside it, as soon as their tensors

@@ -4,27 +4,71 @@ import {
   byteLength,
   DTYPES,
   formatSpec,
-  type Storage,
+  Storage,
   type TensorData,
   type TensorSpec,
 } from "../tensor/mod.ts";
-import type { Gpu } from "./device.ts";
-import { GpuStorage } from "./gpu_storage.ts";
-import type { MemoryGuard } from "./guard.ts";
-import { LiveList } from "./live_list.ts";
+import type { GpuCore } from "./core.ts";
+import { type Linked, LiveList } from "./live_list.ts";
+import type { GpuBuffer } from "./buffer.ts";
+import type { ShaderVariant } from "./shader.ts";
+
+/** Watches new tensors for writes behind their end; for tests. */
+export interface Guard {
+  /** Extra bytes to allocate behind a tensor. */
+  readonly zone: number;
+  /** Watches what lies behind `bytes` of a new storage. */
+  adopt(storage: GpuStorage, bytes: number): void;
+  /** Told of a write by the host, or a copy to the tensor's end: both come in whole words. */
+  wholeWords(storage: GpuStorage): void;
+  /** Keeps the buffer of a storage that is gone, if it was watched. */
+  retire(storage: GpuStorage): boolean;
+  /** The size to bind, where `exact` bytes are the tensor's. */
+  boundSize(storage: GpuStorage, exact: number, variant: ShaderVariant, name: string): number;
+}
+
+/** A tensor's memory on the GPU: one pooled buffer. */
+export class GpuStorage extends Storage implements Linked<GpuStorage> {
+  /** The device that it belongs to. */
+  override readonly backend: GpuBackend;
+  /** The buffer. */
+  readonly buffer: GpuBuffer;
+  /** The line that made it, while {@linkcode traceAllocations} is on. */
+  readonly madeAt?: string;
+  /** The tensor's name, for listings. */
+  readonly label?: string;
+  /** The one before in the list of those that are alive; the list's own. */
+  older: GpuStorage | undefined = undefined;
+  /** The one behind. */
+  newer: GpuStorage | undefined = undefined;
+
+  /** Takes over `buffer`. */
+  constructor(backend: GpuBackend, buffer: GpuBuffer, label?: string, madeAt?: string) {
+    super();
+    this.backend = backend;
+    this.buffer = buffer;
+    this.label = label;
+    this.madeAt = madeAt;
+  }
+
+  /** Gives the memory back. */
+  protected override free(): void {
+    this.backend.forget(this);
+  }
+}
 
 /** Tensors on a WebGPU device. */
 export class GpuBackend implements Backend {
   /** Always `webgpu`. */
   readonly device = "webgpu";
   /** The device. */
-  readonly gpu: Gpu;
+  readonly gpu: GpuCore;
   /** Every storage that is alive. */
-  readonly live: LiveList = new LiveList();
+  readonly live: LiveList<GpuStorage> = new LiveList();
   /** Whether each allocation remembers the line that made it. */
   traceAllocations = false;
   /** Puts guard zones behind new tensors, while a test has one. */
-  guard?: MemoryGuard;
+  guard?: Guard;
   /** How often values were asked for since the device was opened. */
   reads = 0;
   readonly #mostBytes: number;
@@ -34,7 +78,7 @@ export class GpuBackend implements Backend {
    *
    * @param gpu The device.
    */
-  constructor(gpu: Gpu) {
+  constructor(gpu: GpuCore) {
     this.gpu = gpu;
     const { maxStorageBufferBindingSize, maxBufferSize } = gpu.limits;
     this.#mostBytes = Math.min(maxStorageBufferBindingSize, maxBufferSize);
@@ -54,7 +98,9 @@ export class GpuBackend implements Backend {
         { tensor: label },
       );
     }
-    const buffer = this.gpu.pool.acquire(bytes, this.guard?.zone);
+    const buffer = this.gpu.pool.acquire(bytes, this.guard?.zone, () => {
+      return `${label === undefined ? "" : `${JSON.stringify(label)} `}${formatSpec(spec)} (${bytes} bytes)`;
+    });
     const storage = new GpuStorage(this, buffer, label, this.#callSite());
     this.live.add(storage);
     this.guard?.adopt(storage, bytes);
@@ -74,7 +120,7 @@ export class GpuBackend implements Backend {
   async read(storage: Storage, spec: TensorSpec): Promise<TensorData> {
     this.reads++;
     const { buffer } = storage as GpuStorage;
-    const bytes = await this.gpu.checked(() => this.gpu.readback.read(buffer, byteLength(spec)));
+    const bytes = await this.gpu.readback.read(buffer, byteLength(spec));
     return DTYPES[spec.dtype].array(bytes);
   }
 

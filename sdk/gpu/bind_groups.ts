@@ -1,12 +1,13 @@
-import type { CompiledPipeline } from "./pipeline.ts";
-import type { GpuBuffer } from "./pool.ts";
+import type { GpuBuffer } from "./buffer.ts";
 
+/** A compiled pipeline; only which one it is matters. */
+type Pipeline = object;
 /** The bind groups of one dispatch. */
 type Groups = readonly GPUBindGroup[];
 
 /** Bind groups, and what they hold. */
 interface Entry {
-  readonly pipeline: CompiledPipeline;
+  readonly pipeline: Pipeline;
   readonly key: string;
   readonly groups: Groups;
   readonly buffers: readonly GpuBuffer[];
@@ -17,7 +18,7 @@ const MOST = 8192;
 
 /** Bind groups by pipeline and buffers, until one of these is gone. */
 export class BindGroupCache {
-  readonly #byPipeline = new Map<CompiledPipeline, Map<string, Entry>>();
+  readonly #byPipeline = new Map<Pipeline, Map<string, Entry>>();
   readonly #byBuffer = new Map<number, Set<Entry>>();
   #size = 0;
 
@@ -28,7 +29,7 @@ export class BindGroupCache {
 
   /** The bind groups for buffers, so many bytes of each; made by `make` where they are new. */
   get(
-    pipeline: CompiledPipeline,
+    pipeline: Pipeline,
     buffers: readonly GpuBuffer[],
     sizes: readonly number[],
     make: () => Groups,
@@ -51,7 +52,7 @@ export class BindGroupCache {
   }
 
   /** Forgets those of a pipeline. */
-  forgetPipeline(pipeline: CompiledPipeline): void {
+  forgetPipeline(pipeline: Pipeline): void {
     for (const entry of this.#byPipeline.get(pipeline)?.values() ?? []) this.#forget(entry);
   }
 

@@ -9,12 +9,14 @@
  * Buffers made inside belong to the plan, which holds about its largest live set: a value's memory is another's after
  * its last reader. Numbers are those of the recorded run, bit for bit: it is the same work.
  */
-import { raise } from "../errors.ts";
+import { type KernelwrightError, raise } from "../errors.ts";
 import { isScoped, keep, scope, type Tensor, tensorsIn } from "../tensor/mod.ts";
 import type { Arena } from "./arena.ts";
 import { currentGpu, type Gpu } from "./device.ts";
-import type { GpuStorage } from "./gpu_storage.ts";
-import type { GpuBuffer } from "./pool.ts";
+import type { GpuStorage } from "./backend.ts";
+import type { Proof } from "./faults.ts";
+import { fresh } from "./ledger.ts";
+import type { GpuBuffer } from "./buffer.ts";
 import { Recording, type Step } from "./recording.ts";
 
 /** A run that can be repeated. */
@@ -30,8 +32,8 @@ export class CapturedPlan<R = unknown> {
   readonly #arena: Arena;
   readonly #uniforms: GPUBuffer | undefined;
   readonly #outside: readonly { readonly buffer: GpuBuffer; readonly owner: number }[];
-  readonly #touched: readonly GpuBuffer[];
   readonly #effects: readonly (() => void)[];
+  readonly #proofs: readonly Proof[];
   readonly #made: ReadonlySet<Tensor>;
   readonly #written: ReadonlySet<GpuBuffer>;
   #disposed = false;
@@ -45,9 +47,9 @@ export class CapturedPlan<R = unknown> {
     this.#made = recording.made;
     this.#written = recording.written();
     this.#outside = recording.outside();
-    this.#touched = this.#outside.map((o) => o.buffer);
     recording.pack(gpu);
     ({ steps: this.#steps, uniforms: this.#uniforms } = recording.prepare(gpu));
+    this.#proofs = [...recording.proofs()];
     this.dispatches = this.#steps.reduce((n, s) => n + ("run" in s ? s.run.length : 0), 0);
     this.bytes = [...this.#arena.buffers].reduce((n, b) => n + b.size, this.#uniforms?.size ?? 0);
   }
@@ -56,10 +58,10 @@ export class CapturedPlan<R = unknown> {
    * Records the run again; nothing waits for the GPU.
    *
    * @returns {@linkcode CapturedPlan.result}, with new values.
-   * @throws KW-CAPTURE-NESTED inside a recording; KW-CAPTURE-STALE when a tensor that the plan reads has been released, or the plan was disposed.
+   * @throws KW-SHADER-COMPILE where a shader of the run did not compile; KW-CAPTURE-NESTED inside a recording; KW-CAPTURE-STALE when a tensor that the plan reads has been released, or the plan was disposed.
    */
   replay(): R {
-    if (this.#disposed || this.#outside.some((o) => o.buffer.owner !== o.owner || !o.buffer.held)) {
+    if (!this.current) {
       raise(
         "KW-CAPTURE-STALE",
         "Cannot replay a captured plan: memory that it uses has been released",
@@ -73,13 +75,31 @@ export class CapturedPlan<R = unknown> {
         "Call the function itself there: its work becomes part of the outer plan.",
       );
     }
+    this.#gpu.throwIfLost();
+    const failed = this.broken;
+    if (failed) this.#gpu.faults.tell(failed);
     for (const effect of this.#effects) effect();
     const { stream } = this.#gpu;
+    // Before the driver has accepted all pipelines, each run shares its command buffer with nobody.
+    const suspects = this.#proofs.filter((p) => !p.settled);
     for (const step of this.#steps) {
-      if ("run" in step) stream.replay(step.run, this.#touched);
-      else stream.copy(step.source, step.from, step.target, step.to, step.bytes);
+      if ("run" in step) stream.replay(step, suspects);
+      else {
+        if (step.fresh) fresh(step.target);
+        stream.copy(step.source, step.from, step.target, step.to, step.bytes);
+      }
     }
     return this.result;
+  }
+
+  /** Whether everything that the plan uses is still there. */
+  get current(): boolean {
+    return !this.#disposed && this.#outside.every((o) => o.buffer.owner === o.owner && o.buffer.held);
+  }
+
+  /** Why the run that was recorded did not work, if it did not: no replay would. */
+  get broken(): KernelwrightError | undefined {
+    return this.#proofs.find((p) => p.failure)?.failure;
   }
 
   /** Whether the recorded run made this one of its results; others were there before. */

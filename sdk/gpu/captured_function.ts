@@ -12,7 +12,7 @@ import { byteLength, currentTracer, keep, Tensor } from "../tensor/mod.ts";
 import { type CapturedPlan, record } from "./capture.ts";
 import { mapTensors, signatureOf } from "./captured_arguments.ts";
 import { currentGpu, gpuIfOpen } from "./device.ts";
-import type { GpuStorage } from "./gpu_storage.ts";
+import type { GpuStorage } from "./backend.ts";
 
 /** How much {@linkcode capture} may keep. */
 export interface CaptureOptions {
@@ -130,10 +130,12 @@ class Plans<A extends readonly unknown[], R> {
       known.plan.replay();
     } catch (error) {
       const stale = error instanceof KernelwrightError && error.code === "KW-CAPTURE-STALE";
-      if (!stale) this.#entries.set(key, known);
-      if (!stale) throw error;
+      if (!stale && !known.plan.broken) {
+        this.#entries.set(key, known);
+        throw error;
+      }
       release(known);
-      this.#note("Memory that a plan used was released: it was recorded again.");
+      if (stale) this.#note("Memory that a plan used was released: it was recorded again.");
       return this.#record(key, args, tensors);
     }
     this.#entries.set(key, known);

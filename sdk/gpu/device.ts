@@ -1,11 +1,8 @@
-import { KernelwrightError, raise, type Where } from "../errors.ts";
-import { registerBackend, unregisterBackend } from "../tensor/mod.ts";
+import { raise } from "../errors.ts";
+import { registerBackend } from "../tensor/mod.ts";
 import { GpuBackend } from "./backend.ts";
+import { GpuCore } from "./core.ts";
 import { leaveOutOpenGL } from "./no_opengl.ts";
-import { BufferPool } from "./pool.ts";
-import { PipelineCache } from "./pipeline.ts";
-import { Readback } from "./readback.ts";
-import { Stream } from "./stream.ts";
 
 /** What {@linkcode openGpu} may be told. */
 export interface GpuOptions {
@@ -43,123 +40,23 @@ const WANTED_LIMITS = [
   "maxBindGroups",
 ] as const;
 
-/** One opened WebGPU device with its pool, stream and caches. */
-export class Gpu {
-  /** The WebGPU device. */
-  readonly device: GPUDevice;
+/** One opened WebGPU device with its pool, stream, caches and tensors. */
+export class Gpu extends GpuCore {
   /** The adapter's name. */
   readonly info: AdapterInfo;
-  /** Buffers. */
-  readonly pool: BufferPool;
-  /** Recorded work. */
-  readonly stream: Stream;
-  /** Reads buffers back. */
-  readonly readback: Readback;
-  /** Pipelines and bind groups. */
-  readonly pipelines: PipelineCache;
   /** Tensors on this device. */
   readonly backend: GpuBackend;
-  /** The most workgroups in a dimension. Kept, since asking the driver costs more than a dispatch's other checks. */
-  readonly maxWorkgroups: number;
-  #lost: string | undefined;
-  #failures: KernelwrightError[] = [];
-  #pending: Promise<void>[] = [];
 
   /** Use {@linkcode openGpu}. */
   constructor(device: GPUDevice, info: AdapterInfo) {
-    this.device = device;
+    super(device, () => this.#retire());
     this.info = info;
-    this.maxWorkgroups = device.limits.maxComputeWorkgroupsPerDimension;
-    this.pipelines = new PipelineCache(this);
-    this.pool = new BufferPool(device, (b) => this.pipelines.forgetBuffer(b));
-    this.stream = new Stream(device, (submit) => this.pool.trim(submit));
-    this.readback = new Readback(device, this.stream);
     this.backend = new GpuBackend(this);
-    device.addEventListener("uncapturederror", (event) => {
-      event.preventDefault();
-      this.fail(describeGpuError((event as GPUUncapturedErrorEvent).error));
-    });
-    device.lost.then((why) => {
-      this.#lost ??= why.message || why.reason || "unknown reason";
-      this.#retire();
-    });
-  }
-
-  /** The features that the device was opened with. */
-  get features(): ReadonlySet<string> {
-    return this.device.features as unknown as ReadonlySet<string>;
-  }
-
-  /** The limits that the device was opened with. */
-  get limits(): GPUSupportedLimits {
-    return this.device.limits;
-  }
-
-  /** Remembers an error of work that was recorded earlier; the next {@linkcode Gpu.checked} throws it. */
-  fail(error: KernelwrightError): void {
-    this.#failures.push(error);
-  }
-
-  /** Has the next {@linkcode Gpu.checked} wait for `work`, which reports through {@linkcode Gpu.fail}. */
-  watch(work: Promise<void>): void {
-    this.#pending.push(work);
-  }
-
-  /** Runs something that waits for the GPU, and turns whatever went wrong since the last time into our error. */
-  async checked<T>(wait: () => Promise<T>): Promise<T> {
-    this.throwIfLost();
-    await this.#throwFailures();
-    let result: T;
-    try {
-      result = await wait();
-    } catch (cause) {
-      this.throwIfLost(cause);
-      await this.#throwFailures();
-      raise(
-        "KW-GPU-VALIDATION",
-        `Cannot read from the GPU: ${messageOf(cause)}`,
-        undefined,
-        undefined,
-        cause,
-      );
-    }
-    await this.#throwFailures();
-    return result;
-  }
-
-  /** Waits until everything recorded so far has run. */
-  async sync(): Promise<void> {
-    await this.checked(async () => {
-      this.stream.submit();
-      await this.device.queue.onSubmittedWorkDone();
-    });
-  }
-
-  /** Destroys the free buffers. */
-  trim(): void {
-    this.stream.submit();
-    this.pool.trim(0, true);
-  }
-
-  /**
-   * Does nothing while the device is there.
-   *
-   * @throws KW-GPU-LOST when the device is gone.
-   */
-  throwIfLost(cause?: unknown): void {
-    if (this.#lost === undefined) return;
-    raise(
-      "KW-GPU-LOST",
-      `The GPU device was lost: ${this.#lost}`,
-      "Open a device again with openGpu() and load the model again; if it recurs, use smaller shapes.",
-      undefined,
-      cause,
-    );
   }
 
   /** Destroys the device and all its buffers. Tensors on it can no longer be used. */
   destroy(): void {
-    this.#lost ??= "it was destroyed";
+    this.faults.lose("it was destroyed");
     this.#retire();
     this.backend.live.clear();
     this.pool.destroy();
@@ -167,19 +64,11 @@ export class Gpu {
     this.device.destroy();
   }
 
-  /** The next openGpu() opens another device. */
+  /** The next openGpu() opens another device. Until then its backend stays, and says that the device is gone. */
   #retire(): void {
-    unregisterBackend(this.backend);
-    if (current === this) current = undefined;
-  }
-
-  async #throwFailures(): Promise<void> {
-    while (this.#pending.length > 0) await Promise.all(this.#pending.splice(0));
-    if (this.#failures.length === 0) return;
-    // The cause comes before what it broke: a shader that does not compile also spoils the pass it is in.
-    const failures = this.#failures.splice(0);
-    this.stream.discard();
-    throw failures.find((f) => f.code.startsWith("KW-SHADER")) ?? failures[0];
+    if (current !== this) return;
+    current = undefined;
+    gone = this;
   }
 }
 
@@ -200,9 +89,10 @@ export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
 /**
  * The device that was opened.
  *
- * @throws KW-GPU-NONE
+ * @throws KW-GPU-NONE; KW-GPU-LOST when it is gone.
  */
 export function currentGpu(): Gpu {
+  if (!current) gone?.throwIfLost();
   return current ?? raise("KW-GPU-NONE", "No GPU device has been opened", "Call `await openGpu()` first.");
 }
 
@@ -215,6 +105,8 @@ export function gpuIfOpen(): Gpu | undefined {
 
 let current: Gpu | undefined;
 let opening: Promise<Gpu> | undefined;
+/** The last one, once it is lost. */
+let gone: Gpu | undefined;
 
 async function open(options: GpuOptions): Promise<Gpu> {
   leaveOutOpenGL();
@@ -241,6 +133,7 @@ async function open(options: GpuOptions): Promise<Gpu> {
     description,
     software: isFallbackAdapter ?? false,
   });
+  gone = undefined;
   registerBackend(current.backend);
   return current;
 }
@@ -264,21 +157,4 @@ function howToGetAnAdapter(): string {
   }
   return "Install a Vulkan driver. Without a GPU, Mesa's software driver serves: on Debian and Ubuntu " +
     "`apt-get install mesa-vulkan-drivers libvulkan1`.";
-}
-
-function describeGpuError(error: GPUError): KernelwrightError {
-  const memory = error.constructor.name === "GPUOutOfMemoryError";
-  const where: Where = {};
-  return memory
-    ? new KernelwrightError({
-      code: "KW-GPU-MEMORY",
-      what: `The GPU is out of memory: ${error.message}`,
-      fix: "Load the weights as f16, use a shorter context, or dispose tensors that are no longer needed.",
-      where,
-    })
-    : new KernelwrightError({ code: "KW-GPU-VALIDATION", what: error.message, where });
-}
-
-function messageOf(e: unknown): string {
-  return e instanceof Error ? e.message : String(e);
 }

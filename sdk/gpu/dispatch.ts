@@ -1,10 +1,10 @@
 import { about, currentContext, didYouMean, KernelwrightError, raise, type Where } from "../errors.ts";
 import { currentTracer, DTYPES, isGuarded, noteWrite, Tensor, writesAreGuarded } from "../tensor/mod.ts";
 import { checkFit } from "./binding_fit.ts";
-import { GpuStorage } from "./gpu_storage.ts";
+import { GpuStorage } from "./backend.ts";
 import { namedConstants } from "./overrides.ts";
 import type { PipelineRequest } from "./pipeline.ts";
-import type { GpuBuffer } from "./pool.ts";
+import type { GpuBuffer } from "./buffer.ts";
 import type { StorageBinding } from "./reflect.ts";
 import type { Shader, ShaderVariant } from "./shader.ts";
 import { packUniform, type UniformValues } from "./uniforms.ts";

@@ -10,8 +10,8 @@
  *
  * A binding whose `arrayLength` the shader asks for is still bound exactly, since the length would be wrong.
  */
+import type { GpuStorage, Guard } from "./backend.ts";
 import { currentGpu, type Gpu } from "./device.ts";
-import type { GpuStorage } from "./gpu_storage.ts";
 import type { ShaderVariant } from "./shader.ts";
 
 /** Bytes behind each tensor. A multiple of every element's size, so that bindings stay whole. */
@@ -35,7 +35,7 @@ export interface Overrun {
 }
 
 /** Watches the tensors that are made while it is on. */
-export class MemoryGuard {
+export class MemoryGuard implements Guard {
   readonly #gpu: Gpu;
   readonly #from = new Map<GpuStorage, number>();
   readonly #canaries = new Map<GpuStorage, number>();
@@ -136,7 +136,7 @@ export class MemoryGuard {
       gpu.stream.copy(z.storage.buffer, z.start, all, at, z.size);
       at += z.size;
     }
-    const bytes = new Uint8Array(await gpu.checked(() => gpu.readback.read(all, total)));
+    const bytes = new Uint8Array(await gpu.readback.read(all, total));
     gpu.pool.release(all);
     at = 0;
     return zones.map((z) => ({ ...z, bytes: bytes.subarray(at, at += z.size) }));

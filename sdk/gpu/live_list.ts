@@ -1,4 +1,10 @@
-import type { GpuStorage } from "./gpu_storage.ts";
+/** What a list chains. */
+export interface Linked<T> {
+  /** The one before; the list's own. */
+  older: T | undefined;
+  /** The one behind. */
+  newer: T | undefined;
+}
 
 /**
  * The storages that are alive, oldest first.
@@ -6,9 +12,9 @@ import type { GpuStorage } from "./gpu_storage.ts";
  * Chained through themselves: a run makes and releases hundreds of tensors, and a `Set` that they all pass through
  * copies its table every few dozen, into memory that only a full garbage collection gives back (6 kB a forward).
  */
-export class LiveList implements Iterable<GpuStorage> {
-  #first: GpuStorage | undefined;
-  #last: GpuStorage | undefined;
+export class LiveList<T extends Linked<T>> implements Iterable<T> {
+  #first: T | undefined;
+  #last: T | undefined;
   #size = 0;
 
   /** How many there are. */
@@ -17,7 +23,7 @@ export class LiveList implements Iterable<GpuStorage> {
   }
 
   /** Adds one that is in no list. */
-  add(s: GpuStorage): void {
+  add(s: T): void {
     s.older = this.#last;
     if (this.#last) this.#last.newer = s;
     else this.#first = s;
@@ -26,7 +32,7 @@ export class LiveList implements Iterable<GpuStorage> {
   }
 
   /** Takes one out; returns whether it was there. */
-  delete(s: GpuStorage): boolean {
+  delete(s: T): boolean {
     const { older, newer } = s;
     if (!older && s !== this.#first) return false;
     if (older) older.newer = newer;
@@ -44,7 +50,7 @@ export class LiveList implements Iterable<GpuStorage> {
   }
 
   /** Each, oldest first. */
-  *[Symbol.iterator](): Generator<GpuStorage> {
+  *[Symbol.iterator](): Generator<T> {
     for (let s = this.#first; s; s = s.newer) yield s;
   }
 }

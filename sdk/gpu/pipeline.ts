@@ -1,8 +1,9 @@
-import { currentContext, inContext, type KernelwrightError, raise, type Where } from "../errors.ts";
+import { currentContext, inContext, type KernelwrightError, type Where } from "../errors.ts";
 import { BindGroupCache } from "./bind_groups.ts";
-import type { Gpu } from "./device.ts";
+import type { Faults, Proof } from "./faults.ts";
+import { checkLimits } from "./limits.ts";
+import type { GpuBuffer } from "./buffer.ts";
 import { checkConstants, driverConstants } from "./overrides.ts";
-import type { GpuBuffer } from "./pool.ts";
 import type { ShaderVariant } from "./shader.ts";
 import { shaderError } from "./shader_error.ts";
 
@@ -24,6 +25,10 @@ export interface CompiledPipeline {
   lastUse: number;
   /** Whether it has run: drivers compile at the first dispatch, not when the pipeline is made. */
   warm: boolean;
+  /** Which of the variant's storage buffers it may write. */
+  readonly writes: readonly boolean[];
+  /** Whether it compiles. */
+  readonly proof: Proof;
   /** Resolves when the driver has said whether it compiles; with the error if not. */
   readonly error: Promise<KernelwrightError | undefined>;
 }
@@ -36,7 +41,9 @@ const MOST = 512;
 
 /** Pipelines by shader, aliases and constants; bind groups by pipeline and buffers. */
 export class PipelineCache {
-  readonly #gpu: Gpu;
+  readonly #device: GPUDevice;
+  readonly #faults: Faults;
+  readonly #uniforms: () => GPUBuffer;
   readonly #pipelines = new Map<string, CompiledPipeline>();
   readonly #beside = new Map<string, GPUComputePipeline>();
   readonly #bindGroups = new BindGroupCache();
@@ -45,10 +52,10 @@ export class PipelineCache {
   /**
    * Makes one.
    *
-   * @param gpu The device.
+   * @param uniforms Where the uniforms of a dispatch lie.
    */
-  constructor(gpu: Gpu) {
-    this.#gpu = gpu;
+  constructor(device: GPUDevice, faults: Faults, uniforms: () => GPUBuffer) {
+    [this.#device, this.#faults, this.#uniforms] = [device, faults, uniforms];
   }
 
   /** How many pipelines there are. */
@@ -62,7 +69,7 @@ export class PipelineCache {
   }
 
   /**
-   * The pipeline for a request. Compile errors come later, through the device's next checked wait.
+   * The pipeline for a request. Compile errors come later: by its proof, or when something is read that depends on it.
    *
    * @throws KW-SHADER-CONSTANT, KW-GPU-LIMIT, KW-GPU-FEATURE at once.
    */
@@ -73,11 +80,10 @@ export class PipelineCache {
       if (this.#pipelines.size >= MOST) this.#evict();
       const made = compiled = this.#compile(request);
       this.#pipelines.set(key, made);
-      this.#gpu.watch(made.error.then((e) => {
-        if (!e) return;
-        if (this.#pipelines.get(key) === made) this.#drop(key, made); // so that the next use says it again
-        this.#gpu.fail(e);
-      }));
+      made.proof.done.then(() => {
+        // So that the next use says it again.
+        if (made.proof.failure && this.#pipelines.get(key) === made) this.#drop(key, made);
+      });
     }
     compiled.lastUse = ++this.#uses;
     return compiled;
@@ -91,7 +97,19 @@ export class PipelineCache {
    */
   async prepare(requests: readonly PipelineRequest[], where: Where = {}): Promise<void> {
     const made = inContext(where, () => requests.map((r) => this.get(r)));
-    await this.#gpu.checked(() => Promise.all(made.map((m) => m.error)));
+    await this.compiled(made);
+  }
+
+  /**
+   * Waits until the driver has said whether pipelines compile.
+   *
+   * @throws KW-SHADER-COMPILE for the first that does not; KW-GPU-LOST.
+   */
+  async compiled(made: readonly CompiledPipeline[]): Promise<void> {
+    await Promise.all(made.map((m) => m.proof.done));
+    const failed = made.find((m) => m.proof.failure);
+    if (failed) this.#faults.tell(failed.proof.failure!);
+    this.#faults.throwIfLost();
   }
 
   /** The bind groups for buffers, from the cache where it has them. */
@@ -105,7 +123,7 @@ export class PipelineCache {
       compiled,
       buffers,
       sizes,
-      () => this.makeBindGroups(compiled, variant, buffers, sizes, this.#gpu.stream.uniforms.buffer),
+      () => this.makeBindGroups(compiled, variant, buffers, sizes, this.#uniforms()),
     );
   }
 
@@ -118,8 +136,10 @@ export class PipelineCache {
   /** Compiles while other work goes on, where the engine can; {@linkcode has} tells when it is done. */
   async compileBeside(request: PipelineRequest): Promise<void> {
     try {
-      const { descriptor } = this.#describe(request);
-      const made = await this.#gpu.device.createComputePipelineAsync(descriptor);
+      // A module that does not compile is an error of the device too; it is found again where the pipeline is used.
+      const { result: { descriptor }, proof } = this.#faults.scoped(() => this.#describe(request));
+      proof.done.then(() => this.#faults.forget(proof.failure));
+      const made = await this.#device.createComputePipelineAsync(descriptor);
       this.#beside.set(keyOf(request), made);
     } catch {
       // What is wrong is said when it is used.
@@ -134,19 +154,22 @@ export class PipelineCache {
     sizes: readonly number[],
     uniforms: GPUBuffer | undefined,
   ): readonly GPUBindGroup[] {
-    return compiled.layouts.map((layout, g) => {
-      const entries: GPUBindGroupEntry[] = [];
-      variant.reflection.storage.forEach((s, i) => {
-        if (s.group !== g) return;
-        entries.push({ binding: s.binding, resource: { buffer: buffers[i].buffer, size: sizes[i] } });
-      });
-      for (const u of variant.reflection.uniforms) {
-        if (u.group === g) {
-          entries.push({ binding: u.binding, resource: { buffer: uniforms!, size: u.bytes } });
+    const make = () =>
+      compiled.layouts.map((layout, g) => {
+        const entries: GPUBindGroupEntry[] = [];
+        variant.reflection.storage.forEach((s, i) => {
+          if (s.group !== g) return;
+          entries.push({ binding: s.binding, resource: { buffer: buffers[i].buffer, size: sizes[i] } });
+        });
+        for (const u of variant.reflection.uniforms) {
+          if (u.group === g) {
+            entries.push({ binding: u.binding, resource: { buffer: uniforms!, size: u.bytes } });
+          }
         }
-      }
-      return this.#gpu.device.createBindGroup({ layout, entries });
-    });
+        return this.#device.createBindGroup({ layout, entries });
+      });
+    // What becomes of a buffer that may have no memory is told by its proof.
+    return buffers.some((b) => b.proof) ? this.#faults.muted(make) : make();
   }
 
   /** Forgets the bind groups that hold a buffer, before it is destroyed. */
@@ -167,21 +190,21 @@ export class PipelineCache {
 
   #compile({ variant, constants }: PipelineRequest): CompiledPipeline {
     this.#checkConstants(variant, constants);
-    this.#checkLimits(variant);
-    const { device } = this.#gpu;
+    checkLimits(variant, constants, this.#device);
     const context = currentContext();
-    device.pushErrorScope("validation");
-    const { module, layouts, descriptor } = this.#describe({ variant, constants });
     const beside = this.#beside.get(keyOf({ variant, constants }));
-    const pipeline = beside ?? device.createComputePipeline(descriptor);
-    const error = device.popErrorScope().then((e) =>
-      e ? shaderError(variant, module, e.message, constants, context) : undefined
-    );
-    return { pipeline, layouts, lastUse: 0, warm: false, error };
+    let described: Described | undefined;
+    const { result: pipeline, proof } = this.#faults.scoped(() => {
+      described = this.#describe({ variant, constants });
+      return beside ?? this.#device.createComputePipeline(described.descriptor);
+    }, (e) => shaderError(variant, described!.module, e.message, constants, context));
+    const writes = writesOf(variant);
+    const error = proof.done.then(() => proof.failure);
+    return { pipeline, layouts: described!.layouts, lastUse: 0, warm: false, writes, proof, error };
   }
 
-  #describe({ variant, constants }: PipelineRequest) {
-    const { device } = this.#gpu;
+  #describe({ variant, constants }: PipelineRequest): Described {
+    const device = this.#device;
     const module = device.createShaderModule({ code: variant.code, label: variant.shader.name });
     const layouts = this.#layouts(variant);
     const descriptor = {
@@ -196,7 +219,7 @@ export class PipelineCache {
     const { storage, uniforms } = variant.reflection;
     const groups = Math.max(-1, ...storage.map((s) => s.group), ...uniforms.map((u) => u.group)) + 1;
     return Array.from({ length: groups }, (_, g) =>
-      this.#gpu.device.createBindGroupLayout({
+      this.#device.createBindGroupLayout({
         entries: [
           ...storage.filter((s) => s.group === g).map((s) => ({
             binding: s.binding,
@@ -215,26 +238,26 @@ export class PipelineCache {
   #checkConstants(variant: ShaderVariant, constants: Readonly<Record<string, number>>): void {
     checkConstants(variant, constants);
   }
-
-  #checkLimits(variant: ShaderVariant): void {
-    const where = { file: variant.shader.name };
-    const limit = this.#gpu.limits.maxStorageBuffersPerShaderStage;
-    const count = variant.reflection.storage.length;
-    if (count > limit) {
-      raise(
-        "KW-GPU-LIMIT",
-        `The shader binds ${count} storage buffers; the adapter allows ${limit}`,
-        "Pack small tensors together, or split the shader.",
-        where,
-      );
-    }
-    if (variant.reflection.enables.has("f16") && !this.#gpu.features.has("shader-f16")) {
-      raise("KW-GPU-FEATURE", 'The shader uses f16; the adapter lacks "shader-f16"', "Run it on f32.", where);
-    }
-  }
 }
 
 // ---------------------------------------------------------------------------
+
+interface Described {
+  readonly module: GPUShaderModule;
+  readonly layouts: readonly GPUBindGroupLayout[];
+  readonly descriptor: GPUComputePipelineDescriptor;
+}
+
+/**
+ * What the shader may write. One that does not compile for writing what it declares as read should have written it, and
+ * one that writes nothing anything.
+ */
+function writesOf({ code, reflection: { storage } }: ShaderVariant): boolean[] {
+  const writes = storage.map((s) =>
+    s.writes || new RegExp(`[;{}]\\s*${s.name}\\s*[[.][^;=]*=[^=]`).test(code)
+  );
+  return writes.includes(true) ? writes : storage.map(() => true);
+}
 
 function keyOf({ variant, constants }: PipelineRequest): string {
   let key = `${variant.id}`;

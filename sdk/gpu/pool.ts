@@ -1,35 +1,7 @@
 import type { Arena } from "./arena.ts";
-
-/**
- * GPU buffers, reused by exact size.
- *
- *   acquire(1024) ──► free list of 1024? ──yes──► the same buffer again
- *                                        └─no──► createBuffer
- *   release(b)    ──► free list of b.size, until trim()
- *
- * Exact sizes mean that a static model makes no new buffer in its second run; size classes would round every
- * tensor up (ONNX Runtime's once cost 1.4 GB at the peak). Where shapes keep changing, free buffers that nobody
- * asked for during the last {@linkcode KEEP_SUBMITS} submits are destroyed: the garbage collector would let them
- * pile up (150 × 16 MiB grew to 2.6 GB; with destroy() it stayed at 136 MB).
- */
-export interface GpuBuffer {
-  /** The WebGPU object. */
-  readonly buffer: GPUBuffer;
-  /** Its size in bytes: what was asked for, rounded up to 4, at least 16. */
-  readonly size: number;
-  /** How many bytes were asked for: what follows in the last word is nobody's. */
-  bytes: number;
-  /** A number that no other buffer of this device has. */
-  readonly id: number;
-  /** The submit that last used it; equal to the stream's current one while that is still being recorded. */
-  lastUse: number;
-  /** How often it has been handed out: a plan that was captured with it knows by this that it is another's now. */
-  owner: number;
-  /** Whether somebody has it; otherwise it waits in the pool. */
-  held: boolean;
-  /** The captured plan that it belongs to. */
-  arena?: Arena;
-}
+import type { GpuBuffer } from "./buffer.ts";
+import type { Faults } from "./faults.ts";
+import { fresh } from "./ledger.ts";
 
 /** What a pool holds. */
 export interface PoolStats {
@@ -54,11 +26,25 @@ interface FreeList {
 }
 
 const KEEP_SUBMITS = 64;
+/** For buffers from this size on it is asked at once whether there was memory; for others, where they are used. */
+const PROVEN_BYTES = 256 * 1024;
 const USAGE = 0x80 | 0x04 | 0x08; // STORAGE | COPY_SRC | COPY_DST
 
-/** The pool of one device. */
+/**
+ * GPU buffers, reused by exact size.
+ *
+ *   acquire(1024) ──► free list of 1024? ──yes──► the same buffer again
+ *                                        └─no──► createBuffer
+ *   release(b)    ──► free list of b.size, until trim()
+ *
+ * Exact sizes mean that a static model makes no new buffer in its second run; size classes would round every
+ * tensor up (ONNX Runtime's once cost 1.4 GB at the peak). Where shapes keep changing, free buffers that nobody
+ * asked for during the last {@linkcode KEEP_SUBMITS} submits are destroyed: the garbage collector would let them
+ * pile up (150 × 16 MiB grew to 2.6 GB; with destroy() it stayed at 136 MB).
+ */
 export class BufferPool {
   readonly #device: GPUDevice;
+  readonly #faults: Faults;
   readonly #onDestroy: (b: GpuBuffer) => void;
   // What changes with every tensor is counted, not kept in sets: their tables would be copied over and over.
   readonly #free = new Map<number, FreeList>();
@@ -76,16 +62,20 @@ export class BufferPool {
    *
    * @param onDestroy Told of every buffer that is about to be destroyed, so that caches forget it.
    */
-  constructor(device: GPUDevice, onDestroy: (b: GpuBuffer) => void) {
-    this.#device = device;
-    this.#onDestroy = onDestroy;
+  constructor(device: GPUDevice, faults: Faults, onDestroy: (b: GpuBuffer) => void) {
+    [this.#device, this.#faults, this.#onDestroy] = [device, faults, onDestroy];
   }
 
-  /** A buffer for `bytes`, and for so many bytes behind them, with unspecified content. */
-  acquire(bytes: number, behind = 0): GpuBuffer {
+  /**
+   * A buffer for `bytes`, and for so many bytes behind them, with unspecified content.
+   *
+   * @param asked What it is for, as errors show it.
+   */
+  acquire(bytes: number, behind = 0, asked?: () => string): GpuBuffer {
     const size = Math.max(16, Math.ceil((bytes + behind) / 4) * 4);
     const own = this.arena?.take(size);
-    const b = own ?? this.#reuse(size) ?? this.#make(size);
+    const b = own ?? this.#reuse(size) ?? this.#make(size, asked);
+    fresh(b);
     b.bytes = bytes;
     b.owner++;
     if (own) return own; // still counted as live
@@ -102,6 +92,7 @@ export class BufferPool {
     if (!b.held) return;
     b.held = false;
     this.#bytes -= b.size;
+    if (b.proof?.failure) return this.#discard(b);
     const list = this.#free.get(b.size);
     if (list) list.buffers.push(b);
     else this.#free.set(b.size, { buffers: [b], lastUse: b.lastUse });
@@ -130,6 +121,11 @@ export class BufferPool {
     }
   }
 
+  /** Every buffer that there is. */
+  get all(): Iterable<GpuBuffer> {
+    return this.#all;
+  }
+
   /** What is held now. */
   stats(): PoolStats {
     return {
@@ -155,11 +151,39 @@ export class BufferPool {
     this.#bytes = 0;
   }
 
-  #make(size: number): GpuBuffer {
-    const buffer = this.#device.createBuffer({ size, usage: USAGE });
-    const b = { buffer, size, bytes: size, id: this.#nextId++, lastUse: -1, owner: 0, held: false };
+  #make(size: number, asked = () => `${size} bytes`): GpuBuffer {
+    const create = () =>
+      this.#faults.orMemory(asked, () => this.#device.createBuffer({ size, usage: USAGE }));
+    const { result: buffer, proof } = size < PROVEN_BYTES
+      ? { result: create(), proof: undefined }
+      : this.#faults.allocation(create, asked);
+    const b: GpuBuffer = {
+      buffer,
+      size,
+      bytes: size,
+      id: this.#nextId++,
+      lastUse: -1,
+      owner: 0,
+      held: false,
+      lastWrite: -1,
+      proof,
+      proofs: undefined,
+    };
     this.#all.add(b);
+    proof?.done.then(() => {
+      if (!proof.failure) b.proof = undefined;
+      else if (!b.held) this.#dropFree(b); // released before the device has answered
+    });
     return b;
+  }
+
+  /** Takes one that never had memory off the free list. */
+  #dropFree(b: GpuBuffer): void {
+    const list = this.#free.get(b.size);
+    const at = list?.buffers.indexOf(b) ?? -1;
+    if (at < 0) return;
+    list!.buffers.splice(at, 1);
+    this.#destroy(b);
   }
 
   #reuse(size: number): GpuBuffer | undefined {
@@ -173,6 +197,10 @@ export class BufferPool {
   #destroy(b: GpuBuffer): void {
     this.#pooled--;
     this.#pooledBytes -= b.size;
+    this.#discard(b);
+  }
+
+  #discard(b: GpuBuffer): void {
     this.#all.delete(b);
     this.#onDestroy(b);
     b.buffer.destroy();

@@ -7,7 +7,10 @@
  * that does not hold `getMappedRange` throws, and the promise is awaited. May go when a mapped buffer's promise
  * resolves at once in Deno.
  */
-import type { GpuBuffer } from "./pool.ts";
+import { raise } from "../errors.ts";
+import type { Faults } from "./faults.ts";
+import { failureOf, type Ledger, type Reading } from "./ledger.ts";
+import type { GpuBuffer } from "./buffer.ts";
 import type { Stream } from "./stream.ts";
 
 const MAP_READ = 0x01 | 0x08; // MAP_READ | COPY_DST
@@ -22,6 +25,8 @@ export class Readback {
   /** Whether to try without awaiting. Only where the runtime is known to stand it. */
   eager: boolean;
   readonly #device: GPUDevice;
+  readonly #faults: Faults;
+  readonly #ledger: Ledger;
   readonly #stream: Stream;
   readonly #free = new Map<number, GPUBuffer[]>();
   #turn = performance.now();
@@ -31,27 +36,73 @@ export class Readback {
    *
    * @param eager Whether to try without awaiting; in Deno unless told.
    */
-  constructor(device: GPUDevice, stream: Stream, eager = IN_DENO) {
-    [this.#device, this.#stream, this.eager] = [device, stream, eager];
+  constructor(device: GPUDevice, faults: Faults, ledger: Ledger, stream: Stream, eager = IN_DENO) {
+    [this.#device, this.#faults, this.#ledger, this.#stream] = [device, faults, ledger, stream];
+    this.eager = eager;
   }
 
-  /** Copies `bytes` to the host after everything recorded so far has run. */
+  /**
+   * Copies `bytes` to the host after everything recorded so far has run.
+   *
+   * @throws what went wrong with the work that made them; KW-GPU-LOST, KW-GPU-MEMORY; an error that came as an event.
+   */
   async read(source: GpuBuffer, bytes: number): Promise<ArrayBuffer> {
+    this.#faults.throwIfLost();
+    const known = failureOf(source.proofs);
+    if (known) this.#faults.tell(known);
     const size = stagingSize(bytes);
-    const staging = this.#free.get(size)?.pop() ?? this.#make(size);
-    let good = false;
+    let staging: GPUBuffer;
     try {
-      this.#stream.copyTo(source, 0, staging, 0, Math.max(4, Math.ceil(bytes / 4) * 4));
-      this.#stream.submit();
-      const result = (await this.#map(staging)).slice(0, bytes);
-      staging.unmap();
+      staging = this.#free.get(size)?.pop() ?? this.#make(size);
+    } catch (error) {
+      const { proofs = [] } = source;
+      await this.#ledger.settled({ proofs });
+      const first = failureOf(proofs); // there was no memory for the tensor itself
+      if (first) this.#faults.tell(first);
+      await this.#faults.reasons();
+      this.#faults.throwIfLost(error);
+      throw error;
+    }
+    let good = false;
+    let reading: Reading | undefined;
+    try {
+      reading = this.#stream.copyOut(source, staging, Math.max(4, Math.ceil(bytes / 4) * 4));
+      const result = await this.#values(staging, bytes, reading);
       await this.#letOthersRun();
       good = true;
       return result;
     } finally {
+      if (reading) this.#ledger.end(reading);
       if (good && size <= KEPT_BYTES) this.#keep(staging, size);
       else staging.destroy();
     }
+  }
+
+  /** The bytes, once it is sure that they are those that were asked for. */
+  async #values(staging: GPUBuffer, bytes: number, reading: Reading): Promise<ArrayBuffer> {
+    let result: ArrayBuffer | undefined;
+    let cause: unknown;
+    try {
+      result = (await this.#map(staging)).slice(0, bytes);
+      staging.unmap();
+    } catch (error) {
+      cause = error;
+    }
+    await this.#ledger.settled(reading);
+    await this.#faults.arrive();
+    const failure = this.#ledger.end(reading);
+    if (failure) this.#faults.tell(failure);
+    this.#faults.throwStray();
+    if (result) return result;
+    await this.#faults.reasons();
+    this.#faults.throwIfLost(cause);
+    raise(
+      "KW-GPU-VALIDATION",
+      `Cannot read from the GPU: ${cause instanceof Error ? cause.message : String(cause)}`,
+      undefined,
+      undefined,
+      cause,
+    );
   }
 
   /** Destroys the staging buffers. */
@@ -85,10 +136,15 @@ export class Readback {
   }
 
   #make(size: number): GPUBuffer {
-    // Mapped once at creation: on a buffer that never was, Deno's getMappedRange ends the process.
-    const b = this.#device.createBuffer({ size, usage: MAP_READ, mappedAtCreation: true });
-    b.unmap();
-    return b;
+    const asked = () => `${size} bytes to read from`;
+    const create = () =>
+      this.#faults.orMemory(asked, () => {
+        // Mapped once at creation: on a buffer that never was, Deno's getMappedRange ends the process.
+        const b = this.#device.createBuffer({ size, usage: MAP_READ, mappedAtCreation: true });
+        b.unmap();
+        return b;
+      });
+    return this.#faults.allocation(create, asked).result;
   }
 
   #keep(staging: GPUBuffer, size: number): void {

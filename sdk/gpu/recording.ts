@@ -3,21 +3,25 @@
  */
 import type { Tensor } from "../tensor/mod.ts";
 import { Arena } from "./arena.ts";
+import { GpuStorage } from "./backend.ts";
 import type { Gpu } from "./device.ts";
-import { GpuStorage } from "./gpu_storage.ts";
+import type { Proof } from "./faults.ts";
+import type { Flow } from "./ledger.ts";
 import { type Lifetime, packLifetimes, type Slot } from "./lifetimes.ts";
-import type { GpuBuffer } from "./pool.ts";
-import type { PreparedDispatch, RecordedDispatch, StreamRecorder } from "./stream.ts";
+import type { GpuBuffer } from "./buffer.ts";
+import type { PreparedDispatch, PreparedRun, RecordedDispatch, StreamRecorder } from "./stream.ts";
 
 /** A part of a replay: dispatches, or a copy. */
 export type Step =
-  | { readonly run: readonly PreparedDispatch[] }
+  | PreparedRun
   | {
     readonly source: GpuBuffer;
     readonly from: number;
     readonly target: GpuBuffer;
     readonly to: number;
     readonly bytes: number;
+    /** Whether the target's content begins here. */
+    readonly fresh: boolean;
   };
 
 /** Notes a run down. */
@@ -52,6 +56,11 @@ export class Recording implements StreamRecorder {
   /** Buffers that are not the plan's: weights, caches, inputs. */
   outside(): { buffer: GpuBuffer; owner: number }[] {
     return this.#values.filter((v) => !v.inside);
+  }
+
+  /** Whether the pipelines of the run compile. */
+  proofs(): Set<Proof> {
+    return new Set(this.#noted.flatMap((n) => "values" in n ? [n.compiled.proof] : []));
   }
 
   /** Whether a tensor lies in the plan's memory. */
@@ -123,25 +132,39 @@ export class Recording implements StreamRecorder {
         : []
     );
     const uniforms = size === 0 ? undefined : uniformBuffer(gpu, size, packed);
-    const steps: Step[] = [];
-    let run: PreparedDispatch[] | undefined;
+    const steps: (Step | Run)[] = [];
+    let run: Run | undefined;
+    // What the run makes is made anew by each replay: what spoilt it in the last one no longer matters.
+    const begins = (v: Value, i: number) => v.inside && v.first === i;
     this.#noted.forEach((n, i) => {
       if (!("values" in n)) {
         run = undefined;
+        const fresh = begins(n.target, i);
         steps.push(
           "source" in n
-            ? { ...n, source: n.source.buffer, target: n.target.buffer }
-            : this.#constant(gpu, n.target.buffer, n.to, n.data),
+            ? { ...n, source: n.source.buffer, target: n.target.buffer, fresh }
+            : { ...this.#constant(gpu, n.target.buffer, n.to, n.data), fresh },
         );
         return;
       }
-      if (!run) steps.push({ run: run = [] });
+      if (!run) steps.push(run = { run: [], flow: [], buffers: new Set(), written: new Set() });
       const buffers = n.values.map((v) => v.buffer);
+      for (const v of n.values) {
+        if (begins(v, i)) run.flow.push({ fresh: v.buffer });
+      }
+      run.flow.push({ buffers, compiled: n.compiled });
+      buffers.forEach((b, k) => {
+        run!.buffers.add(b);
+        if (n.compiled.writes[k]) run!.written.add(b);
+      });
       const groups = gpu.pipelines.makeBindGroups(n.compiled, n.variant, buffers, n.sizes, uniforms);
       const [x, y, z] = n.workgroups;
-      run.push({ pipeline: n.compiled.pipeline, groups, offsets: offsets[i], x, y, z });
+      run.run.push({ pipeline: n.compiled.pipeline, groups, offsets: offsets[i], x, y, z });
     });
-    return { steps, uniforms };
+    return {
+      steps: steps.map((s) => "run" in s ? { ...s, buffers: [...s.buffers], written: [...s.written] } : s),
+      uniforms,
+    };
   }
 
   /** The value that lies in a buffer now: another than before, if the buffer was handed out again since. */
@@ -160,7 +183,7 @@ export class Recording implements StreamRecorder {
   }
 
   /** What the host wrote once is copied from memory of the plan's: its target may have been used again since. */
-  #constant(gpu: Gpu, target: GpuBuffer, to: number, data: Uint8Array<ArrayBuffer>): Step {
+  #constant(gpu: Gpu, target: GpuBuffer, to: number, data: Uint8Array<ArrayBuffer>) {
     const source = gpu.pool.acquire(data.length);
     this.arena.own(source);
     gpu.stream.write(source, data);
@@ -180,6 +203,14 @@ interface Value extends Lifetime {
   readonly inside: boolean;
 }
 
+/** A {@linkcode PreparedRun} while it is put together. */
+interface Run {
+  readonly run: PreparedDispatch[];
+  readonly flow: Flow[];
+  readonly buffers: Set<GpuBuffer>;
+  readonly written: Set<GpuBuffer>;
+}
+
 type Noted =
   | (RecordedDispatch & { readonly values: readonly Value[] })
   | {
@@ -196,13 +227,15 @@ function uniformBuffer(
   size: number,
   packed: readonly { data: Uint32Array; at: number }[],
 ): GPUBuffer {
-  const buffer = gpu.device.createBuffer({
-    size: Math.ceil(size / 4) * 4,
-    usage: 0x40,
-    mappedAtCreation: true,
-  }); // UNIFORM
-  const words = new Uint32Array(buffer.getMappedRange());
-  for (const { data, at } of packed) words.set(data, at / 4);
-  buffer.unmap();
-  return buffer;
+  const bytes = Math.ceil(size / 4) * 4;
+  const asked = () => `${bytes} bytes for the uniforms of a captured plan`;
+  // Written, not mapped: on a device that is lost, mapping throws before anybody knows why.
+  return gpu.faults.allocation(() => {
+    const usage = 0x40 | 0x08; // UNIFORM | COPY_DST
+    const buffer = gpu.faults.orMemory(asked, () => gpu.device.createBuffer({ size: bytes, usage }));
+    const words = new Uint32Array(bytes / 4);
+    for (const { data, at } of packed) words.set(data, at / 4);
+    gpu.device.queue.writeBuffer(buffer, 0, words);
+    return buffer;
+  }, asked).result;
 }

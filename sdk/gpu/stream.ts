@@ -1,6 +1,8 @@
 import { raise } from "../errors.ts";
+import type { Faults, Proof } from "./faults.ts";
+import type { Flow, Ledger, Reading } from "./ledger.ts";
 import type { CompiledPipeline } from "./pipeline.ts";
-import type { GpuBuffer } from "./pool.ts";
+import type { GpuBuffer } from "./buffer.ts";
 import type { ShaderVariant } from "./shader.ts";
 import { UniformRing } from "./uniform_ring.ts";
 
@@ -38,6 +40,18 @@ export interface PreparedDispatch {
   readonly z: number;
 }
 
+/** Dispatches of a captured plan that follow each other. */
+export interface PreparedRun {
+  /** They. */
+  readonly run: readonly PreparedDispatch[];
+  /** What depends on what. */
+  readonly flow: readonly Flow[];
+  /** Every buffer that they are bound to, once. */
+  readonly buffers: readonly GpuBuffer[];
+  /** Those that they write. */
+  readonly written: readonly GpuBuffer[];
+}
+
 /** Told of everything that is recorded; a plan is captured so. */
 export interface StreamRecorder {
   /** A dispatch was recorded. */
@@ -50,10 +64,14 @@ export interface StreamRecorder {
 
 /** How many dispatches are recorded before a submit, so that the GPU begins while the host goes on. */
 const DISPATCHES_PER_SUBMIT = 256;
+const NONE: readonly Proof[] = [];
 
 /**
  * Records work and submits it seldom: dispatches share one compute pass, passes share one command buffer, and
  * nothing is submitted until somebody reads, or the recording is long.
+ *
+ * A command buffer runs as a whole or not at all, so what needs a pipeline or a buffer that the device has not accepted
+ * yet gets one of its own: if it is refused, nothing else is lost.
  */
 export class Stream {
   /** Uniforms of the recorded dispatches. */
@@ -63,11 +81,16 @@ export class Stream {
   /** Gives each new pass its timestamp queries, while something is timed. */
   timestamps: (() => GPUComputePassTimestampWrites | undefined) | undefined;
   readonly #device: GPUDevice;
+  readonly #faults: Faults;
+  readonly #ledger: Ledger;
   readonly #afterSubmit: (submit: number) => void;
+  /** Submits as the queue sees them: more than those that are counted outside, while pipelines are unproven. */
+  #cuts = 0;
   #encoder: GPUCommandEncoder | undefined;
   #pass: GPUComputePassEncoder | undefined;
   #pipeline: GPUComputePipeline | undefined;
   readonly #offsets: number[] = [];
+  #suspects: readonly Proof[] = NONE;
   #inPass = 0;
   #submits = 0;
   #dispatches = 0;
@@ -77,9 +100,8 @@ export class Stream {
    *
    * @param afterSubmit Told after each submit, with its number.
    */
-  constructor(device: GPUDevice, afterSubmit: (submit: number) => void) {
-    this.#device = device;
-    this.#afterSubmit = afterSubmit;
+  constructor(device: GPUDevice, faults: Faults, ledger: Ledger, afterSubmit: (submit: number) => void) {
+    [this.#device, this.#faults, this.#ledger, this.#afterSubmit] = [device, faults, ledger, afterSubmit];
     this.uniforms = new UniformRing(device);
   }
 
@@ -97,10 +119,14 @@ export class Stream {
   dispatch(d: RecordedDispatch): void {
     this.recorder?.dispatch(d);
     const { uniforms, uniformBytes } = d.variant.reflection;
+    const { pipeline, proof } = d.compiled;
+    const suspects = suspectsOf(proof, d.buffers);
+    if (!this.#isWith(suspects)) this.#cut();
     const room = this.uniforms.fits(uniforms.length, uniformBytes);
     if (!room || this.#inPass >= DISPATCHES_PER_SUBMIT) this.submit();
+    if (this.#ledger.dispatch(d, this.#cuts)) return;
+    this.#suspects = suspects;
     const pass = this.#pass ??= this.#beginPass();
-    const { pipeline } = d.compiled;
     d.compiled.warm = true;
     if (this.#pipeline !== pipeline) pass.setPipeline(this.#pipeline = pipeline);
     const offsets = this.#offsets;
@@ -128,23 +154,44 @@ export class Stream {
   ): void {
     if (bytes === 0) return;
     this.recorder?.copy(source, sourceOffset, target, targetOffset, bytes);
-    this.copyTo(source, sourceOffset, target.buffer, targetOffset, bytes);
+    const suspects = suspectsOf(undefined, [source, target]);
+    if (!this.#isWith(suspects)) this.#cut();
+    const whole = targetOffset === 0 && bytes >= target.bytes;
+    if (this.#ledger.copy(source, target, whole, this.#cuts)) return;
+    this.#copyTo(source, sourceOffset, target.buffer, targetOffset, bytes, suspects);
     target.lastUse = this.#submits;
-  }
-
-  /** Records a copy into a buffer that no pool owns, such as a staging buffer. */
-  copyTo(
-    source: GpuBuffer,
-    sourceOffset: number,
-    target: GPUBuffer,
-    targetOffset: number,
-    bytes: number,
-  ): void {
-    this.#endPass();
-    this.#commands().copyBufferToBuffer(source.buffer, sourceOffset, target, targetOffset, bytes);
-    source.lastUse = this.#submits;
     // A copy counts too, or a long load would never be submitted.
     if (++this.#inPass >= DISPATCHES_PER_SUBMIT) this.submit();
+  }
+
+  /** Records a copy of the first `bytes` to where the host can read them, and submits. */
+  copyOut(source: GpuBuffer, staging: GPUBuffer, bytes: number): Reading {
+    const suspects = suspectsOf(undefined, [source]);
+    if (!this.#isWith(suspects)) this.#cut();
+    this.#copyTo(source, 0, staging, 0, bytes, suspects);
+    const reading = this.#ledger.begin(source, this.#cuts);
+    this.submit();
+    return reading;
+  }
+
+  /** Submits, and begins to wait for what is known of buffers then. */
+  watch(buffers: Iterable<GpuBuffer>): Reading[] {
+    this.submit();
+    return [...buffers].map((b) => this.#ledger.begin(b, this.#cuts - 1));
+  }
+
+  #copyTo(
+    source: GpuBuffer,
+    from: number,
+    target: GPUBuffer,
+    to: number,
+    bytes: number,
+    suspects: readonly Proof[],
+  ): void {
+    this.#suspects = suspects;
+    this.#endPass();
+    this.#commands().copyBufferToBuffer(source.buffer, from, target, to, bytes);
+    source.lastUse = this.#submits;
   }
 
   /**
@@ -158,56 +205,86 @@ export class Stream {
     this.recorder?.write(target, data, offset);
     // writeBuffer happens before the commands still being recorded: those that use the buffer must go first.
     if (target.lastUse === this.#submits) this.submit();
+    if (data.length === 0) return;
     const whole = data.length & ~3;
-    if (whole > 0) this.#device.queue.writeBuffer(target.buffer, offset, data, 0, whole);
-    if (whole < data.length) {
+    const { queue } = this.#device;
+    const write = () => {
+      if (whole > 0) queue.writeBuffer(target.buffer, offset, data, 0, whole);
+      if (whole === data.length) return;
       const tail = new Uint8Array(4); // what is behind the buffer's last byte is nobody's
       tail.set(data.subarray(whole));
-      this.#device.queue.writeBuffer(target.buffer, offset + whole, tail, 0, 4);
-    }
+      queue.writeBuffer(target.buffer, offset + whole, tail, 0, 4);
+    };
+    if (target.proof) this.#faults.muted(write); // what becomes of the buffer is told by its proof
+    else write();
+    this.#ledger.write(target, offset === 0 && data.length >= target.bytes, this.#cuts);
     // The queue keeps a staging copy of every write until the next submit.
     if ((this.#written += data.length) > 32 * 1024 * 1024) this.submit(true);
   }
   #written = 0;
 
-  /** Records a run of dispatches that were prepared before, in the current pass. */
-  replay(steps: readonly PreparedDispatch[], touched: readonly GpuBuffer[]): void {
-    if (steps.length === 0) return;
+  /**
+   * Records a run of dispatches that were prepared before, in the current pass.
+   *
+   * @param pipelines Those of them of which it is not known whether they compile.
+   */
+  replay({ run, buffers, written, flow }: PreparedRun, pipelines: readonly Proof[] = NONE): void {
+    if (run.length === 0) return;
     if (this.#inPass >= DISPATCHES_PER_SUBMIT) this.submit(); // nobody may read for long
+    const suspects = [...pipelines, ...suspectsOf(undefined, buffers)];
+    if (!this.#isWith(suspects)) this.#cut();
+    for (const b of written) b.lastWrite = this.#cuts;
+    if (suspects.length > 0 || buffers.some((b) => b.proofs)) this.#ledger.replay(flow, this.#cuts);
+    const lacking = buffers.find((b) => b.proof?.failure);
+    if (lacking || suspects.length > 0) this.#ledger.depend(written, lacking ? [lacking.proof!] : suspects);
+    if (lacking) return;
+    this.#suspects = suspects;
     const pass = this.#pass ??= this.#beginPass();
-    for (const s of steps) {
+    for (const s of run) {
       if (this.#pipeline !== s.pipeline) pass.setPipeline(this.#pipeline = s.pipeline);
       for (let g = 0; g < s.groups.length; g++) pass.setBindGroup(g, s.groups[g], s.offsets[g]);
       pass.dispatchWorkgroups(s.x, s.y, s.z);
     }
-    for (const b of touched) b.lastUse = this.#submits;
-    this.#inPass += steps.length;
-    this.#dispatches += steps.length;
+    for (const b of buffers) b.lastUse = this.#submits;
+    this.#inPass += run.length;
+    this.#dispatches += run.length;
   }
 
   /** Submits what was recorded. With `force`, submits even nothing, which frees the queue's staging memory. */
   submit(force = false): void {
     if (!this.#encoder && !force) return;
-    this.#endPass();
-    this.uniforms.flush();
-    this.#device.queue.submit(this.#encoder ? [this.#encoder.finish()] : []);
-    this.#encoder = undefined;
+    this.#cut();
     this.#inPass = 0;
     this.#written = 0;
     this.#afterSubmit(this.#submits++);
   }
 
-  /** Forgets what was recorded, after an error has spoilt it. */
-  discard(): void {
-    this.#encoder = this.#pass = this.#pipeline = undefined;
-    this.#inPass = 0;
-    this.uniforms.reset(); // or what was forgotten would fill it, submit by submit
-    this.#submits++;
-  }
-
   /** Ends the pass that is open, so that what comes next is timed alone. */
   endPass(): void {
     this.#endPass();
+  }
+
+  /** Whether what is recorded now depends on the same unproven things: it runs together or not at all. */
+  #isWith(suspects: readonly Proof[]): boolean {
+    if (!this.#encoder) return true;
+    if (this.#suspects.length > 0 && this.#suspects.every((p) => p.settled && !p.failure)) {
+      this.#suspects = NONE;
+    }
+    const now = this.#suspects;
+    return now.length === suspects.length && now.every((p, i) => p === suspects[i]);
+  }
+
+  /** Hands the queue what was recorded. For the rest of the world the same submit goes on. */
+  #cut(): void {
+    const suspects = this.#suspects;
+    const proof = this.#faults.submitted(() => {
+      this.#endPass();
+      this.uniforms.flush();
+      this.#device.queue.submit(this.#encoder ? [this.#encoder.finish()] : []);
+    }, suspects);
+    this.#encoder = undefined;
+    this.#suspects = NONE;
+    this.#ledger.submitted(proof, suspects, this.#cuts++);
   }
 
   #beginPass(): GPUComputePassEncoder {
@@ -226,6 +303,15 @@ export class Stream {
 }
 
 // ---------------------------------------------------------------------------
+
+/** What a command needs that the device has not accepted yet. */
+function suspectsOf(pipeline: Proof | undefined, buffers: readonly GpuBuffer[]): readonly Proof[] {
+  let found = pipeline && !pipeline.settled ? [pipeline] : NONE;
+  for (const { proof } of buffers) {
+    if (proof && !proof.settled && !found.includes(proof)) found = [...found, proof];
+  }
+  return found;
+}
 
 function checkWords({ bytes }: GpuBuffer, count: number, offset: number): void {
   if (offset % 4 === 0 && (count % 4 === 0 || offset + count === bytes)) return;

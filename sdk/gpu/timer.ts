@@ -48,16 +48,19 @@ export async function gpuTime(fn: () => void): Promise<number | undefined> {
 
 async function resolveTimes(passes: number, querySet: GPUQuerySet): Promise<number> {
   const gpu = currentGpu();
-  const { device, readback, pool } = gpu;
+  const { device, faults, readback, pool } = gpu;
   const bytes = passes * 16;
   const resolved = device.createBuffer({ size: Math.max(256, bytes), usage: 0x200 | 0x04 }); // QUERY_RESOLVE | COPY_SRC
   const target = pool.acquire(bytes);
   try {
-    const encoder = device.createCommandEncoder();
-    encoder.resolveQuerySet(querySet, 0, 2 * passes, resolved, 0);
-    encoder.copyBufferToBuffer(resolved, 0, target.buffer, 0, bytes);
-    device.queue.submit([encoder.finish()]);
-    const stamps = new BigUint64Array(await gpu.checked(() => readback.read(target, bytes)));
+    const { proof } = faults.scoped(() => {
+      const encoder = device.createCommandEncoder();
+      encoder.resolveQuerySet(querySet, 0, 2 * passes, resolved, 0);
+      encoder.copyBufferToBuffer(resolved, 0, target.buffer, 0, bytes);
+      device.queue.submit([encoder.finish()]);
+    });
+    target.proofs = [proof];
+    const stamps = new BigUint64Array(await readback.read(target, bytes));
     let nanoseconds = 0;
     for (let i = 0; i < passes; i++) nanoseconds += Number(stamps[2 * i + 1] - stamps[2 * i]);
     return nanoseconds / 1e6;

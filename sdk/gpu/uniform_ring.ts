@@ -16,9 +16,14 @@ export class UniformRing {
   /**
    * Makes one.
    *
-   * @param bytes The ring's size.
+   * @param least The ring's size, unless one dispatch may need more.
    */
-  constructor(device: GPUDevice, bytes = 256 * 1024) {
+  constructor(device: GPUDevice, least = 256 * 1024) {
+    const { maxDynamicUniformBuffersPerPipelineLayout, maxUniformBufferBindingSize } = device.limits;
+    const bytes = Math.max(
+      least,
+      (maxDynamicUniformBuffersPerPipelineLayout + 1) * maxUniformBufferBindingSize,
+    );
     this.#queue = device.queue;
     this.#align = Math.max(16, device.limits.minUniformBufferOffsetAlignment);
     this.#words = new Uint32Array(bytes / 4);
@@ -37,11 +42,6 @@ export class UniformRing {
     for (let i = 0; i < bytes / 4; i++) this.#words[offset / 4 + i] = data[at / 4 + i];
     this.#used = Math.ceil((offset + bytes) / this.#align) * this.#align;
     return offset;
-  }
-
-  /** Forgets what was pushed, when its dispatches will not be submitted. */
-  reset(): void {
-    this.#used = 0;
   }
 
   /** Sends what was pushed; call right before the submit. */

@@ -6,7 +6,7 @@
  */
 import { inContext, type Where } from "../errors.ts";
 import { currentGpu } from "./device.ts";
-import type { PipelineRequest } from "./pipeline.ts";
+import type { CompiledPipeline, PipelineRequest } from "./pipeline.ts";
 
 /** A pipeline that will be needed, with the uniforms of one of its dispatches. */
 export interface PipelineUse {
@@ -32,12 +32,12 @@ const TURN_MS = 10;
  */
 export async function warmPipelines(uses: readonly PipelineUse[]): Promise<number> {
   const gpu = currentGpu();
-  const errors: Promise<unknown>[] = [];
+  const made: CompiledPipeline[] = [];
   let turn = performance.now();
   for (const { request, packed, where } of uses) {
     const compiled = inContext(where, () => gpu.pipelines.get(request));
     if (compiled.warm) continue;
-    errors.push(compiled.error);
+    made.push(compiled);
     const { storage } = request.variant.reflection;
     const buffers = storage.map((s) => gpu.pool.acquire(Math.max(SMALL, s.least, s.stride)));
     const sizes = buffers.map((b) => b.size);
@@ -57,9 +57,9 @@ export async function warmPipelines(uses: readonly PipelineUse[]): Promise<numbe
     await new Promise((resolve) => setTimeout(resolve, 0));
     turn = performance.now();
   }
-  if (errors.length > 0) {
-    await gpu.checked(() => Promise.all(errors));
-    await gpu.sync();
+  if (made.length > 0) {
+    await gpu.pipelines.compiled(made);
+    await gpu.idle();
   }
-  return errors.length;
+  return made.length;
 }

@@ -6,6 +6,7 @@
  */
 import { inContext } from "../errors.ts";
 import { Identity, type Module } from "../nn/mod.ts";
+import { proveTensors } from "../gpu/mod.ts";
 import { keep, type Parameter } from "../tensor/mod.ts";
 import { SharedResults } from "./parallel.ts";
 import type { KernelPlan, PlannedSite } from "./plan.ts";
@@ -19,6 +20,8 @@ import type { PlannedRule, SitePlanConversions } from "./site_conversion.ts";
 export interface AppliedSite {
   /** The plan. */
   readonly plan: PlannedSite;
+  /** Waits until the converted values are there, and releases those that they were made of. */
+  settle(): Promise<void>;
   /** Puts the original modules and their values back. */
   undo(): void;
   /** Puts the original modules back without their values, to be looked at on meta. Returns what ends that. */
@@ -62,18 +65,29 @@ export function lostWithout(
 }
 
 /**
- * Swaps one site. Where the original has values they are converted on their device, one conversion at a time, and
- * released as soon as they have been read.
+ * Swaps one site. Where the original has values they are converted on their device; they stay until the site is
+ * settled, so that they are still there if the device turns out to lack the memory.
  */
 export function applySite(site: PlannedSite, release: Release = () => true): AppliedSite {
   const undo: (() => void)[] = [];
+  const converted: Converted[] = [];
   try {
-    for (const rule of site.conversions.rules) undo.push(convertRule(rule, site.conversions, release));
+    for (const rule of site.conversions.rules) {
+      const made = convertRule(rule, site.conversions, release);
+      converted.push(made);
+      undo.push(made.undo);
+    }
     const swap = placeSite(site);
     swap.putIn();
     undo.push(swap.takeOut);
     return {
       plan: site,
+      settle: async () => {
+        const made = converted.splice(0).filter((c) => c.live);
+        if (made.length === 0) return;
+        await proveTensors(made.flatMap((c) => c.live!.targets.map((t) => t.parameter)));
+        for (const c of made) unload(c.live!.own);
+      },
       undo: () => undo.splice(0).reverse().forEach((step) => step()),
       setAside: () => {
         swap.takeOut();
@@ -104,13 +118,19 @@ export function fillTargets(rule: PlannedRule): void {
 
 // ---------------------------------------------------------------------------
 
-function convertRule(rule: PlannedRule, { reversible }: SitePlanConversions, release: Release): () => void {
-  if (rule.sources.some((s) => s.parameter.materialized)) {
-    fillTargets(rule);
-    // What cannot be had back, or is somebody else's too, stays where it is.
-    if (reversible) unload(rule.sources.filter((s) => release(s.parameter, rule)));
-  }
-  return () => {
+/** A rule that has been run. */
+interface Converted {
+  undo(): void;
+  /** What it filled, and what may go; undefined where nothing has values yet. */
+  readonly live?: { readonly targets: readonly KeyedParameter[]; readonly own: readonly KeyedParameter[] };
+}
+
+function convertRule(rule: PlannedRule, { reversible }: SitePlanConversions, release: Release): Converted {
+  // What cannot be had back, or is somebody else's too, stays where it is.
+  const own = reversible ? rule.sources.filter((s) => release(s.parameter, rule)) : [];
+  const live = rule.sources.some((s) => s.parameter.materialized);
+  if (live) fillTargets(rule);
+  const undo = () => {
     // Loaded in between, or live from the start: the values are in the layout now.
     if (!rule.targets.some((t) => t.parameter.materialized)) return;
     // Another site may stand for the same parameter, and have brought it back already.
@@ -124,6 +144,7 @@ function convertRule(rule: PlannedRule, { reversible }: SitePlanConversions, rel
     }
     unload(rule.targets);
   };
+  return { undo, live: live ? { targets: rule.targets, own } : undefined };
 }
 
 function unload(parameters: readonly KeyedParameter[]): void {

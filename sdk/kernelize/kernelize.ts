@@ -1,6 +1,6 @@
 import { throwIfAborted } from "../abort.ts";
 import { inContext, raise } from "../errors.ts";
-import { gpuIfOpen } from "../gpu/mod.ts";
+import { gpuIfOpen, proveTensors } from "../gpu/mod.ts";
 import type { Module } from "../nn/mod.ts";
 import { type AppliedSite, applySite, lostWithout, releaseAfterLast } from "./apply.ts";
 import type { KernelConfig } from "./config.ts";
@@ -198,14 +198,15 @@ async function swap(
   const stop = () => throwIfAborted(options.signal, "kernelize");
   const kernels = await loadKernels(config, originalTree(model), options);
   stop();
+  await proveTensors(model.stateDict().values()); // what they lack is not the kernels' fault
   const before = states.get(model);
   if (before) checkNothingLost(before.applied);
   if (before) undoAll(before.applied);
   states.delete(model);
   let applied: AppliedSite[] = [];
-  const apply = (plan: KernelPlan) => {
+  const apply = async (plan: KernelPlan) => {
     stop();
-    applied = applyAll(plan);
+    applied = await applyAll(plan);
   };
   const tuned = (plan: KernelPlan) => tunedPlan(model, plan, withSignal(options.tune, options.signal));
   try {
@@ -213,7 +214,7 @@ async function swap(
     const origin = { config: kernels.config, base: options.base };
     const verify = withSignal(options.verify, options.signal);
     if (!verify) {
-      apply(planned);
+      await apply(planned);
       const plan = await tuned(planned);
       stop();
       return remember(model, { ...origin, plan, report: reportOf(plan), applied });
@@ -222,7 +223,7 @@ async function swap(
     const inputs = verify.samples?.[0] ?? verify.inputs ?? [];
     stop();
     const plain = await resultOf(model, inputs);
-    apply(sound);
+    await apply(sound);
     const plan = await tuned(sound);
     stop();
     const swapped = plain && await resultOf(model, inputs);
@@ -231,7 +232,7 @@ async function swap(
     return remember(model, { ...origin, plan, report: reportOf(plan, findings, endToEnd), applied });
   } catch (error) {
     undoAll(applied);
-    if (before) states.set(model, { ...before, applied: applyAll(before.plan) });
+    if (before) states.set(model, { ...before, applied: await applyAll(before.plan) });
     throw error;
   }
 }
@@ -260,12 +261,14 @@ function remember(model: Module, state: State): KernelReport {
   return state.report;
 }
 
-function applyAll(plan: KernelPlan): AppliedSite[] {
+async function applyAll(plan: KernelPlan): Promise<AppliedSite[]> {
   const applied: AppliedSite[] = [];
   const release = releaseAfterLast(plan);
   try {
     for (const site of plan.sites) {
-      applied.push(inContext({ site: site.path, kernel: site.kernel.name }, () => applySite(site, release)));
+      const made = inContext({ site: site.path, kernel: site.kernel.name }, () => applySite(site, release));
+      applied.push(made);
+      await made.settle();
       // What the original held is free now: given back before the next site asks for more.
       gpuIfOpen()?.trim();
     }

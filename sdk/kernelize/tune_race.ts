@@ -131,7 +131,6 @@ async function flawOf(
 ): Promise<string | undefined> {
   try {
     const { requests } = traceCall(kernel, self, args, constants);
-    await gpu.sync(); // a shader that does not compile takes unsubmitted work with it
     await gpu.pipelines.prepare(requests);
     return differs(await valuesOf(callOf(kernel, self, args)(constants)), expected, options);
   } catch (error) {
@@ -223,10 +222,10 @@ async function clockOf(gpu: Gpu, side: Side): Promise<Clock> {
   const wall: Clock = async (call, calls) => {
     const start = performance.now();
     repeat(call, calls);
-    await gpu.sync();
+    await gpu.idle();
     return performance.now() - start;
   };
-  await gpu.sync();
+  await gpu.idle();
   const idle = median([await wall(side.call, 0), await wall(side.call, 0), await wall(side.call, 0)]);
   return async (call, calls) => Math.max(0, await wall(call, calls) - idle);
 }

@@ -77,6 +77,10 @@ export async function generate(
     while (times.length < maxNewTokens && done.includes(false)) {
       const began = performance.now();
       let next: Tensor;
+      if (plan && !plan.current) { // kernels were put in or taken out: record what runs now
+        plan.dispose();
+        plan = undefined;
+      }
       if (plan) next = plan.replay();
       else if (options.capture && times.length > 0 && device === "webgpu") {
         const ids = step; // [batch, 1]: each replay leaves the next ids here

@@ -141,10 +141,10 @@ async function race(product: Product): Promise<Partial<Record<ProductChoice, num
 
 async function timeOf(run: () => void): Promise<number> {
   const gpu = currentGpu();
-  await gpu.sync();
+  await gpu.idle();
   const began = performance.now();
   const time = await gpuTime(run);
   if (time !== undefined) return time;
-  await gpu.sync();
+  await gpu.idle();
   return performance.now() - began;
 }

@@ -60,11 +60,6 @@ export function registerBackend(backend: Backend): void {
   backends.set(backend.device, backend);
 }
 
-/** Forgets a backend, if it is still the registered one. */
-export function unregisterBackend(backend: Backend): void {
-  if (backends.get(backend.device) === backend) backends.delete(backend.device);
-}
-
 /**
  * The backend of a device.
  *

@@ -76,7 +76,6 @@ async function runWhereItCan(
 ): Promise<Result[] | undefined> {
   const gpu = currentGpu();
   try {
-    await gpu.sync(); // a shader that does not compile takes unsubmitted work with it
     await gpu.pipelines.prepare(pipelinesOf(subject, model, setup));
     return await runKernel(subject, model, setup);
   } catch (error) {

@@ -92,7 +92,7 @@ async function trainLength(gpu: Gpu, side: Side, wanted: number, idle: number): 
 async function runTrain(gpu: Gpu, side: Side, calls: number): Promise<number> {
   const start = performance.now();
   for (let i = 0; i < calls; i++) bestAtOnce(side.call);
-  await gpu.sync();
+  await gpu.idle();
   return performance.now() - start;
 }
 

@@ -151,6 +151,28 @@ describe(needsModels("the stories model with the examples' kernels"), () => {
       }
     });
 
+    it(`writes its story where ${name} comes and goes between two steps`, async () => {
+      const { prompt_ids, new_ids } = await expectedJson<{ prompt_ids: number[]; new_ids: number[] }>(
+        "stories260k",
+        "greedy",
+      );
+      using model = await loadCausalLM(modelDir("stories260k"));
+      let step = 0;
+      let swapping: Promise<unknown> = Promise.resolve();
+      const { ids } = await generate(model, [prompt_ids], {
+        maxNewTokens: 12,
+        eosTokenIds: [],
+        capture: true,
+        onToken: () => {
+          if (++step === 3) swapping = kernelize(model, config);
+          if (step === 9) swapping.then(() => unkernelize(model));
+        },
+      });
+      await swapping;
+      assertEquals(kernelReport(model), undefined); // both happened
+      assertEquals(ids[0], new_ids.slice(0, 12));
+    });
+
     it(`gives each row of a padded batch its own text with ${name}`, async () => {
       const prompts = [[1, 403, 407, 261, 378], [1], [1, 317, 269]];
       const options = { maxNewTokens: 10, eosTokenIds: [] };

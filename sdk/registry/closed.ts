@@ -118,9 +118,16 @@ const META = new Set(["url", "main", "filename", "dirname"]);
 const LOADERS = new Set(["eval", "Function", "Worker", "SharedWorker", "importScripts", "require"]);
 
 /** Members that do, whatever they are members of. */
-const LOADING_MEMBERS = new Set(["createRequire", "getBuiltinModule", "importScripts", "dlopen"]);
+const LOADING_MEMBERS = new Set([
+  "createRequire",
+  "getBuiltinModule",
+  "importScripts",
+  "dlopen",
+  "serviceWorker",
+  "addModule",
+]);
 
-const GLOBAL_OBJECTS = new Set(["globalThis", "self", "window", "global"]);
+const GLOBAL_OBJECTS = new Set(["globalThis", "self", "window", "global", "top", "parent", "frames"]);
 
 interface Load {
   readonly specifier: string;
@@ -153,7 +160,14 @@ function loadOf(node: AnyNode, parent: AnyNode | undefined): Load | string | und
         ? undefined
         : `uses import.meta.${parent?.type === "MemberExpression" ? memberOf(parent) ?? "[…]" : ""}`;
     case "MemberExpression":
-      return loadOfMember(node);
+      return loadOfMember(node, parent);
+    case "Property": {
+      if (parent?.type !== "ObjectPattern") return undefined;
+      const key = node.computed ? textOf(node.key) : nameOf(node.key) ?? textOf(node.key);
+      return key !== undefined && (LOADING_MEMBERS.has(key) || key === "constructor")
+        ? `takes ${key}`
+        : undefined;
+    }
     case "NewExpression":
     case "CallExpression":
       return loadOfCall(node);
@@ -162,24 +176,29 @@ function loadOf(node: AnyNode, parent: AnyNode | undefined): Load | string | und
   }
 }
 
-function loadOfMember(node: AnyNode & { type: "MemberExpression" }): string | undefined {
+function loadOfMember(
+  node: AnyNode & { type: "MemberExpression" },
+  parent: AnyNode | undefined,
+): string | undefined {
   const name = memberOf(node);
-  const object = nameOf(node.object);
+  const object = node.object.type === "MemberExpression" ? memberOf(node.object) : nameOf(node.object);
   if (name === undefined) {
-    return object === "globalThis" ? "uses a global by a name that it computes" : undefined;
+    return object === "globalThis" || object === "Deno"
+      ? "uses a global by a name that it computes"
+      : undefined;
   }
   if (LOADING_MEMBERS.has(name)) return `uses ${name}`;
+  if (name === "constructor" && node.object.type !== "ThisExpression") { // (() => {}).constructor is Function
+    const looked = parent?.type === "BinaryExpression" ||
+      (parent?.type === "MemberExpression" && parent.object === node && memberOf(parent) === "name");
+    if (!looked) return "takes the constructor of a value, which can be Function";
+  }
   if (object !== undefined && GLOBAL_OBJECTS.has(object) && LOADERS.has(name)) return `uses ${name}`;
   return object === "Deno" && name === "Command" ? "starts programs with Deno.Command" : undefined;
 }
 
 function loadOfCall(node: AnyNode & { type: "CallExpression" | "NewExpression" }): string | undefined {
   const { callee, arguments: [first] } = node;
-  // (() => {}).constructor("…") is Function.
-  if (callee.type === "MemberExpression" && memberOf(callee) === "constructor") {
-    const plain = node.type === "NewExpression" && callee.object.type === "ThisExpression";
-    return plain ? undefined : "calls a constructor by way of a value, which can be Function";
-  }
   const timer = /^set(Timeout|Interval)$/.test(
     (callee.type === "MemberExpression" ? memberOf(callee) : nameOf(callee)) ?? "",
   );

@@ -52,6 +52,17 @@ const OPEN: readonly (readonly [code: string, words: string])[] = [
   [`new Function("return 1")();`, "Function"],
   [`(() => {}).constructor("return 1")();`, "constructor"],
   [`new ((() => {}).constructor)("return 1")();`, "constructor"],
+  [`const F = (async () => {}).constructor; F("1");`, "constructor"],
+  [`const { constructor: F } = () => {};`, "constructor"],
+  [`const { "constructor": F } = () => {};`, "constructor"],
+  [`const { dlopen: open } = Deno;`, "dlopen"],
+  [`Deno["dl" + "open"]("x");`, "computes"],
+  [`globalThis.globalThis.eval("1");`, "eval"],
+  [`globalThis.self["eval"]("1");`, "eval"],
+  [`globalThis?.eval?.("1");`, "eval"],
+  [`navigator.serviceWorker.register("x");`, "serviceWorker"],
+  ["setInterval(`1${0}`, 0);", "timer"],
+  [`globalThis.setTimeout("a" + "b", 0);`, "timer"],
   [`setTimeout("1", 0);`, "timer"],
   [`require("fs");`, "require"],
   [`process.getBuiltinModule("fs");`, "getBuiltinModule"],
@@ -70,6 +81,7 @@ const CLOSED = [
   `const is = (x) => x instanceof Function && typeof globalThis !== "undefined" && globalThis.Deno;`,
   `setTimeout(() => {}, 0); const here = import.meta.url; const window = 3; const self = window + 1;`,
   `class A { again() { return new this.constructor(1); } }`,
+  `const is = (a, b) => a.constructor === b.constructor && a.constructor.name; const o = { constructor: 1 };`,
 ];
 
 /** A bundle with this code before its own, whose digests are right. */
@@ -104,7 +116,21 @@ describe("a bundle's code", () => {
 
   it("that is no UTF-8 is told: it could be read otherwise when it runs", () => {
     const odd = new Uint8Array([0xff, 0xfe, 0x31, 0]);
-    assertEquals(reachesOutside(new Map([["kernel.js", odd]]), "kernel.js").length, 1);
+    const [reach, ...more] = reachesOutside(new Map([["kernel.js", odd]]), "kernel.js");
+    assertEquals([reach.line, more], [1, []]);
+    assertStringIncludes(reach.what, "not valid");
+  });
+
+  it("is told by its line, also where it cannot be read", () => {
+    const lines = (code: string) => reaches(code).map((r) => r.line);
+    assertEquals(lines(`1;\neval("1");\n\nimport "node:fs";`), [2, 4]);
+    assertEquals(lines(`1;\n2;\nconst = 3;`), [3]);
+    assertStringIncludes(reaches("const = 3;")[0].what, "Unexpected token");
+    assertEquals(
+      reaches("export { x as eval } from './own.js'; import { require as r } from './own.js';"),
+      [],
+    );
+    assertEquals(reaches("label: for (;;) break label; import.meta.main; function F() { new.target; }"), []);
   });
 
   it("is looked at in all of its files", () => {

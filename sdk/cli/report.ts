@@ -64,7 +64,12 @@ async function report(flags: ReportFlags): Promise<void> {
 async function sampleIds(model: CausalLM, flags: ReportFlags): Promise<number[]> {
   if (flags.ids !== undefined) return tokenIds("--ids", flags.ids);
   const prompt = [model.config.bos_token_id ?? 1];
-  const { ids } = await generate(model, [prompt], { maxNewTokens: 31, eosTokenIds: [] });
+  const { ids } = await generate(model, [prompt], {
+    maxNewTokens: 31,
+    eosTokenIds: [],
+    sampling: false,
+    unsupported: "ignore",
+  });
   return [...prompt, ...ids[0]];
 }
 

@@ -42,7 +42,7 @@ describe(needsModels("generate() from a model that is broken"), () => {
     ["model.layers.2.mlp.down_proj.weight", NaN, 70, "model.layers.2.mlp.down_proj"],
     ["model.layers.1.self_attn.k_proj.weight", Infinity, 3, "model.layers.1.self_attn.k_proj"],
     ["model.layers.0.input_layernorm.weight", -Infinity, undefined, "model.layers.0.input_layernorm"],
-    ["model.norm.weight", 3e38, undefined, "lm_head"],
+    ["model.norm.weight", NaN, 5, "model.norm"],
   ];
   for (const [how, options, device] of ways) {
     it(`names the first module whose output is not finite, ${how}`, async () => {
@@ -63,17 +63,25 @@ describe(needsModels("generate() from a model that is broken"), () => {
     });
   }
 
+  it("finds where float16 overflows", async () => {
+    if (!currentGpu().features.has("shader-f16")) return;
+    using model = await loadCausalLM(modelDir("stories260k"), { dtype: "f16" });
+    const p = model.stateDict().get("model.layers.3.post_attention_layernorm.weight") as Parameter;
+    p.assign(Tensor.from(new Float16Array(p.size).fill(60000), { shape: p.shape }));
+    const error = await failure(generate(model, [[1, 403]], GREEDY));
+    assertEquals(error.diagnostic.where?.site, "model.layers.3.post_attention_layernorm");
+  });
+
   it("stops at the step at which the numbers cease to be finite, captured too, and not for rows that have ended", async () => {
     using model = await loadCausalLM(modelDir("stories260k"));
     const { ids: [plain] } = await generate(model, [[1]], GREEDY);
-    const tied = model.config.tie_word_embeddings;
-    // The embedding of the third id: the fourth token sees NaN.
-    if (tied) {
-      model.lm_head.weight = model.lm_head.weight.constructor === Object
-        ? model.lm_head.weight
-        : untied(model);
-    }
-    await poison(model, "model.embed_tokens.weight", NaN, plain[2] * model.config.hidden_size);
+    // The embedding of the third id, and not the head that is tied to it: the fourth token sees NaN.
+    const { vocab_size, hidden_size } = model.config;
+    const own = new Embedding(vocab_size, hidden_size);
+    const table = Float32Array.from(await model.model.embed_tokens.weight.data() as ArrayLike<number>);
+    table[plain[2] * hidden_size] = NaN;
+    own.weight.assign(Tensor.from(table, { shape: own.weight.shape }));
+    model.model.embed_tokens = own;
     try {
       for (const capture of [false, true]) {
         const told: (number | undefined)[] = [];
@@ -84,29 +92,19 @@ describe(needsModels("generate() from a model that is broken"), () => {
         assertEquals(error.diagnostic.where?.site, "model.embed_tokens");
         assertStringIncludes(error.message, "token 4 of row 0");
         assertEquals((await run({ eosTokenIds: [plain[2]] })).ids, [plain.slice(0, 3)]);
-        // The second row goes on after the first has ended in nonsense.
-        const both = await run({ eosTokenIds: [plain[2]], maxNewTokens: 5 }).then(() =>
-          generate(model, [[1], [1, 317, 269]], {
-            ...GREEDY,
-            capture,
-            eosTokenIds: [plain[2]],
-            maxNewTokens: 5,
-          })
-        );
-        assertEquals(both.ids[0], plain.slice(0, 3));
+        // The other row goes on after the first has ended, and is fed what comes of nonsense.
+        const both = (prompts: number[][]) =>
+          generate(model, prompts, { ...GREEDY, capture, eosTokenIds: [plain[2]] });
+        assertEquals((await both([[1], [1, 317, 269]])).ids, [
+          plain.slice(0, 3),
+          (await both([[1, 317, 269]])).ids[0],
+        ]);
       }
     } finally {
       currentGpu().trim();
     }
   });
 });
-
-/** A head of its own for a model whose head is its embedding. */
-function untied(model: CausalLM): Parameter {
-  const own = new Embedding(model.config.vocab_size, model.config.hidden_size).weight;
-  own.assign(Tensor.zeros(own.shape));
-  return own;
-}
 
 describe(needsModels("generate() and its options"), () => {
   gpuForFile();

@@ -10,6 +10,7 @@ import {
   readConfig,
   type Tokenizer,
 } from "../models/mod.ts";
+import { checkLength, checkPrompts } from "../models/prompts.ts";
 import { cast, checkSampleOptions, type SampleOptions } from "../ops/mod.ts";
 import { keep, scope, Tensor } from "../tensor/mod.ts";
 import { number, oneOf, tokenIds, wholeNumber, writeNamed } from "./arguments.ts";
@@ -73,9 +74,11 @@ async function run(flags: RunFlags): Promise<void> {
   const dtype = oneOf("--dtype", flags.dtype, ["f32", "f16"]);
   const maxNewTokens = wholeNumber("--max-new-tokens", flags.maxNewTokens);
   const sampling = samplingOf(flags);
-  await readConfig(flags.model); // that the folder is missing comes before that its tokenizer is
+  const config = await readConfig(flags.model); // that the folder is missing comes before that its tokenizer is
   const tokenizer = await loadTokenizer(flags.model);
   const prompt = promptIds(flags, tokenizer);
+  checkPrompts(config, [prompt]);
+  checkLength(config, prompt.length, maxNewTokens);
 
   const began = performance.now();
   using model = await loadCausalLM(flags.model, {

@@ -7,6 +7,7 @@ import { keep, scope, Tensor } from "../tensor/mod.ts";
 import type { CausalLM } from "./causal_lm.ts";
 import { decide, type GenerateOptions } from "./generate_options.ts";
 import { firstNonFinite } from "./non_finite.ts";
+import { checkLength, checkPrompts } from "./prompts.ts";
 
 export type { GenerateOptions };
 
@@ -39,7 +40,7 @@ export async function generate(
 ): Promise<Generation> {
   throwIfAborted(options?.signal, "generating");
   const { eos, sampling } = decide(model, options);
-  checkPrompts(model, prompts);
+  checkPrompts(model.config, prompts);
   const { maxNewTokens, signal } = options;
   const seed = sampling?.seed;
   const ids: number[][] = prompts.map(() => []);
@@ -47,7 +48,7 @@ export async function generate(
 
   const { device } = model;
   const width = prompts.reduce((most, p) => Math.max(most, p.length), 0);
-  checkLength(model, width, maxNewTokens);
+  checkLength(model.config, width, maxNewTokens);
   // The last new token is never fed back.
   using cache = model.makeCache({ batch: prompts.length, maxLength: width + maxNewTokens - 1, device });
   // What the last step was run on; [batch, width], then [batch, 1].
@@ -148,53 +149,4 @@ function feedBack(ids: Tensor, next: Tensor): Tensor {
   const whole = { offset: 0, strides: [1] };
   stridedCopy(ids, next, { shape: [ids.size], source: whole, target: whole });
   return next;
-}
-
-/** Past its last position a model writes nonsense without a word. The last new token is never fed back. */
-function checkLength({ config }: CausalLM, width: number, maxNewTokens: number): void {
-  const most = config.max_position_embeddings + 1 - width;
-  if (maxNewTokens <= most) return;
-  raise(
-    "KW-GENERATE-PROMPT",
-    `Cannot generate ${maxNewTokens} tokens after a prompt of ${width}: this model knows ${config.max_position_embeddings} positions`,
-    `Ask for at most ${most} (maxNewTokens).`,
-  );
-}
-
-function checkPrompts(model: CausalLM, prompts: readonly (readonly number[])[]): void {
-  const { vocab_size, max_position_embeddings } = model.config;
-  if (!isList(prompts)) notIds("prompts are lists of ids, one list a row");
-  Array.from(prompts).forEach((prompt, row) => {
-    if (!isList(prompt)) notIds(`row ${row} is not a list of ids`);
-    const bad = prompt.findIndex((id) => !Number.isInteger(id) || id < 0 || id >= vocab_size);
-    if (prompt.length === 0) {
-      raise(
-        "KW-GENERATE-PROMPT",
-        `Cannot generate from an empty prompt (row ${row})`,
-        "Begin with the bos token.",
-      );
-    }
-    if (bad >= 0) {
-      raise(
-        "KW-GENERATE-PROMPT",
-        `Cannot generate: id ${prompt[bad]} at position ${bad} of row ${row}`,
-        `Ids of this model are 0 to ${vocab_size - 1}.`,
-      );
-    }
-    if (prompt.length > max_position_embeddings) {
-      raise(
-        "KW-GENERATE-PROMPT",
-        `Cannot generate: row ${row} has ${prompt.length} tokens`,
-        `This model takes ${max_position_embeddings}.`,
-      );
-    }
-  });
-}
-
-function isList(value: unknown): boolean {
-  return Array.isArray(value) || (ArrayBuffer.isView(value) && !(value instanceof DataView));
-}
-
-function notIds(what: string): never {
-  raise("KW-GENERATE-PROMPT", `Cannot generate: ${what}`, "Give [[1, 15, 27]]: the ids of one row or more.");
 }

@@ -1,6 +1,6 @@
 import { raise } from "../errors.ts";
-import { type AttentionContext, KVCache, Linear, Module } from "../nn/mod.ts";
-import { slice } from "../ops/mod.ts";
+import { type AttentionContext, KVCache, Linear, Module, moduleAt } from "../nn/mod.ts";
+import { FLOATS, slice } from "../ops/mod.ts";
 import { type DeviceName, type DType, scope, Tensor, withTracer } from "../tensor/mod.ts";
 import type { DecoderConfig } from "./config.ts";
 import { type DecoderInputs, DecoderModel, LlamaDecoderLayer } from "./decoder.ts";
@@ -93,11 +93,16 @@ export class CausalLM extends Module {
    * may stand for it.
    */
   get dtype(): DType {
+    const embedding = moduleAt(this, "model.embed_tokens");
+    // A kernel may also stand for the whole decoder.
+    if (!embedding) {
+      return [...this.stateDict().values()].find((p) => FLOATS.includes(p.dtype))?.dtype ?? "f32";
+    }
     const silent = { op: () => {} };
     return withTracer(silent, () =>
       scope(() => {
         const ids = Tensor.empty([1, 1], { dtype: "i32", device: "meta" });
-        return this.model.embed_tokens.forward(ids).dtype;
+        return (embedding.forward(ids) as Tensor).dtype;
       }));
   }
 

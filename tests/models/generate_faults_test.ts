@@ -1,10 +1,13 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { currentGpu, memory } from "../../sdk/gpu/mod.ts";
+import { kernel, Layout, layout, rename, replaces } from "../../sdk/authoring/mod.ts";
 import { KernelwrightError } from "../../sdk/errors.ts";
+import { kernelize, replace } from "../../sdk/kernelize/mod.ts";
+import { embedding } from "../../sdk/ops/mod.ts";
 import { type CausalLM, generate, type GenerateOptions, loadCausalLM } from "../../sdk/models/mod.ts";
-import { Embedding, moduleAt } from "../../sdk/nn/mod.ts";
-import { type Parameter, Tensor } from "../../sdk/tensor/mod.ts";
+import { Embedding } from "../../sdk/nn/mod.ts";
+import { type Parameter, parameter, Tensor } from "../../sdk/tensor/mod.ts";
 import { gpuForFile } from "../helpers/gpu_for_file.ts";
 import { modelDir, needsModels } from "./checkpoints.ts";
 
@@ -23,6 +26,24 @@ async function poison(model: CausalLM, key: string, value: number, at?: number):
   if (at === undefined) data.fill(value);
   else data[at] = value;
   p.assign(Tensor.from(data, { shape: p.shape, device: p.device }));
+}
+
+const site = replaces(Embedding);
+
+@layout({ site, conversions: [rename("weight", "table")] })
+class TableLayout extends Layout {
+  constructor(num_embeddings: number, embedding_dim: number) {
+    super();
+    this.table = parameter([num_embeddings, embedding_dim]);
+  }
+  table;
+}
+
+@kernel({ site, layout: TableLayout })
+class TableEmbedding {
+  forward(this: TableLayout, ids: Tensor): Tensor {
+    return embedding(ids, this.table);
+  }
 }
 
 const GREEDY: GenerateOptions = { maxNewTokens: 6, eosTokenIds: [] };
@@ -192,22 +213,16 @@ describe(needsModels("generate() and its options"), () => {
   it("asks no module that a kernel may stand for what it holds", async () => {
     using model = await loadCausalLM(modelDir("stories260k"));
     const expected = await generate(model, [[1, 403]], GREEDY);
-    // As a layout would stand there: the same numbers out of a parameter of another name.
-    const embedding = moduleAt(model, "model.embed_tokens") as Embedding;
-    const { weight } = embedding;
-    const forward = (ids: Tensor) => Embedding.prototype.forward.call({ weight } as Embedding, ids);
-    const { embed_tokens } = model.model;
-    const stand = Object.assign(new Embedding(1, 1), { table: weight, weight: undefined, forward });
-    model.model.embed_tokens = stand as unknown as Embedding;
-    try {
-      assertEquals([model.dtype, model.device], ["f32", "webgpu"]);
-      model.makeCache({ maxLength: 4 }).dispose();
-      await model.ready({ tokens: [1, 2] });
+    const kernels = { kernels: [replace("Embedding", TableEmbedding, { at: "model.embed_tokens" })] };
+    using loaded = await loadCausalLM(modelDir("stories260k"), { kernels, ready: true });
+    await kernelize(model, kernels);
+    for (const m of [model, loaded]) {
+      assertEquals([m.dtype, m.device], ["f32", "webgpu"]);
+      m.makeCache({ maxLength: 4 }).dispose();
+      await m.ready({ tokens: [1, 2] });
       for (const capture of [false, true]) {
-        assertEquals((await generate(model, [[1, 403]], { ...GREEDY, capture })).ids, expected.ids);
+        assertEquals((await generate(m, [[1, 403]], { ...GREEDY, capture })).ids, expected.ids);
       }
-    } finally {
-      model.model.embed_tokens = embed_tokens;
     }
   });
 });

@@ -127,6 +127,11 @@ export const ERROR_CODES = {
   "KW-TOKENIZER": "A tokenizer.json cannot be used.",
   "KW-SAMPLE-OPTION": "A temperature, topK, topP or seed is out of range.",
   "KW-GENERATE-PROMPT": "A prompt is empty, too long, or has ids that the model does not know.",
+  "KW-GENERATE-OPTION": "An option of generate() is not usable.",
+  "KW-GENERATE-CONFIG":
+    "A generation_config.json cannot be read, or asks for what would change the ids and is not supported.",
+  "KW-GENERATE-NONFINITE": "A model computed logits from which no id can be chosen: NaN or infinity.",
+  "KW-ABORTED": "The caller's AbortSignal stopped what was running.",
   "KW-MODEL-TYPE": "A folder holds no model, or one of an architecture that is not known.",
   "KW-CLI-ARGUMENT": "A command was given an argument that it cannot use.",
   // the harness, the bench
@@ -156,7 +161,6 @@ export const ERROR_CODES = {
   "KW-REF-IMPORT": "A bundle's code loads something that is neither the SDK nor one of its own files.",
   "KW-REF-CACHE": "The cache of kernels cannot be written.",
   "KW-REF-SIGNATURE": "A bundle's signature does not fit the model, or is not that of its code.",
-  "KW-ABORTED": "Work was cancelled with its signal.",
 } as const;
 
 /** One of the codes in {@linkcode ERROR_CODES}. */

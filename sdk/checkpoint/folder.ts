@@ -74,9 +74,19 @@ function diskFolder(path: string, options: FolderOptions): Folder {
       if (!options.allowLinks) await checkInside(path, file);
       return await fileSource(file);
     },
-    list: () => fs().readdir(path),
+    list: () => filesIn(path),
     urlOf: (name) => fileUrlOfPath(joinFile(path, name)),
   };
+}
+
+/** Its files, and links to files. */
+async function filesIn(path: string): Promise<string[]> {
+  const { readdir, stat } = fs();
+  const found = await Promise.all((await readdir(path)).map(async (name) => {
+    const isFile = await stat(joinFile(path, name)).then((s) => s.isFile(), () => false);
+    return isFile ? [name] : [];
+  }));
+  return found.flat();
 }
 
 function urlFolder(url: URL): Folder {

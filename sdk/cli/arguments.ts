@@ -1,17 +1,20 @@
-import * as z from "zod";
 import { raise } from "../errors.ts";
 
-/** A whole number from the command line. @throws KW-CLI-ARGUMENT */
+/** A whole number from the command line, in decimal digits. @throws KW-CLI-ARGUMENT */
 export function wholeNumber(option: string, text: string, least = 0): number {
-  const parsed = z.coerce.number().int().min(least).max(2 ** 31 - 1).safeParse(
-    text.trim() === "" ? NaN : text,
-  );
-  if (parsed.success) return parsed.data;
+  const value = /^\s*\+?\d+\s*$/.test(text) ? Number(text) : NaN;
+  if (value >= least && value < 2 ** 31) return value;
   raise(
     "KW-CLI-ARGUMENT",
     `${option} got ${JSON.stringify(text)}`,
     `Give a whole number of at least ${least}.`,
   );
+}
+
+/** A number from the command line, in decimal digits; whether it is in range is for others to say. @throws KW-CLI-ARGUMENT */
+export function number(option: string, text: string): number {
+  if (/^\s*[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?\s*$/i.test(text)) return Number(text);
+  raise("KW-CLI-ARGUMENT", `${option} got ${JSON.stringify(text)}`, "Give a number.");
 }
 
 /** Token ids separated by commas. @throws KW-CLI-ARGUMENT */

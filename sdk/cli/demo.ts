@@ -99,7 +99,7 @@ interface Measured {
 
 async function measure(model: CausalLM, prompt: readonly number[], maxNewTokens: number): Promise<Measured> {
   const gpu = await openGpu();
-  const options = { maxNewTokens, eosTokenIds: [] };
+  const options = { maxNewTokens, eosTokenIds: [], sampling: false, unsupported: "ignore" } as const;
   await generate(model, [prompt], { ...options, maxNewTokens: 2 }); // compiles the shaders
   gpu.trim();
   gpu.pool.resetPeak();

@@ -3,6 +3,7 @@ import { openGpu } from "../gpu/mod.ts";
 import { kernelize, type KernelReport } from "../kernelize/mod.ts";
 import { type CausalLM, generate, loadCausalLM, readKernelConfig } from "../models/mod.ts";
 import { byteLength, Tensor } from "../tensor/mod.ts";
+import { checkPrompts } from "../models/prompts.ts";
 import { tokenIds, writeNamed } from "./arguments.ts";
 import { type PageFacts, reportPage } from "./report_page.ts";
 import { resolverFor } from "./resolver.ts";
@@ -62,9 +63,18 @@ async function report(flags: ReportFlags): Promise<void> {
 }
 
 async function sampleIds(model: CausalLM, flags: ReportFlags): Promise<number[]> {
-  if (flags.ids !== undefined) return tokenIds("--ids", flags.ids);
+  if (flags.ids !== undefined) {
+    const ids = tokenIds("--ids", flags.ids);
+    checkPrompts(model.config, [ids]);
+    return ids;
+  }
   const prompt = [model.config.bos_token_id ?? 1];
-  const { ids } = await generate(model, [prompt], { maxNewTokens: 31, eosTokenIds: [] });
+  const { ids } = await generate(model, [prompt], {
+    maxNewTokens: 31,
+    eosTokenIds: [],
+    sampling: false,
+    unsupported: "ignore",
+  });
   return [...prompt, ...ids[0]];
 }
 

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { writeSafetensors } from "../checkpoint/mod.ts";
-import { raise } from "../errors.ts";
+import { KernelwrightError, raise } from "../errors.ts";
 import { kernelReport } from "../kernelize/mod.ts";
 import {
   type CausalLM,
@@ -10,9 +10,10 @@ import {
   readConfig,
   type Tokenizer,
 } from "../models/mod.ts";
+import { checkLength, checkPrompts } from "../models/prompts.ts";
 import { cast, checkSampleOptions, type SampleOptions } from "../ops/mod.ts";
 import { keep, scope, Tensor } from "../tensor/mod.ts";
-import { oneOf, tokenIds, wholeNumber, writeNamed } from "./arguments.ts";
+import { number, oneOf, tokenIds, wholeNumber, writeNamed } from "./arguments.ts";
 import { median, progress } from "./show.ts";
 import { resolverFor } from "./resolver.ts";
 
@@ -27,6 +28,8 @@ interface RunFlags {
   dtype: string;
   eos: boolean;
   capture?: boolean;
+  greedy?: boolean;
+  ignoreUnsupported?: boolean;
   temperature?: string;
   topK?: string;
   topP?: string;
@@ -54,6 +57,11 @@ export function registerRun(program: Command): void {
     .option("--top-k <n>", "draw from the n likeliest ids only")
     .option("--top-p <share>", "draw from the fewest ids that have this share of the probability: 0.9")
     .option("--seed <n>", "draw the same ids again; chosen and printed unless told")
+    .option("--greedy", "take the likeliest ids, whatever the model's generation_config.json says")
+    .option(
+      "--ignore-unsupported",
+      "generate without what generation_config.json asks for and is not supported",
+    )
     .option("--no-eos", "do not stop at the end-of-text id")
     .option("--json", "print one JSON object on stdout")
     .action(run);
@@ -66,9 +74,11 @@ async function run(flags: RunFlags): Promise<void> {
   const dtype = oneOf("--dtype", flags.dtype, ["f32", "f16"]);
   const maxNewTokens = wholeNumber("--max-new-tokens", flags.maxNewTokens);
   const sampling = samplingOf(flags);
-  await readConfig(flags.model); // that the folder is missing comes before that its tokenizer is
+  const config = await readConfig(flags.model); // that the folder is missing comes before that its tokenizer is
   const tokenizer = await loadTokenizer(flags.model);
   const prompt = promptIds(flags, tokenizer);
+  checkPrompts(config, [prompt]);
+  checkLength(config, prompt.length, maxNewTokens);
 
   const began = performance.now();
   using model = await loadCausalLM(flags.model, {
@@ -90,10 +100,11 @@ async function run(flags: RunFlags): Promise<void> {
   const { ids, seed, promptMs, tokenMs } = await generate(model, [prompt], {
     maxNewTokens,
     sampling,
+    unsupported: flags.ignoreUnsupported ? "ignore" : "error",
     eosTokenIds: flags.eos ? undefined : [],
     capture: flags.capture,
   });
-  const text = tokenizer?.decode(ids[0]);
+  const text = tokenizer && textOf(tokenizer, ids[0]);
   const timings = {
     load_ms: round(loadMs),
     prompt_ms: round(promptMs),
@@ -113,14 +124,33 @@ async function run(flags: RunFlags): Promise<void> {
   console.error(`${timings.prompt_ms} ms for the prompt, ${timings.token_ms} ms a token (median)`);
 }
 
-function samplingOf(flags: RunFlags): SampleOptions | undefined {
+/** The text; undefined where the ids have none, which is no reason to lose them. */
+function textOf(tokenizer: Tokenizer, ids: readonly number[]): string | undefined {
+  try {
+    return tokenizer.decode(ids);
+  } catch (error) {
+    if (!(error instanceof KernelwrightError)) throw error;
+    console.error(String(error.message));
+    return undefined;
+  }
+}
+
+/** Undefined where no flag says how: then the model's generation_config.json does. */
+function samplingOf(flags: RunFlags): SampleOptions | false | undefined {
   const given = (["temperature", "topK", "topP", "seed"] as const).filter((key) => flags[key] !== undefined);
+  if (flags.greedy && given.length > 0) {
+    raise("KW-CLI-ARGUMENT", "--greedy does not go with flags that say how ids are drawn", "Leave one away.");
+  }
+  if (flags.greedy) return false;
   if (given.length === 0) return undefined;
-  // Number("") is 0, and a flag without a value has none.
-  const sampling: SampleOptions = Object.fromEntries(given.map((key) => [key, Number(flags[key] || NaN)]));
+  const sampling: SampleOptions = Object.fromEntries(
+    given.map((key) => [key, number(NAMES[key], flags[key]!)]),
+  );
   checkSampleOptions(sampling);
   return sampling;
 }
+
+const NAMES = { temperature: "--temperature", topK: "--top-k", topP: "--top-p", seed: "--seed" };
 
 function promptIds(flags: RunFlags, tokenizer: Tokenizer | undefined): number[] {
   if ((flags.ids === undefined) === (flags.prompt === undefined)) {
@@ -130,11 +160,17 @@ function promptIds(flags: RunFlags, tokenizer: Tokenizer | undefined): number[] 
   if (!tokenizer) {
     raise("KW-CLI-ARGUMENT", `${flags.model} has no tokenizer.json`, "Give the prompt as --ids 1,2,3.");
   }
-  return tokenizer.encode(flags.prompt!);
+  const ids = tokenizer.encode(flags.prompt!);
+  if (ids.length > 0) return ids;
+  raise(
+    "KW-CLI-ARGUMENT",
+    `--prompt ${JSON.stringify(flags.prompt)} has no tokens, and the tokenizer adds none`,
+    "Give a longer text, or begin with the bos token: --ids.",
+  );
 }
 
 async function writeLogits(model: CausalLM, prompt: readonly number[], file: string): Promise<void> {
-  const { device } = model.model.embed_tokens.weight;
+  const { device } = model;
   const logits = keep(scope(() => {
     const ids = Tensor.from(Int32Array.from(prompt), { shape: [1, prompt.length], device });
     return cast(model.call(ids).reshape([prompt.length, model.config.vocab_size]), "f32");

@@ -27,14 +27,19 @@ const TURN_MS = 10;
 /**
  * Compiles pipelines and runs each once. Those that have run before are left alone.
  *
+ * @param check Asked before each: what it throws ends the work.
  * @returns How many were new.
  * @throws KW-SHADER-COMPILE for the first that does not compile.
  */
-export async function warmPipelines(uses: readonly PipelineUse[]): Promise<number> {
+export async function warmPipelines(
+  uses: readonly PipelineUse[],
+  check: () => void = () => {},
+): Promise<number> {
   const gpu = currentGpu();
   const made: CompiledPipeline[] = [];
   let turn = performance.now();
   for (const { request, packed, where } of uses) {
+    check();
     const compiled = inContext(where, () => gpu.pipelines.get(request));
     if (compiled.warm) continue;
     made.push(compiled);

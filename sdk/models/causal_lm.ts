@@ -1,9 +1,10 @@
 import { raise } from "../errors.ts";
-import { type AttentionContext, KVCache, Linear, Module } from "../nn/mod.ts";
-import { slice } from "../ops/mod.ts";
-import { type DeviceName, type DType, Tensor } from "../tensor/mod.ts";
+import { type AttentionContext, KVCache, Linear, Module, moduleAt } from "../nn/mod.ts";
+import { FLOATS, slice } from "../ops/mod.ts";
+import { type DeviceName, type DType, scope, Tensor, withTracer } from "../tensor/mod.ts";
 import type { DecoderConfig } from "./config.ts";
 import { type DecoderInputs, DecoderModel, LlamaDecoderLayer } from "./decoder.ts";
+import type { GenerationConfig } from "./generation_config.ts";
 import { makeReady, type ReadyOptions } from "./ready.ts";
 
 /** What {@linkcode CausalLM.forward} takes besides ids. */
@@ -16,6 +17,8 @@ export interface CausalLMInputs extends DecoderInputs {
 export class CausalLM extends Module {
   /** The decoder. */
   model: DecoderModel;
+  /** What the folder's generation_config.json says; `generate` goes by it where its caller says nothing. */
+  generation_config?: GenerationConfig;
   /** The head. Where the config ties it, its weight is the embedding's. */
   lm_head: Linear;
 
@@ -86,9 +89,28 @@ export class CausalLM extends Module {
     return makeReady(this, options);
   }
 
-  /** The dtype of the weights, and of the arithmetic's results. */
+  /**
+   * The dtype of what the embedding returns, and with it of the arithmetic: found by running it on meta, since a kernel
+   * may stand for it.
+   */
   get dtype(): DType {
-    return this.model.embed_tokens.weight.dtype;
+    const embedding = moduleAt(this, "model.embed_tokens");
+    // A kernel may also stand for the whole decoder.
+    if (!embedding) {
+      return [...this.stateDict().values()].find((p) => FLOATS.includes(p.dtype))?.dtype ?? "f32";
+    }
+    const silent = { op: () => {} };
+    return withTracer(silent, () =>
+      scope(() => {
+        const ids = Tensor.empty([1, 1], { dtype: "i32", device: "meta" });
+        return (embedding.forward(ids) as Tensor).dtype;
+      }));
+  }
+
+  /** Where the weights are: `meta` before they are loaded. */
+  get device(): DeviceName {
+    for (const [, { device }] of this.namedParameters()) if (device !== "meta") return device;
+    return "meta";
   }
 
   /** What forward takes, for the trace: a prompt, and one step of a generation. */

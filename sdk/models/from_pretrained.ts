@@ -12,7 +12,8 @@ import {
   openFolder,
   readText,
 } from "../checkpoint/mod.ts";
-import { closest, KernelwrightError, raise } from "../errors.ts";
+import { throwIfAborted } from "../abort.ts";
+import { closest, type ErrorCode, KernelwrightError, raise } from "../errors.ts";
 import { openGpu } from "../gpu/mod.ts";
 import {
   type KernelConfig,
@@ -26,7 +27,9 @@ import type { DeviceName } from "../tensor/mod.ts";
 import { visibleLine } from "../visible.ts";
 import { CausalLM } from "./causal_lm.ts";
 import { type DecoderConfig, parseDecoderConfig } from "./config.ts";
+import { type GenerationConfig, parseGenerationConfig } from "./generation_config.ts";
 import { MixtralDecoderLayer } from "./mixtral.ts";
+import { setOtherFiles } from "./other_files.ts";
 
 /** What `fromPretrained` may be told. */
 export interface PretrainedOptions
@@ -49,6 +52,8 @@ export interface PretrainedOptions
   readonly device?: Exclude<DeviceName, "meta">;
   /** Whether shaders compile while the weights stream in, and the model comes {@linkcode CausalLM.ready}. */
   readonly ready?: boolean;
+  /** Stops the loading at its next step; nothing half-loaded remains. */
+  readonly signal?: AbortSignal;
   /** Told of what was loaded, converted and missing. */
   readonly onReport?: (report: LoadReport) => void;
 }
@@ -73,8 +78,14 @@ export async function loadCausalLM(
   options: PretrainedOptions = {},
   types?: readonly string[],
 ): Promise<CausalLM> {
+  const { signal } = options;
+  throwIfAborted(signal, LOADING);
   const config = await readConfig(dir, types);
+  const folder = openFolder(dir, { allowLinks: true });
+  const generation = await readGenerationConfig(folder);
   const model = buildCausalLM(config);
+  model.generation_config = generation;
+  setOtherFiles(model, folder);
   if (options.dtype) model.to(options.dtype);
   const device = options.device ?? "webgpu";
   if (device === "webgpu") await openGpu();
@@ -85,12 +96,17 @@ export async function loadCausalLM(
       'Load it with device: "webgpu".',
     );
   }
-  const kernels = await readKernels(openFolder(dir, { allowLinks: true }), options);
+  const kernels = await readKernels(folder, options);
+  throwIfAborted(signal, LOADING);
+  const stop = { signal }; // for each of the stages
   const late = options.kernelize?.verify !== undefined;
-  if (kernels && !late) await kernelize(model, kernels.config, { base: kernels.base, ...options.kernelize });
-  const early = options.ready && device === "webgpu" ? model.ready() : undefined;
+  if (kernels && !late) {
+    await kernelize(model, kernels.config, { base: kernels.base, ...stop, ...options.kernelize });
+  }
+  const early = options.ready && device === "webgpu" ? model.ready(stop) : undefined;
   early?.catch(() => {}); // told below, unless loading fails first
   try {
+    throwIfAborted(signal, LOADING);
     const checkpoint = await openCheckpoint(dir);
     try {
       const report = await loadCheckpoint(model, checkpoint, {
@@ -102,14 +118,19 @@ export async function loadCausalLM(
         budget: options.budget,
         onProgress: options.onProgress,
         nonFinite: options.nonFinite,
+        ...stop,
       });
       options.onReport?.(report);
     } finally {
       await checkpoint.close();
     }
-    if (kernels && late) await kernelize(model, kernels.config, { base: kernels.base, ...options.kernelize });
+    throwIfAborted(signal, LOADING);
+    if (kernels && late) {
+      await kernelize(model, kernels.config, { base: kernels.base, ...stop, ...options.kernelize });
+    }
     await early;
-    if (early) await model.ready(); // and now with weights
+    if (early) await model.ready(stop); // and now with weights
+    throwIfAborted(signal, LOADING);
     return model.eval();
   } catch (error) {
     await early?.catch(() => {}); // it still looks at the modules
@@ -190,6 +211,7 @@ export async function readKernelConfig(path: string | URL): Promise<{ config: Ke
 
 // ---------------------------------------------------------------------------
 
+const LOADING = "loading the model";
 const OWN_KERNELS = "kernels.json";
 
 /** Far more than a kernels.json is. */
@@ -225,12 +247,26 @@ async function readKernels(
   return undefined;
 }
 
-function parseJson(text: string, file: string): unknown {
+/** What nobody knows is said once, at loading; what is not supported is an error of `generate`. */
+async function readGenerationConfig(folder: Folder): Promise<GenerationConfig | undefined> {
+  const text = await readText(folder, "generation_config.json");
+  if (text === undefined) return undefined;
+  const file = joinFile(folder.name, "generation_config.json");
+  const config = parseGenerationConfig(parseJson(text, file, "KW-GENERATE-CONFIG"), file);
+  if (config.unknown.length > 0) {
+    console.warn(
+      `${file}: not known, and without effect: ${config.unknown.map((k) => JSON.stringify(k)).join(", ")}`,
+    );
+  }
+  return config;
+}
+
+function parseJson(text: string, file: string, code: ErrorCode = "KW-CONFIG-VALUE"): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
     raise(
-      "KW-CONFIG-VALUE",
+      code,
       `Cannot read ${JSON.stringify(file)} as JSON: ${(cause as Error).message}`,
       undefined,
       { file },

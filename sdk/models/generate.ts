@@ -1,22 +1,15 @@
+import { throwIfAborted } from "../abort.ts";
 import { raise } from "../errors.ts";
 import { type CapturedPlan, record } from "../gpu/mod.ts";
-import { argmax, checkSampleOptions, sample, type SampleOptions, stridedCopy } from "../ops/mod.ts";
+import type { KVCache } from "../nn/mod.ts";
+import { argmax, sample, stridedCopy } from "../ops/mod.ts";
 import { keep, scope, Tensor } from "../tensor/mod.ts";
 import type { CausalLM } from "./causal_lm.ts";
+import { decide, type GenerateOptions } from "./generate_options.ts";
+import { firstNonFinite } from "./non_finite.ts";
+import { checkLength, checkPrompts } from "./prompts.ts";
 
-/** How much is generated, and where it stops. */
-export interface GenerateOptions {
-  /** The most new tokens of each row. */
-  readonly maxNewTokens: number;
-  /** Ids that end a row, themselves included in the result; the config's unless told. */
-  readonly eosTokenIds?: readonly number[];
-  /** How ids are drawn, on the device; greedily unless told. A seed that is not told is chosen, and returned. */
-  readonly sampling?: SampleOptions;
-  /** Whether the steps after the prompt are captured once and replayed: faster, the same numbers. */
-  readonly capture?: boolean;
-  /** Told of each step: the new id of each row, or undefined for a row that has ended. */
-  readonly onToken?: (ids: readonly (number | undefined)[]) => void;
-}
+export type { GenerateOptions };
 
 /** What was generated. */
 export interface Generation {
@@ -31,50 +24,55 @@ export interface Generation {
 }
 
 /**
- * Greedy generation unless `sampling` is given: each step takes the id with the largest logit (the first of equals).
+ * Generates ids after prompts. Greedily, each step takes the id with the largest logit (the first of equals); with
+ * `sampling`, or where the model's generation_config.json has `do_sample`, ids are drawn.
  *
  * Rows of different length are padded on the left; padding is never attended to.
  *
  * @param prompts Token ids of each row; at least one each.
- * @throws KW-GENERATE-PROMPT, KW-SAMPLE-OPTION, KW-CACHE-FULL before anything runs.
+ * @throws KW-GENERATE-PROMPT, KW-GENERATE-OPTION, KW-GENERATE-CONFIG, KW-SAMPLE-OPTION, KW-CACHE-FULL before anything
+ * runs; KW-GENERATE-NONFINITE at the first step whose logits hold NaN or +∞, or nothing finite; KW-ABORTED.
  */
 export async function generate(
   model: CausalLM,
   prompts: readonly (readonly number[])[],
   options: GenerateOptions,
 ): Promise<Generation> {
-  checkPrompts(model, prompts);
-  const { maxNewTokens } = options;
-  const sampling = options.sampling && { ...options.sampling, seed: options.sampling.seed ?? anySeed() };
-  if (sampling) checkSampleOptions(sampling);
+  throwIfAborted(options?.signal, "generating");
+  const { eos, sampling } = decide(model, options);
+  checkPrompts(model.config, prompts);
+  const { maxNewTokens, signal } = options;
   const seed = sampling?.seed;
-  const eos = new Set(options.eosTokenIds ?? model.config.eos_token_ids);
   const ids: number[][] = prompts.map(() => []);
-  if (prompts.length === 0 || maxNewTokens <= 0) return { ids, seed, promptMs: 0, tokenMs: [] };
+  if (prompts.length === 0 || maxNewTokens === 0) return { ids, seed, promptMs: 0, tokenMs: [] };
 
-  const device = model.model.embed_tokens.weight.device;
-  const width = Math.max(...prompts.map((p) => p.length));
-  checkLength(model, width, maxNewTokens);
+  const { device } = model;
+  const width = prompts.reduce((most, p) => Math.max(most, p.length), 0);
+  checkLength(model.config, width, maxNewTokens);
   // The last new token is never fed back.
   using cache = model.makeCache({ batch: prompts.length, maxLength: width + maxNewTokens - 1, device });
-  const padded = Int32Array.from(
-    prompts.flatMap((p) => [...new Array<number>(width - p.length).fill(0), ...p]),
-  );
-  const starts = prompts.every((p) => p.length === width)
-    ? undefined
-    : Tensor.from(Int32Array.from(prompts.map((p) => width - p.length)), { device });
-  let step = Tensor.from(padded, { shape: [prompts.length, width], device });
+  // What the last step was run on; [batch, width], then [batch, 1].
+  let fed = Int32Array.from(prompts.flatMap((p) => [...new Array<number>(width - p.length).fill(0), ...p]));
+  let starts: Tensor | undefined;
+  let step: Tensor | undefined;
   let plan: CapturedPlan<Tensor> | undefined;
+  const logitsOf = (ids: Tensor) => model.call(ids, { cache, starts, logits_to_keep: 1 });
+  // An id of −1 says that there is none to choose: the logits need not be read to know.
   const forward = (ids: Tensor) => {
-    const logits = model.call(ids, { cache, starts, logits_to_keep: 1 });
-    if (!sampling) return argmax(logits);
+    const logits = logitsOf(ids);
+    if (!sampling) return argmax(logits, -1, true);
     const rows = logits.reshape([prompts.length, model.config.vocab_size]);
-    return sample(rows, cache.position, sampling).reshape([prompts.length, 1]);
+    return sample(rows, cache.position, sampling, true).reshape([prompts.length, 1]);
   };
   const done = prompts.map(() => false);
   const times: number[] = [];
   try {
+    if (prompts.some((p) => p.length !== width)) {
+      starts = Tensor.from(Int32Array.from(prompts.map((p) => width - p.length)), { device });
+    }
+    step = Tensor.from(fed, { shape: [prompts.length, width], device });
     while (times.length < maxNewTokens && done.includes(false)) {
+      throwIfAborted(signal, "generating");
       const began = performance.now();
       let next: Tensor;
       if (plan && !plan.current) { // kernels were put in or taken out: record what runs now
@@ -87,23 +85,34 @@ export async function generate(
         plan = record(() => feedBack(ids, forward(ids)));
         next = plan.result;
       } else {
-        next = keep(scope(() => forward(step)));
+        const ids = step;
+        next = keep(scope(() => forward(ids)));
         step.dispose();
         step = next; // fed back without leaving the device
       }
-      const chosen = await next.data();
+      const chosen = [...await next.data()];
       times.push(performance.now() - began);
-      const told = [...chosen].map((id, row) => done[row] ? undefined : id);
+      const none = chosen.findIndex((id, row) => id < 0 && !done[row]);
+      if (none >= 0) {
+        return await notFinite(model, none, times.length, cache, fed, prompts.length, logitsOf);
+      }
+      fed = Int32Array.from(chosen, (id) => Math.max(id, 0)); // a row that has ended may go on to nonsense
+      if (!plan && chosen.some((id) => id < 0)) {
+        step.dispose();
+        step = Tensor.from(fed, { shape: [prompts.length, 1], device });
+      }
+      const told = chosen.map((id, row) => done[row] ? undefined : id);
       told.forEach((id, row) => {
         if (id === undefined) return;
         ids[row].push(id);
         done[row] = eos.has(id);
       });
       options.onToken?.(told);
+      if (signal && device === "reference") await turn(); // nothing else lets a timer abort it
     }
   } finally {
     plan?.dispose();
-    step.dispose();
+    step?.dispose();
     starts?.dispose();
   }
   return { ids, seed, promptMs: times[0] ?? 0, tokenMs: times.slice(1) };
@@ -111,51 +120,37 @@ export async function generate(
 
 // ---------------------------------------------------------------------------
 
-function anySeed(): number {
-  return crypto.getRandomValues(new Uint32Array(1))[0];
+/** Runs the last step once more, to tell where its numbers ceased to be finite. */
+async function notFinite(
+  model: CausalLM,
+  row: number,
+  steps: number,
+  cache: KVCache,
+  fed: Int32Array<ArrayBuffer>,
+  rows: number,
+  logitsOf: (ids: Tensor) => Tensor,
+): Promise<never> {
+  const tokens = fed.length / rows;
+  cache.rewind(tokens);
+  using ids = Tensor.from(fed, { shape: [rows, tokens], device: cache.position.device });
+  const site = await firstNonFinite(model, () => logitsOf(ids));
+  raise(
+    "KW-GENERATE-NONFINITE",
+    `Cannot choose token ${steps} of row ${row}: its logits hold NaN or +∞, or nothing finite. ` +
+      (site === undefined
+        ? "Run once more, every module's output was finite: a kernel does not compute the same each time"
+        : `The first module whose output is not finite is ${JSON.stringify(site)}`),
+    'Look at its weights (load with nonFinite: "error") and its kernel; where f16 overflows, load with dtype: "f32".',
+    site === undefined ? undefined : { site },
+  );
+}
+
+function turn(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 0));
 }
 
 function feedBack(ids: Tensor, next: Tensor): Tensor {
   const whole = { offset: 0, strides: [1] };
   stridedCopy(ids, next, { shape: [ids.size], source: whole, target: whole });
   return next;
-}
-
-/** Past its last position a model writes nonsense without a word. The last new token is never fed back. */
-function checkLength({ config }: CausalLM, width: number, maxNewTokens: number): void {
-  const most = config.max_position_embeddings + 1 - width;
-  if (maxNewTokens <= most) return;
-  raise(
-    "KW-GENERATE-PROMPT",
-    `Cannot generate ${maxNewTokens} tokens after a prompt of ${width}: this model knows ${config.max_position_embeddings} positions`,
-    `Ask for at most ${most} (maxNewTokens).`,
-  );
-}
-
-function checkPrompts(model: CausalLM, prompts: readonly (readonly number[])[]): void {
-  const { vocab_size, max_position_embeddings } = model.config;
-  prompts.forEach((prompt, row) => {
-    const bad = prompt.findIndex((id) => !Number.isInteger(id) || id < 0 || id >= vocab_size);
-    if (prompt.length === 0) {
-      raise(
-        "KW-GENERATE-PROMPT",
-        `Cannot generate from an empty prompt (row ${row})`,
-        "Begin with the bos token.",
-      );
-    }
-    if (bad >= 0) {
-      raise(
-        "KW-GENERATE-PROMPT",
-        `Cannot generate: id ${prompt[bad]} at position ${bad} of row ${row}`,
-        `Ids of this model are 0 to ${vocab_size - 1}.`,
-      );
-    }
-    if (prompt.length > max_position_embeddings) {
-      raise(
-        "KW-GENERATE-PROMPT",
-        `Cannot generate: row ${row} has ${prompt.length} tokens`,
-        `This model takes ${max_position_embeddings}.`,
-      );
-    }
-  });
 }

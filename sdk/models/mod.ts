@@ -9,6 +9,7 @@ export * from "./config.ts";
 export * from "./decoder.ts";
 export * from "./from_pretrained.ts";
 export * from "./generate.ts";
+export * from "./generation_config.ts";
 export * from "./mixtral.ts";
 export type { ReadyOptions } from "./ready.ts";
 export * from "./save.ts";

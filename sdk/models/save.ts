@@ -1,3 +1,4 @@
+import { throwIfAborted } from "../abort.ts";
 import { fileUrlOfPath, fs } from "../checkpoint/files.ts";
 import { saveCheckpoint, type SaveOptions, type SaveReport } from "../checkpoint/mod.ts";
 import { raise } from "../errors.ts";
@@ -14,40 +15,55 @@ import {
   takeTurn,
 } from "../kernelize/mod.ts";
 import type { CausalLM } from "./causal_lm.ts";
+import { readOtherFiles } from "./other_files.ts";
 
 /** How a model is saved as a folder. */
 export interface SavePretrainedOptions extends Pick<SaveOptions, "maxShardSize"> {
   /** Whether kernels.json is written for a model that has kernels; true unless told. */
   readonly kernels?: boolean;
+  /**
+   * Whether what else lies in the folder that the model was loaded from is saved too: generation_config.json, the
+   * tokenizer's files, the license, and whatever holds no weights. True unless told.
+   */
+  readonly otherFiles?: boolean;
+  /** Stops the saving at its next step; the folder is as it was. */
+  readonly signal?: AbortSignal;
 }
 
 /**
  * Saves a model as a folder in Hugging Face format: the weights as the original has them, whatever kernels are in,
- * with config.json, and kernels.json beside them so that the same kernels can be put in again.
+ * with config.json, kernels.json beside them so that the same kernels can be put in again, and the other files of the
+ * folder that it was loaded from.
  *
  * It waits its turn: a `kernelize` of the model that is running comes first, and one that is asked for later waits.
  *
  * @throws KW-CHECKPOINT-WRITE, KW-CONVERT-NO-REVERSE; KW-CONFIG-KERNELS for kernels that were given as classes, which
  * a file cannot name.
  */
-export function savePretrained(
+export async function savePretrained(
   model: CausalLM,
   dir: string,
   options: SavePretrainedOptions = {},
 ): Promise<SaveReport> {
-  return takeTurn(model, () => save(model, dir, options));
+  throwIfAborted(options.signal, "saving the model");
+  return await takeTurn(model, () => save(model, dir, options), options.signal);
 }
 
 async function save(model: CausalLM, dir: string, options: SavePretrainedOptions): Promise<SaveReport> {
+  const { signal } = options;
   const { mkdir, writeFile } = fs();
   const kernels = options.kernels === false ? undefined : kernelConfig(model);
   // Before anything is written. References without a base were found from the working folder.
   const text = kernels && kernelsJson(kernels.config, kernels.base ?? fileUrlOfPath("./"));
+  const others = options.otherFiles === false ? new Map() : await readOtherFiles(model, dir);
+  throwIfAborted(signal, "saving the model");
   await mkdir(dir, { recursive: true });
   const report = await saveCheckpoint(model, dir, {
     maxShardSize: options.maxShardSize,
     conversions: siteConversions(model),
+    ...{ signal },
   });
+  for (const [name, bytes] of others) await writeFile(`${dir}/${name}`, bytes);
   await writeFile(`${dir}/config.json`, `${JSON.stringify(model.config.source ?? model.config, null, 2)}\n`);
   if (text !== undefined) await writeFile(`${dir}/kernels.json`, text);
   return report;

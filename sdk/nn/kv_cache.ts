@@ -79,6 +79,12 @@ export class KVCache {
     advance(this.position, tokens);
   }
 
+  /** Forgets the last `tokens`: what is written next takes their places. */
+  rewind(tokens: number): void {
+    this.#length -= tokens;
+    advance(this.position, -tokens);
+  }
+
   /** Releases the memory. */
   dispose(): void {
     for (const t of [...this.keys, ...this.values, this.position]) t.dispose();

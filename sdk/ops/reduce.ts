@@ -46,34 +46,50 @@ export const max: (x: Tensor, dim: number) => Tensor = reduction("max", 2, (v) =
  *
  * @param x f32 or f16.
  * @param dim The dimension, of at least one element, which drops out of the shape; a negative one counts from the end.
+ * @param mark Whether a line that has NaN or +∞, or nothing finite, gets −1: there is no telling which is the largest.
+ * False unless told.
  * @returns i32
  * @throws KW-TENSOR-SHAPE, KW-TENSOR-DTYPE
  */
-export function argmax(x: Tensor, dim = -1): Tensor {
-  return runArgmax(x, dim);
+export function argmax(x: Tensor, dim = -1, mark = false): Tensor {
+  return runArgmax(x, dim, mark);
 }
 
 // ---------------------------------------------------------------------------
 
-const runArgmax = operator<[x: Tensor, dim: number]>({
+const runArgmax = operator<[x: Tensor, dim: number, mark: boolean]>({
   name: "argmax",
   infer: (x, dim) => ({ ...inferReduced("argmax", x, dim, false), dtype: "i32" }),
-  webgpu: (out, x, dim) =>
+  webgpu: (out, x, dim, mark) =>
     dispatchLines(argmaxShaders, {
       x,
       around: aroundDim(x.shape, resolveDim(dim, x.rank, "run argmax")),
       bindings: { out },
-      params: (width) => ({ width }),
+      params: (width) => ({ width, mark: Number(mark) }),
     }),
-  reference: (out, x, dim) =>
+  reference: (out, x, dim, mark) =>
     eachLine(x, resolveDim(dim, x.rank, "run argmax"), (line, v) => {
       let best = 0;
+      if (mark && !choosable(v)) {
+        out[line] = -1;
+        return;
+      }
       v.forEach((a, i) => {
         if (a > v[best] || (Number.isNaN(v[best]) && !Number.isNaN(a))) best = i;
       });
       out[line] = best;
     }),
 });
+
+/** Whether the largest can be told: there is a finite one, and neither NaN nor +∞. */
+export function choosable(values: Iterable<number>): boolean {
+  let finite = false;
+  for (const v of values) {
+    if (Number.isNaN(v) || v === Infinity) return false;
+    finite ||= v > -Infinity;
+  }
+  return finite;
+}
 
 function reduction(
   name: string,

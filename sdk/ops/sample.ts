@@ -6,6 +6,7 @@ import { lanesOf } from "./choose.ts";
 import { grid } from "./grid.ts";
 import { checkDType, FLOATS, operator } from "./operator.ts";
 import { gumbel, hash } from "./random.ts";
+import { choosable } from "./reduce.ts";
 import code from "./wgsl/sample.wgsl" with { type: "text" };
 
 /** How ids are drawn. */
@@ -30,11 +31,12 @@ export interface SampleOptions {
  *
  * @param logits f32 or f16 `[rows, count]`.
  * @param position i32 `[1]`: chooses the random numbers together with the seed, so that steps differ.
+ * @param mark Whether a row that has NaN or +∞, or nothing finite, gets −1: nothing can be drawn. False unless told.
  * @returns i32 `[rows]`
  * @throws KW-SAMPLE-OPTION, KW-TENSOR-SHAPE, KW-TENSOR-DTYPE
  */
-export function sample(logits: Tensor, position: Tensor, options: SampleOptions = {}): Tensor {
-  return run(logits, position, options);
+export function sample(logits: Tensor, position: Tensor, options: SampleOptions = {}, mark = false): Tensor {
+  return run(logits, position, options, mark);
 }
 
 /** Raises KW-SAMPLE-OPTION for an option that is out of range. */
@@ -61,7 +63,7 @@ const LEAST_SHARE = 2 ** -100;
 /** Walks of a row: the largest, 16 each for topK and topP, its sum, and the draw. */
 const WALKS = 35;
 
-const run = operator<[logits: Tensor, position: Tensor, options: SampleOptions]>({
+const run = operator<[logits: Tensor, position: Tensor, options: SampleOptions, mark: boolean]>({
   name: "sample",
   infer: (logits, position, options) => {
     const action = "run sample";
@@ -73,7 +75,7 @@ const run = operator<[logits: Tensor, position: Tensor, options: SampleOptions]>
     checkSampleOptions(options);
     return { shape: [logits.shape[0]], dtype: "i32" };
   },
-  webgpu: (out, logits, position, { temperature = 1, topK, topP = 1, seed = 0 }) => {
+  webgpu: (out, logits, position, { temperature = 1, topK, topP = 1, seed = 0 }, mark) => {
     const [rows, count] = logits.shape;
     const lanes = Math.max(8, lanesOf(rows, count, 1, WALKS));
     const params = {
@@ -83,6 +85,7 @@ const run = operator<[logits: Tensor, position: Tensor, options: SampleOptions]>
       p: Math.max(topP, LEAST_SHARE),
       scale: 1 / temperature,
       seed,
+      mark: Number(mark),
     };
     dispatch(sampleShader, { logits, position, out, params }, {
       workgroups: grid(rows, 1),
@@ -90,12 +93,16 @@ const run = operator<[logits: Tensor, position: Tensor, options: SampleOptions]>
       constants: { GROUP: lanes },
     });
   },
-  reference: (out, logits, position, options) => {
+  reference: (out, logits, position, options, mark) => {
     const [rows, count] = logits.shape;
     const { temperature = 1, seed = 0 } = options;
     const [step] = referenceValues(position);
     for (let row = 0; row < rows; row++) {
       const v = referenceValues(logits).subarray(row * count, (row + 1) * count);
+      if (mark && !choosable(v)) {
+        out[row] = -1;
+        continue;
+      }
       const ids = stay(v, options);
       const score = (i: number) => v[i] / temperature + gumbel(hash(seed, step, row, i));
       out[row] = ids.reduce((best, i) => score(i) > score(best) ? i : best, ids[0] ?? 0);

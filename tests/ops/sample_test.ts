@@ -2,7 +2,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import * as fc from "fast-check";
 import { KernelwrightError } from "../../sdk/errors.ts";
-import { sample, type SampleOptions } from "../../sdk/ops/mod.ts";
+import { argmax, sample, type SampleOptions } from "../../sdk/ops/mod.ts";
 import { type DeviceName, type DType, Tensor } from "../../sdk/tensor/mod.ts";
 import { gpuForFile } from "../helpers/gpu_for_file.ts";
 import { floatDTypes } from "../helpers/parity.ts";
@@ -166,5 +166,47 @@ describe("sample()", () => {
       const error = assertThrows(() => sample(logits, position, options), KernelwrightError, named);
       assertEquals(error.code, "KW-SAMPLE-OPTION");
     });
+  }
+});
+
+describe("argmax() and sample() that mark", () => {
+  gpuForFile();
+
+  const ROWS: readonly [values: number[], id: number][] = [
+    [[0, 3, 1, 2, -1, 0, 0, 0], 1],
+    [[0, -Infinity, 9, -Infinity, 1, -Infinity, 0, 0], 2],
+    [[0, 3, NaN, 2, -1, 0, 0, 0], -1],
+    [[NaN, 3, 1, 2, -1, 0, 0, 0], -1],
+    [[0, 3, 1, 2, -1, 0, 0, Infinity], -1],
+    [new Array(8).fill(NaN), -1],
+    [new Array(8).fill(-Infinity), -1],
+    [new Array(8).fill(Infinity), -1],
+    [[-3e38, -3.1e38, -3e38, -3.2e38, -3.2e38, -3.2e38, -3.2e38, -3.2e38], 0],
+  ];
+
+  for (const device of ["webgpu", "reference"] as const) {
+    for (const widen of [8, 5, 4096, 70_000]) {
+      it(`give −1 to rows without a largest number on ${device}, ${widen} wide`, async () => {
+        for (const software of [true, false]) {
+          // What is odd comes last, where another lane looks; 5 cuts it off for some rows, so those are left out.
+          const rows = widen === 5
+            ? ROWS.filter(([v]) => v.slice(5).every((x) => x === v[0] || x === 0))
+            : ROWS;
+          const flat = rows.flatMap(([v]) =>
+            widen === 5 ? v.slice(0, 5) : [...v, ...new Array(widen - 8).fill(v.includes(0) ? -1 : v.at(-1))]
+          );
+          using x = Tensor.from(Float32Array.from(flat), { shape: [rows.length, widen], device });
+          using at = Tensor.zeros([1], { dtype: "i32", device });
+          const [largest, drawn] = await onAdapter(software, async () => {
+            using a = argmax(x, -1, true);
+            using b = sample(x, at, { topK: 1 }, true);
+            return [[...await a.data()], [...await b.data()]];
+          });
+          const ids = rows.map(([, id]) => id);
+          assertEquals(largest, ids);
+          assertEquals(drawn.map((id) => id < 0), ids.map((id) => id < 0));
+        }
+      });
+    }
   }
 });

@@ -28,10 +28,6 @@ export const KERNEL_ADVICE: Partial<Record<ErrorCode, Advice>> = {
     "A class that was made replaceable from outside: nobody recorded how its instances were built.",
     "Give `makeReplaceable` an `argumentsOf`.",
   ],
-  "KW-ABORTED": [
-    "The `signal` that was given said stop; its reason is the error's `cause`.",
-    "Nothing: everything is as it was before.",
-  ],
   "KW-KERNEL-STATE": [
     "A field, a constructor, a static that can change, or a forward that sets something on the class.",
     "Put parameters into the layout and constants outside the class.",

@@ -196,6 +196,22 @@ export const MODEL_ADVICE: Partial<Record<ErrorCode, Advice>> = {
     "An empty prompt, one longer than the context, or ids of another vocabulary.",
     "Begin with the bos token; encode with the model's own tokenizer.",
   ],
+  "KW-GENERATE-OPTION": [
+    "A count that is negative, a fraction or NaN, or an option that does not exist.",
+    "The message names the option; mend it.",
+  ],
+  "KW-GENERATE-CONFIG": [
+    "Beam search, penalties and other processors of logits, which this SDK does not have.",
+    "Remove the key from the file, or set the options of generate() that go before it.",
+  ],
+  "KW-GENERATE-NONFINITE": [
+    "A float16 overflow in a model made for bfloat16, a NaN among the weights, or a kernel that is wrong.",
+    'Look at the module that the message names; load with `dtype: "f32"`, or with `nonFinite: "error"`.',
+  ],
+  "KW-ABORTED": [
+    "The signal that was passed as `signal` was aborted: a stop button, a time-out.",
+    "Nothing; its reason is the error's `cause`.",
+  ],
   "KW-MODEL-TYPE": [
     "A folder without config.json, or a model_type that is not known here.",
     "The message lists the known ones.",

@@ -9,11 +9,12 @@
 @group(0) @binding(2) var<storage, read_write> out: array<i32>;
 @group(0) @binding(3) var<uniform> params: Params;
 
-struct Params { rows: u32, count: u32, k: u32, p: f32, scale: f32, seed: u32 }
+struct Params { rows: u32, count: u32, k: u32, p: f32, scale: f32, seed: u32, mark: u32 }
 
 override GROUP: u32;
 var<workgroup> lanes: Lanes; // GROUP vectors
 
+const INFINITE = 0xff800000u; // the key of +∞
 const LEAST = 0x00800001u; // the key of the least finite number: −∞ and NaN are never drawn
 
 // Ordered as the numbers are.
@@ -93,10 +94,18 @@ fn main(
   let start = row * params.count;
 
   var own = 0u;
-  for (var i = lane; i < params.count; i += GROUP) { own = max(own, key_of(f32(logits[start + i]))); }
-  share(lane, vec3<f32>(f32(own >> 16u), f32(own & 0xffffu), 0.0));
+  var broken = 0.0; // whether there is NaN or +∞
+  for (var i = lane; i < params.count; i += GROUP) {
+    let key = key_of(f32(logits[start + i]));
+    own = max(own, key);
+    if (key == 0u || key == INFINITE) { broken = 1.0; }
+  }
+  share(lane, vec3<f32>(f32(own >> 16u), f32(own & 0xffffu), broken));
   var top = 0u;
-  for (var i = 0u; i < GROUP; i++) { top = max(top, (u32(lanes[i].x) << 16u) + u32(lanes[i].y)); }
+  for (var i = 0u; i < GROUP; i++) {
+    top = max(top, (u32(lanes[i].x) << 16u) + u32(lanes[i].y));
+    broken = max(broken, lanes[i].z);
+  }
   let size = select(0x80000000u - top, top - 0x80000000u, top >= 0x80000000u);
   let largest = bitcast<f32>(select(0x80000000u | size, size, top >= 0x80000000u));
 
@@ -126,5 +135,6 @@ fn main(
     if (other.y < 0.0) { continue; }
     if (best.y < 0.0 || other.x > best.x || (other.x == best.x && other.y < best.y)) { best = other; }
   }
-  out[row] = max(i32(best.y), 0);
+  let none = best.y < 0.0 || broken != 0.0;
+  out[row] = select(max(i32(best.y), 0), -1, params.mark != 0u && none);
 }

@@ -1,0 +1,95 @@
+/** What lies beside config.json and holds no weights goes with the model when it is saved. */
+import { fs, isMissing, messageOf } from "../checkpoint/files.ts";
+import type { Folder } from "../checkpoint/mod.ts";
+import { KernelwrightError } from "../errors.ts";
+import type { CausalLM } from "./causal_lm.ts";
+
+/** Remembers which folder a model was loaded from. */
+export function setOtherFiles(model: CausalLM, folder: Folder): void {
+  folders.set(model, folder);
+}
+
+/**
+ * Reads the other files of the folder that a model was loaded from. None where it was not loaded, or is saved into
+ * that folder.
+ *
+ * @param target The folder that it is saved into.
+ * @throws KW-CHECKPOINT-WRITE where the folder has gone or a file cannot be read.
+ */
+export async function readOtherFiles(model: CausalLM, target: string): Promise<Map<string, Uint8Array>> {
+  const folder = folders.get(model);
+  const found = new Map<string, Uint8Array>();
+  if (!folder || await isSame(folder, target)) return found;
+  try {
+    // A server does not say what it has: there, what usually lies in such a folder is asked for.
+    for (const name of await folder.list?.() ?? USUAL) {
+      if (!isOther(name)) continue;
+      const source = await folder.open(name);
+      if (!source) continue;
+      try {
+        found.set(name, await source.read(0, source.size));
+      } finally {
+        await source.close?.();
+      }
+    }
+  } catch (cause) {
+    throw new KernelwrightError({
+      code: "KW-CHECKPOINT-WRITE",
+      what: `Cannot save the other files of the model (its tokenizer, its license, …): ${messageOf(cause)}`,
+      fix: "They are read from where the model was loaded. Save with { otherFiles: false } to go without.",
+      where: { file: folder.name },
+    }, cause);
+  }
+  return found;
+}
+
+// ---------------------------------------------------------------------------
+
+const folders = new WeakMap<CausalLM, Folder>();
+
+/** Weights in any format, with what describes them; what saving writes itself; and drafts. */
+const NOT_OTHER = [
+  /\.(safetensors|bin|pt|pth|ckpt|pkl|pickle|gguf|ggml|h5|hdf5|msgpack|npy|npz|ot|tflite|onnx|mlmodel|pdparams|params)$/i,
+  /\.(safetensors|bin|pt|h5|msgpack)\.index\.json$/i,
+  /\.onnx[._]data(_\d+)?$/i,
+  /\.(data-\d+-of-\d+|index)$/i, // TensorFlow's
+  /^(config|kernels)\.json$|^kernels\.lock$/i,
+  /^\..*\.tmp$/,
+];
+
+function isOther(name: string): boolean {
+  // A picked folder's files come with their paths: those of folders inside do not lie beside config.json.
+  return !/[/\\]/.test(name) && !NOT_OTHER.some((pattern) => pattern.test(name));
+}
+
+const USUAL: readonly string[] = [
+  "generation_config.json",
+  "tokenizer.json",
+  "tokenizer_config.json",
+  "tokenizer.model",
+  "special_tokens_map.json",
+  "added_tokens.json",
+  "vocab.json",
+  "vocab.txt",
+  "merges.txt",
+  "chat_template.jinja",
+  "chat_template.json",
+  "README.md",
+  "LICENSE",
+  "LICENSE.md",
+  "LICENSE.txt",
+  "NOTICE",
+  "NOTICE.txt",
+  "USE_POLICY.md",
+];
+
+async function isSame(folder: Folder, target: string): Promise<boolean> {
+  if (folder.urlOf?.("config.json").protocol !== "file:") return false;
+  const { realpath } = fs();
+  try {
+    return await realpath(folder.name) === await realpath(target);
+  } catch (cause) {
+    if (isMissing(cause)) return false; // one of the two is not there
+    throw cause;
+  }
+}

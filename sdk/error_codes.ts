@@ -5,6 +5,8 @@
  * holds the two equal.
  */
 export const ERROR_CODES = {
+  // arguments
+  "KW-ARGUMENT": "A function of the SDK was given an argument that it does not take.",
   // tensors and operators
   "KW-TENSOR-DATA": "The values given for a tensor do not fit its shape or dtype.",
   "KW-TENSOR-DEVICE":

@@ -1,3 +1,4 @@
+import { showValue } from "../arguments.ts";
 import { didYouMean, raise } from "../errors.ts";
 import type { UniformBinding, UniformField } from "./reflect.ts";
 
@@ -19,6 +20,9 @@ export function packUniform(
 ): void {
   const bare = u.fields.length === 1 && u.fields[0].name === "";
   const values: UniformValues = bare ? { "": given as number | number[] } : given as UniformValues;
+  if (typeof values !== "object" || values === null) {
+    refuseValue(u, u.name, "an object of its fields", values, file);
+  }
   for (const field of u.fields) {
     const value = values[field.name];
     if (value === undefined) {
@@ -29,7 +33,16 @@ export function packUniform(
         { file },
       );
     }
-    const length = typeof value === "number" ? 1 : value.length;
+    const length = typeof value === "number" ? 1 : value?.length;
+    if (typeof length !== "number" || typeof value === "string") {
+      refuseValue(
+        u,
+        pathOf(u, field),
+        field.lanes.length === 1 ? "a number" : "numbers in an array",
+        value,
+        file,
+      );
+    }
     if (length !== field.lanes.length) {
       raise(
         "KW-DISPATCH-UNIFORM",
@@ -59,6 +72,15 @@ function pathOf(u: UniformBinding, field: UniformField): string {
   return field.name === "" ? u.name : `${u.name}.${field.name}`;
 }
 
+function refuseValue(u: UniformBinding, path: string, wanted: string, got: unknown, file: string): never {
+  raise(
+    "KW-DISPATCH-UNIFORM",
+    `The uniform ${u.name === path ? "" : "field "}"${path}" takes ${wanted}, and got ${showValue(got)}`,
+    undefined,
+    { file },
+  );
+}
+
 function refuseExtra(u: UniformBinding, values: UniformValues, file: string): never {
   const known = names(u);
   const extra = Object.keys(values).find((name) => !known.includes(name))!;
@@ -83,7 +105,7 @@ function write(
   if (!fits) {
     raise(
       "KW-DISPATCH-UNIFORM",
-      `The uniform field "${pathOf(u, field)}" is ${scalar}, and got ${value}`,
+      `The uniform field "${pathOf(u, field)}" is ${scalar}, and got ${showValue(value)}`,
       undefined,
       { file },
     );

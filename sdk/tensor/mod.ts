@@ -8,3 +8,4 @@ export * from "./shape.ts";
 export * from "./storage.ts";
 export * from "./tensor.ts";
 export * from "./tracer.ts";
+export type { NestedNumbers, TensorValues } from "./values.ts";

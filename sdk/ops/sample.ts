@@ -97,18 +97,24 @@ const run = operator<[logits: Tensor, position: Tensor, options: SampleOptions]>
     for (let row = 0; row < rows; row++) {
       const v = referenceValues(logits).subarray(row * count, (row + 1) * count);
       const ids = stay(v, options);
-      const score = (i: number) => v[i] / temperature + gumbel(hash(seed, step, row, i));
+      const largest = ids.reduce((most, i) => Math.max(most, v[i]), -Infinity);
+      const score = (i: number) => below(v[i], largest, temperature) + gumbel(hash(seed, step, row, i));
       out[row] = ids.reduce((best, i) => score(i) > score(best) ? i : best, ids[0] ?? 0);
     }
   },
 });
+
+/** How far a logit lies below the largest, by temperature: two infinite ones do not differ. */
+function below(v: number, largest: number, temperature: number): number {
+  return v === largest ? 0 : Math.max((v - largest) / temperature, -1e30);
+}
 
 /** The ids that are drawn from. */
 function stay(v: Float64Array, { temperature = 1, topK = v.length, topP = 1 }: SampleOptions): number[] {
   const finite = Array.from(v.keys()).filter((i) => v[i] > -Infinity).sort((a, b) => v[b] - v[a]);
   const kth = v[finite[Math.min(topK, finite.length) - 1]];
   const kept = finite.filter((i) => v[i] >= kth);
-  const weights = kept.map((i) => Math.exp((v[i] - v[kept[0]]) / temperature));
+  const weights = kept.map((i) => Math.exp(below(v[i], v[kept[0]], temperature)));
   const needed = topP * weights.reduce((a, b) => a + b, 0);
   let sum = 0;
   const last = weights.findIndex((w) => (sum += w) >= needed);

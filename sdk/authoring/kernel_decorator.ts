@@ -1,3 +1,4 @@
+import { checkClassDecorator } from "../decorator.ts";
 import { inContext, raise } from "../errors.ts";
 import type { Module } from "../nn/mod.ts";
 import type { Layout } from "./layout.ts";
@@ -94,7 +95,7 @@ export interface KernelDefinition {
  * Declares a class as a kernel for a site. Its `forward` dispatches shaders; it has no state of its own.
  *
  * @throws at decoration: KW-KERNEL-STATE, KW-SIGNATURE-FORWARD (no forward), KW-SIGNATURE-SITE (another site than
- * the layout's, or a fusion without a layout), KW-KERNEL-OPTION, KW-TUNE-OPTION.
+ * the layout's, or a fusion without a layout), KW-KERNEL-OPTION, KW-TUNE-OPTION, KW-DECORATOR.
  */
 export function kernel<
   Ctor extends readonly unknown[],
@@ -106,6 +107,7 @@ export function kernel<
   options: KernelOptions<Ctor, Args, Ret, Parts, T> & LayoutWhereFused<Parts>,
 ): KernelDecorator<[T] extends [never] ? First<Parts> : T, Args, Ret> {
   return (given, context) => {
+    checkClassDecorator("@kernel", given, context);
     const cls = given as unknown as KernelClass;
     const name = String(context.name);
     const where = { kernel: name };

@@ -1,3 +1,4 @@
+import { checkClassDecorator } from "../decorator.ts";
 import { didYouMean, raise } from "../errors.ts";
 import type { Module } from "../nn/mod.ts";
 import type { ConversionRule } from "./conversions/mod.ts";
@@ -86,6 +87,7 @@ export function layout<
   options: LayoutOptions<Ctor, Args, Ret, Parts>,
 ): LayoutDecorator<Ctor> {
   return (given, context) => {
+    checkClassDecorator("@layout", given, context);
     const cls = given as unknown as LayoutDefinition["cls"];
     const name = String(context.name);
     const where = { kernel: name };

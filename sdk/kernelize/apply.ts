@@ -9,6 +9,7 @@ import { inContext } from "../errors.ts";
 import { Identity, type Module } from "../nn/mod.ts";
 import { keep } from "../tensor/mod.ts";
 import { SharedResults } from "./parallel.ts";
+import { setChild } from "./slot.ts";
 import type { PlannedSite } from "./plan.ts";
 import { type SiteTuning, tunedForward } from "./tuning.ts";
 import type { KeyedParameter } from "../checkpoint/mod.ts";
@@ -128,8 +129,4 @@ function swapOf(site: PlannedSite): { putIn(): void; takeOut(): void } {
       else delete (self as unknown as Record<string, unknown>).forward;
     },
   };
-}
-
-function setChild(node: PlannedSite["nodes"][number], module: Module): void {
-  (node.parent!.module as unknown as Record<string, Module>)[node.key] = module;
 }

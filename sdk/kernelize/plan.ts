@@ -15,6 +15,7 @@ import type { KernelConfig } from "./config.ts";
 import { describeEntry, matchConfig, type MatchedSite, type ShadowedSite } from "./match.ts";
 import { type Considered, selectKernel, type Target } from "./select.ts";
 import { buildLayout, checkInstances } from "./signature.ts";
+import { checkSlots } from "./slot.ts";
 import { planConversions, type SitePlanConversions } from "./site_conversion.ts";
 import { runOnMeta, type Trace, traceModel } from "./trace.ts";
 import { callClass, type SiteTuning, tunedForward } from "./tuning.ts";
@@ -190,6 +191,7 @@ function planSite(
     for (const trace of traces) (match.kind === "fuses" ? checkChain : checkParallel)(nodes, trace, tree);
   }
   const layout = buildLayout(match, kernel);
+  checkSlots(nodes, layout);
   const conversions = layout
     ? planConversions(kernel.layout!, layout, nodes, tree)
     : { rules: [], dropped: [], reversible: true, tied: new Set<Parameter>() };

@@ -28,5 +28,5 @@ export function replaceableFunction<F extends (...args: any[]) => unknown>(
     }
   }
   Object.defineProperty(FunctionModule, "name", { value: name });
-  return layer(name)(FunctionModule, undefined as unknown as ClassDecoratorContext<typeof FunctionModule>);
+  return layer(name)(FunctionModule, { kind: "class" } as unknown as ClassDecoratorContext<typeof FunctionModule>);
 }

@@ -1,3 +1,4 @@
+import { checkClassDecorator } from "../decorator.ts";
 import { raise } from "../errors.ts";
 import type { Module, ModuleClass } from "./module.ts";
 
@@ -15,8 +16,9 @@ import type { Module, ModuleClass } from "./module.ts";
  * ```
  */
 export function layer(name: string): <C extends ModuleClass>(cls: C, context: ClassDecoratorContext<C>) => C {
-  return (cls) => {
-    checkName(name);
+  checkName(name);
+  return (cls, context) => {
+    checkClassDecorator("@layer", cls, context);
     // A proxy, since only construction shows the arguments; the prototype stays the class's own.
     const recording = new Proxy(cls, {
       construct(target, args, newTarget): object {

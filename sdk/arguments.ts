@@ -10,17 +10,20 @@ export const KINDS = {
   "a number": (v: unknown): boolean => typeof v === "number",
   "a whole number": (v: unknown): boolean => Number.isSafeInteger(v),
   "a count": (v: unknown): boolean => Number.isSafeInteger(v) && (v as number) >= 0,
-  "a function": (v: unknown): boolean => typeof v === "function",
+  "a function": (v: unknown): boolean => typeof v === "function" && !isClass(v),
+  "a class": (v: unknown): boolean => typeof v === "function",
   "an array": (v: unknown): boolean => Array.isArray(v),
-  "strings in an array": (v: unknown): boolean => Array.isArray(v) && v.every((s) => typeof s === "string"),
-  "numbers in an array": (v: unknown): boolean => Array.isArray(v) && v.every((n) => typeof n === "number"),
-  "objects in an array": (v: unknown): boolean => Array.isArray(v) && v.every(isObject),
+  "strings in an array": (v: unknown): boolean => all(v, (s) => typeof s === "string"),
+  "numbers in an array": (v: unknown): boolean => all(v, (n) => typeof n === "number"),
+  "objects in an array": (v: unknown): boolean => all(v, isObject),
   "an object": isObject,
   "an object, or undefined": (v: unknown): boolean => v === undefined || isObject(v),
   "strings to go through": (v: unknown): boolean =>
     isIterable(v) && [...v].every((s) => typeof s === "string"),
+  "things to go through": isIterable,
   "bytes": (v: unknown): boolean => v instanceof Uint8Array,
   "a string or a URL": (v: unknown): boolean => typeof v === "string" || v instanceof URL,
+  "a Set": (v: unknown): boolean => v instanceof Set,
   "a Map": (v: unknown): boolean => v instanceof Map,
 } as const;
 
@@ -35,6 +38,18 @@ export type Kind = keyof typeof KINDS;
  */
 export function checkArgument(at: string, value: unknown, kind: Kind): void {
   if (!KINDS[kind](value)) refuseArgument(at, value, kind);
+}
+
+/**
+ * Checks an object's fields.
+ *
+ * @throws KW-ARGUMENT
+ */
+export function checkFields(at: string, value: unknown, fields: Readonly<Record<string, Kind>>): void {
+  if (typeof value !== "object" || value === null) refuseArgument(at, value, "an object");
+  for (const name in fields) {
+    checkArgument(`${at}.${name}`, (value as Readonly<Record<string, unknown>>)[name], fields[name]);
+  }
 }
 
 /**
@@ -69,6 +84,19 @@ export function showValue(value: unknown): string {
 }
 
 // ---------------------------------------------------------------------------
+
+/** Whether each is so, holes too. */
+function all(value: unknown, holds: (one: unknown) => boolean): boolean {
+  if (!Array.isArray(value)) return false;
+  for (let i = 0; i < value.length; i++) if (!holds(value[i])) return false;
+  return true;
+}
+
+/** What only `new` may call. Most functions have no prototype, so this costs little. */
+function isClass(value: object): boolean {
+  return Object.hasOwn(value, "prototype") &&
+    Object.getOwnPropertyDescriptor(value, "prototype")!.writable === false;
+}
 
 function isObject(value: unknown): boolean {
   return typeof value === "object" && value !== null && !Array.isArray(value);

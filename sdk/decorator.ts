@@ -21,6 +21,10 @@ export function checkClassDecorator(name: string, cls: unknown, context: unknown
     );
   }
   if (kind !== "class" || typeof cls !== "function") {
-    raise("KW-DECORATOR", `Cannot apply ${name} to ${kind === "class" ? on : `a ${String(kind)}`}`, `Write ${name} above a class.`);
+    raise(
+      "KW-DECORATOR",
+      `Cannot apply ${name} to ${kind === "class" ? on : `a ${String(kind)}`}`,
+      `Write ${name} above a class.`,
+    );
   }
 }

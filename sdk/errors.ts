@@ -1,4 +1,5 @@
-import type { ErrorCode } from "./error_codes.ts";
+import { checkArgument } from "./arguments.ts";
+import { ERROR_CODES, type ErrorCode } from "./error_codes.ts";
 
 export { ERROR_CODES, type ErrorCode } from "./error_codes.ts";
 
@@ -66,6 +67,7 @@ export class KernelwrightError extends Error {
    * @param cause The error underneath, if there was one.
    */
   constructor(diagnostic: Diagnostic, cause?: unknown) {
+    diagnostic = usable(diagnostic);
     // A field that is undefined must not wipe out what the surroundings know.
     const own = Object.entries(diagnostic.where ?? {}).filter(([, value]) => value !== undefined);
     const where: Where = { ...currentContext(), ...Object.fromEntries(own) };
@@ -92,6 +94,7 @@ export function raise(code: ErrorCode, what: string, fix?: string, where?: Where
 
 /** Runs `fn`; errors made inside know where they were (the inner context wins over the outer one). */
 export function inContext<T>(where: Where, fn: () => T): T {
+  checkArgument("inContext(): fn", fn, "a function");
   contexts.push(where);
   try {
     return fn();
@@ -111,6 +114,7 @@ export function currentContext(): Where {
  * @param color Whether to use ANSI colours.
  */
 export function renderDiagnostic(d: Diagnostic, color = false): string {
+  d = usable(d);
   const paint = (code: string, text: string) => color ? `\x1b[${code}m${text}\x1b[0m` : text;
   const head = [paint("1;31", d.code), describeWhere(d.where)].filter(Boolean).join("  ");
   const lines = [head, `  ${indent(d.what)}`];
@@ -126,9 +130,12 @@ export function renderDiagnostic(d: Diagnostic, color = false): string {
  * At most a third of the letters may differ.
  */
 export function closest(name: string, candidates: Iterable<string>): string | undefined {
+  checkArgument("closest(): name", name, "a string");
+  checkArgument("closest(): candidates", candidates, "things to go through");
   let best: string | undefined;
   let bestDistance = Math.max(1, Math.floor(name.length / 3)) + 1;
   for (const candidate of candidates) {
+    if (typeof candidate !== "string") continue;
     const distance = editDistance(name.toLowerCase(), candidate.toLowerCase(), bestDistance);
     if (distance < bestDistance) [best, bestDistance] = [candidate, distance];
   }
@@ -137,7 +144,8 @@ export function closest(name: string, candidates: Iterable<string>): string | un
 
 /** `Did you mean "x"?`, or the known names, or nothing. */
 export function didYouMean(name: string, candidates: Iterable<string>): string {
-  const known = [...candidates];
+  checkArgument("didYouMean(): candidates", candidates, "things to go through");
+  const known = [...candidates].filter((c) => typeof c === "string");
   const near = closest(name, known);
   if (near !== undefined) return `Did you mean ${JSON.stringify(near)}?`;
   if (known.length === 0) return "";
@@ -148,6 +156,29 @@ export function didYouMean(name: string, candidates: Iterable<string>): string {
 // ---------------------------------------------------------------------------
 
 const contexts: Where[] = [];
+
+/** A diagnostic that can be drawn, whatever was given: an error about an error helps nobody. */
+function usable(d: Diagnostic): Diagnostic {
+  const text = (v: unknown) => typeof v === "string" ? v : v === undefined ? undefined : typeof v;
+  if (typeof d !== "object" || d === null) {
+    return { code: "KW-ARGUMENT", what: `A diagnostic that is ${typeof d}` };
+  }
+  const plain = typeof d.where === "object" && d.where !== null && !Array.isArray(d.where);
+  const where = plain && Object.values(d.where!).some((v) => typeof v === "symbol" || typeof v === "object")
+    ? Object.fromEntries(Object.entries(d.where!).map(([k, v]) => [k, typeof v === "number" ? v : text(v)]))
+    : plain
+    ? d.where
+    : undefined;
+  return {
+    ...d,
+    code: typeof d.code === "string" && Object.hasOwn(ERROR_CODES, d.code) ? d.code : "KW-ARGUMENT",
+    what: text(d.what) ?? "Something went wrong",
+    where,
+    fix: text(d.fix),
+    notes: Array.isArray(d.notes) ? d.notes.map((n) => text(n) ?? "") : undefined,
+    excerpt: typeof d.excerpt?.text === "string" ? d.excerpt : undefined,
+  };
+}
 
 function describeWhere(w: Where | undefined): string {
   if (!w) return "";

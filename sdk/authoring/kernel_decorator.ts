@@ -1,3 +1,4 @@
+import { showValue } from "../arguments.ts";
 import { checkClassDecorator } from "../decorator.ts";
 import { inContext, raise } from "../errors.ts";
 import type { Module } from "../nn/mod.ts";
@@ -165,7 +166,7 @@ export function kernelDefinition(cls: unknown): KernelDefinition {
   const known = typeof cls === "function" ? definitions.get(cls.prototype) : undefined;
   return known ?? raise(
     "KW-KERNEL-UNDECLARED",
-    `${typeof cls === "function" && cls.name ? cls.name : String(cls)} is not declared as a kernel`,
+    `${typeof cls === "function" && cls.name ? cls.name : showValue(cls)} is not declared as a kernel`,
     "Decorate the class with @kernel({ site, layout }), and name the kernel, not its layout.",
   );
 }

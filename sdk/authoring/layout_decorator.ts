@@ -1,3 +1,4 @@
+import { showValue } from "../arguments.ts";
 import { checkClassDecorator } from "../decorator.ts";
 import { didYouMean, raise } from "../errors.ts";
 import type { Module } from "../nn/mod.ts";
@@ -133,10 +134,10 @@ export function layout<
  * @throws KW-SIGNATURE-LAYOUT when the class was not decorated.
  */
 export function layoutDefinition(cls: abstract new (...args: never[]) => unknown): LayoutDefinition {
-  return definitions.get(cls.prototype) ??
+  return (typeof cls === "function" ? definitions.get(cls.prototype) : undefined) ??
     raise(
       "KW-SIGNATURE-LAYOUT",
-      `${cls.name} is not declared as a layout`,
+      `${typeof cls === "function" ? cls.name : showValue(cls)} is not declared as a layout`,
       "Decorate it with @layout({ site, conversions }).",
     );
 }

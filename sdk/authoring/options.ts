@@ -14,7 +14,12 @@ export function checkOptions(
   what = "option",
 ): void {
   if (typeof given !== "object" || given === null) {
-    raise("KW-KERNEL-OPTION", `${decorator} got ${showValue(given)} for its ${what}s`, "Give an object.", where);
+    raise(
+      "KW-KERNEL-OPTION",
+      `${decorator} got ${showValue(given)} for its ${what}s`,
+      "Give an object.",
+      where,
+    );
   }
   for (const key of Object.keys(given)) {
     if (!known.includes(key)) {

@@ -1,3 +1,4 @@
+import { checkArgument, checkFields } from "../arguments.ts";
 import type { DType } from "../tensor/mod.ts";
 
 /** What a kernel needs of the device and of the model. */
@@ -24,6 +25,15 @@ export function unmetRequirements(
   device: Capabilities,
   dtypes: Iterable<DType>,
 ): string[] {
+  checkArgument("unmetRequirements(): needs", needs, "an object");
+  checkFields("unmetRequirements(): device", device, { features: "a Set", limits: "an object" });
+  checkArgument("unmetRequirements(): dtypes", dtypes, "strings to go through");
+  if (needs.features !== undefined) {
+    checkArgument("unmetRequirements(): needs.features", needs.features, "strings in an array");
+  }
+  if (needs.dtypes !== undefined) {
+    checkArgument("unmetRequirements(): needs.dtypes", needs.dtypes, "strings in an array");
+  }
   const unmet: string[] = [];
   for (const f of needs.features ?? []) if (!device.features.has(f)) unmet.push(`the adapter lacks "${f}"`);
   for (const [name, least] of Object.entries(needs.limits ?? {})) {

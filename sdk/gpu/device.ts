@@ -1,3 +1,4 @@
+import { checkArgument } from "../arguments.ts";
 import { KernelwrightError, raise, type Where } from "../errors.ts";
 import { registerBackend, unregisterBackend } from "../tensor/mod.ts";
 import { GpuBackend } from "./backend.ts";
@@ -189,6 +190,7 @@ export class Gpu {
  * @throws KW-GPU-NONE when there is no adapter, KW-GPU-FEATURE when it lacks what was required.
  */
 export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
+  checkArgument("openGpu(): options", options, "an object");
   if (current) {
     requireFeatures(current.features, options);
     return current;

@@ -4,6 +4,7 @@
  * dispatch, so that its loops end as they do there; what it reads or writes past the small buffers is cut off, as
  * WebGPU promises.
  */
+import { checkArgument, checkFields } from "../arguments.ts";
 import { inContext, type Where } from "../errors.ts";
 import { currentGpu } from "./device.ts";
 import type { PipelineRequest } from "./pipeline.ts";
@@ -31,6 +32,14 @@ const TURN_MS = 10;
  * @throws KW-SHADER-COMPILE for the first that does not compile.
  */
 export async function warmPipelines(uses: readonly PipelineUse[]): Promise<number> {
+  checkArgument("warmPipelines(): uses", uses, "objects in an array");
+  uses.forEach((use, i) => {
+    checkFields(`warmPipelines(): uses[${i}]`, use, { request: "an object" });
+    checkFields(`warmPipelines(): uses[${i}].request`, use.request, {
+      variant: "an object",
+      constants: "an object",
+    });
+  });
   const gpu = currentGpu();
   const errors: Promise<unknown>[] = [];
   let turn = performance.now();

@@ -1,6 +1,7 @@
+import { checkArgument, checkInstance } from "../arguments.ts";
 import { inContext, raise } from "../errors.ts";
 import { gpuIfOpen } from "../gpu/mod.ts";
-import type { Module } from "../nn/mod.ts";
+import { Module } from "../nn/mod.ts";
 import { type AppliedSite, applySite } from "./apply.ts";
 import type { KernelConfig } from "./config.ts";
 import { compareResults, resultOf } from "./end_to_end.ts";
@@ -60,6 +61,8 @@ export function kernelize(
   config?: KernelConfig,
   options: KernelizeOptions = {},
 ): Promise<KernelReport> {
+  checkInstance("kernelize(): model", model, Module);
+  checkArgument("kernelize(): options", options, "an object");
   return inTurn(model, () => swap(model, config, options));
 }
 
@@ -74,6 +77,8 @@ export function planKernelize(
   config?: KernelConfig,
   options: KernelizeOptions = {},
 ): Promise<{ plan: KernelPlan; report: KernelReport }> {
+  checkInstance("planKernelize(): model", model, Module);
+  checkArgument("planKernelize(): options", options, "an object");
   return inTurn(model, async () => {
     const kernels = await loadKernels(config, originalTree(model), options);
     // Looked up when it is used: unkernelize() waits for nobody.
@@ -100,6 +105,8 @@ export function planKernelize(
  * @throws KW-TUNE-INPUTS without kernels, weights or inputs; what a kernel throws with its own defaults.
  */
 export function tune(model: Module, options: TuneOptions): Promise<KernelReport> {
+  checkInstance("tune(): model", model, Module);
+  checkArgument("tune(): options", options, "an object");
   return inTurn(model, async () => {
     const state = states.get(model);
     if (!state || samplesOf(options).length === 0) {

@@ -1,3 +1,4 @@
+import { checkArgument } from "../arguments.ts";
 import { describeRule } from "../authoring/mod.ts";
 import type { Difference } from "./compare.ts";
 import type { SiteTime } from "./run_site.ts";
@@ -219,6 +220,7 @@ function timeRatio(sites: readonly SiteReport[]): string {
 
 /** Three significant digits, short. */
 export function formatNumber(x: number): string {
+  checkArgument("formatNumber(): x", x, "a number");
   if (Number.isNaN(x)) return "NaN";
   if (x === 0) return "0";
   return Math.abs(x) >= 0.001 && Math.abs(x) < 10000 ? String(Number(x.toPrecision(3))) : x.toExponential(1);
@@ -226,6 +228,9 @@ export function formatNumber(x: number): string {
 
 /** Columns of text, aligned; the first row is the head. */
 export function drawTable(rows: readonly (readonly string[])[]): string {
+  checkArgument("drawTable(): rows", rows, "an array");
+  for (const row of rows) checkArgument("drawTable(): a row", row, "strings in an array");
+  if (rows.length === 0) return "";
   const widths = rows[0].map((_, c) => Math.max(...rows.map((r) => r[c].length)));
   return rows.map((r) =>
     r.map((cell, c) => c === r.length - 1 ? cell : cell.padEnd(widths[c])).join("  ").trimEnd()

@@ -15,7 +15,9 @@ export function checkSlots(nodes: readonly Node[], layout: Module | undefined): 
     if (why) refuse(node, why);
   }
   const self = layout ?? nodes[0].module;
-  if (readOnly(self, "forward", true)) refuse(nodes[0], layout ? "its layout is frozen" : "the module is frozen");
+  if (readOnly(self, "forward", true)) {
+    refuse(nodes[0], layout ? "its layout is frozen" : "the module is frozen");
+  }
 }
 
 /**

@@ -1,3 +1,4 @@
+import { checkArgument, checkFields } from "../arguments.ts";
 import { raise } from "../errors.ts";
 import { type CapturedPlan, record } from "../gpu/mod.ts";
 import { argmax, checkSampleOptions, sample, type SampleOptions, stridedCopy } from "../ops/mod.ts";
@@ -43,6 +44,10 @@ export async function generate(
   prompts: readonly (readonly number[])[],
   options: GenerateOptions,
 ): Promise<Generation> {
+  checkFields("generate(): model", model, { config: "an object", makeCache: "a function" });
+  checkArgument("generate(): prompts", prompts, "an array");
+  for (const p of prompts) checkArgument("generate(): a prompt", p, "an array");
+  checkFields("generate(): options", options, { maxNewTokens: "a number" });
   checkPrompts(model, prompts);
   const { maxNewTokens } = options;
   const sampling = options.sampling && { ...options.sampling, seed: options.sampling.seed ?? anySeed() };

@@ -1,3 +1,4 @@
+import { checkArgument, checkFields, refuseArgument } from "../arguments.ts";
 import { fileUrlOfPath, fs } from "../checkpoint/files.ts";
 import { saveCheckpoint, type SaveOptions, type SaveReport } from "../checkpoint/mod.ts";
 import { raise } from "../errors.ts";
@@ -22,6 +23,9 @@ export async function savePretrained(
   dir: string,
   options: SavePretrainedOptions = {},
 ): Promise<SaveReport> {
+  checkArgument("savePretrained(): dir", dir, "a string");
+  checkArgument("savePretrained(): options", options, "an object");
+  checkFields("savePretrained(): model", model, { config: "an object", namedParameters: "a function" });
   const { mkdir, writeFile } = fs();
   const kernels = options.kernels === false ? undefined : kernelConfig(model);
   // Before anything is written. References without a base were found from the working folder.
@@ -43,7 +47,10 @@ export async function savePretrained(
  * @throws KW-CONFIG-KERNELS where a kernel is a class.
  */
 export function kernelsJson(config: KernelConfig, base?: URL): string {
+  checkArgument("kernelsJson(): config", config, "an object");
+  if (base !== undefined && !(base instanceof URL)) refuseArgument("kernelsJson(): base", base, "a URL");
   const text = JSON.stringify(config, (key, value) => {
+    if (typeof value === "bigint") refuseArgument("kernelsJson(): config", value, "what JSON can hold");
     if (typeof value === "function") {
       raise(
         "KW-CONFIG-KERNELS",

@@ -1,5 +1,6 @@
+import { checkArgument, checkInstance } from "../arguments.ts";
 import { raise } from "../errors.ts";
-import { type DType, Parameter, scope, type Tensor } from "../tensor/mod.ts";
+import { type DType, Parameter, scope, Tensor } from "../tensor/mod.ts";
 import { observed } from "./observe.ts";
 
 /** Arguments of some forward. */
@@ -88,6 +89,8 @@ export abstract class Module {
     tensors: ReadonlyMap<string, Tensor> | Readonly<Record<string, Tensor>>,
     options: { readonly strict?: boolean } = {},
   ): { missing: string[]; unexpected: string[] } {
+    checkArgument("loadStateDict(): tensors", tensors, "an object");
+    checkArgument("loadStateDict(): options", options, "an object");
     const given = tensors instanceof Map ? tensors : new Map(Object.entries(tensors));
     const own = this.stateDict();
     const filled = new Set([...own].filter(([key]) => given.has(key)).map(([, p]) => p));
@@ -102,6 +105,7 @@ export abstract class Module {
     }
     for (const [key, t] of given) {
       const p = own.get(key);
+      if (p) checkInstance(`loadStateDict(): "${key}"`, t, Tensor);
       if (p && (p.shape.length !== t.shape.length || p.shape.some((d, i) => d !== t.shape[i]))) {
         raise(
           "KW-TENSOR-SHAPE",
@@ -158,11 +162,14 @@ export abstract class Module {
 
 /** `a` and `b` joined by a dot; either may be empty. */
 export function joinPath(a: string, b: string): string {
+  checkArgument("joinPath(): a", a, "a string");
+  checkArgument("joinPath(): b", b, "a string");
   return a && b ? `${a}.${b}` : a || b;
 }
 
 /** The module at a path, or undefined. */
 export function moduleAt(root: Module, path: string): Module | undefined {
+  checkArgument("moduleAt(): path", path, "a string");
   let at: unknown = root;
   for (const name of path === "" ? [] : path.split(".")) {
     at = at instanceof Module && Object.hasOwn(at, name)

@@ -1,3 +1,4 @@
+import { checkArgument, checkInstance } from "../arguments.ts";
 import { dispatch, type Shader, shader } from "../gpu/mod.ts";
 import { referenceValues, Tensor } from "../tensor/mod.ts";
 import { attentionCode, attentionHead } from "./attention_code.ts";
@@ -36,6 +37,8 @@ export interface AttentionOptions {
  * @throws KW-TENSOR-SHAPE, KW-TENSOR-DTYPE
  */
 export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): Tensor {
+  for (const t of [q, k, v]) checkInstance("attention(): q, k or v", t, Tensor);
+  checkArgument("attention(): options", options, "an object");
   const { position, starts, causal, scale = 1 / Math.sqrt(q.shape[3]) } = options;
   return run(q, k, v, position, starts, causal, scale);
 }

@@ -2,6 +2,7 @@
  * Measures on the opened adapter how each class of products runs fastest, and remembers it: for the rest of the
  * process, and in the user's cache. `model.ready()` asks for what a model needs; a forward only looks up what is known.
  */
+import { checkArgument } from "../arguments.ts";
 import { raise } from "../errors.ts";
 import { currentGpu, gpuTime } from "../gpu/mod.ts";
 import { currentTracer, type DType, scope, Tensor } from "../tensor/mod.ts";
@@ -49,6 +50,7 @@ export interface Probed {
  * @throws KW-GPU-NONE; KW-TENSOR-META inside of a trace, where nothing runs.
  */
 export async function probeProducts(options: ProbeOptions = {}): Promise<Probed[]> {
+  checkArgument("probeProducts(): options", options, "an object");
   const gpu = currentGpu();
   if (currentTracer()) {
     raise("KW-TENSOR-META", "Cannot probe while a forward is traced: nothing runs there", "Probe before it.");

@@ -1,4 +1,5 @@
-import { referenceValues, resolveDim, type Shape, stridesOf, type Tensor } from "../tensor/mod.ts";
+import { checkInstance } from "../arguments.ts";
+import { referenceValues, resolveDim, type Shape, stridesOf, Tensor } from "../tensor/mod.ts";
 import { checkSameDType, shapeError } from "./checks.ts";
 import { operator } from "./operator.ts";
 import { copyValues, stridedCopy, type StridedRegion } from "./strided_copy.ts";
@@ -26,6 +27,7 @@ export const permute: (x: Tensor, dims: readonly number[]) => Tensor = operator<
  * @throws KW-TENSOR-SHAPE
  */
 export function transpose(x: Tensor, a: number, b: number): Tensor {
+  checkInstance("transpose(): x", x, Tensor);
   const [i, j] = [resolveDim(a, x.rank, "run transpose"), resolveDim(b, x.rank, "run transpose")];
   return permute(x, x.shape.map((_, d) => d === i ? j : d === j ? i : d));
 }

@@ -1,3 +1,4 @@
+import { checkArgument, showValue } from "../arguments.ts";
 import { raise } from "../errors.ts";
 import { dispatch, shader } from "../gpu/mod.ts";
 import { referenceValues, type Tensor } from "../tensor/mod.ts";
@@ -34,18 +35,23 @@ export interface SampleOptions {
  * @throws KW-SAMPLE-OPTION, KW-TENSOR-SHAPE, KW-TENSOR-DTYPE
  */
 export function sample(logits: Tensor, position: Tensor, options: SampleOptions = {}): Tensor {
+  checkArgument("sample(): options", options, "an object");
   return run(logits, position, options);
 }
 
 /** Raises KW-SAMPLE-OPTION for an option that is out of range. */
-export function checkSampleOptions({ temperature = 1, topK = 1, topP = 1, seed = 0 }: SampleOptions): void {
+export function checkSampleOptions(options: SampleOptions): void {
+  checkArgument("checkSampleOptions(): options", options, "an object");
+  const { temperature = 1, topK = 1, topP = 1, seed = 0 } = options;
   const refuse = (name: string, value: number, fix: string) =>
-    raise("KW-SAMPLE-OPTION", `Cannot sample with ${name} ${value}`, fix);
-  if (!(temperature > 0 && temperature < Infinity)) {
+    raise("KW-SAMPLE-OPTION", `Cannot sample with ${name} ${showValue(value)}`, fix);
+  if (!(typeof temperature === "number" && temperature > 0 && temperature < Infinity)) {
     refuse("temperature", temperature, "It must be above 0; without sampling, generation is greedy.");
   }
   if (!(Number.isInteger(topK) && topK >= 1)) refuse("topK", topK, "It is a count: 1 or more.");
-  if (!(topP > 0 && topP <= 1)) refuse("topP", topP, "It is a share: above 0, at most 1.");
+  if (!(typeof topP === "number" && topP > 0 && topP <= 1)) {
+    refuse("topP", topP, "It is a share: above 0, at most 1.");
+  }
   if (!(Number.isInteger(seed) && seed >= 0 && seed < 2 ** 32)) {
     refuse("seed", seed, "It is a whole number from 0 to 4294967295.");
   }

@@ -1,4 +1,5 @@
 /** The files of a bundle, from wherever they are, with every digest checked. */
+import { checkFields, checkInstance } from "../arguments.ts";
 import { raise } from "../errors.ts";
 import { sha256 } from "./digest.ts";
 import type { FileCache } from "./cache.ts";
@@ -36,6 +37,7 @@ export interface Source {
 
 /** A bundle at a URL of its entry: `https://…/kernel.js`, `file:///…/kernel.js`. Its other files lie beside it. */
 export function urlOrigin(url: URL, limits?: FetchLimits): Origin {
+  checkInstance("urlOrigin(): url", url, URL);
   const local = url.protocol === "file:";
   return {
     href: url.href,
@@ -67,6 +69,8 @@ export async function readManifest(
   source: Source,
   locked?: LockEntry,
 ): Promise<{ manifest: Manifest; digest: string }> {
+  checkOrigin("readManifest()", origin, source);
+  if (locked !== undefined) checkFields("readManifest(): locked", locked, { manifest: "a string" });
   const bytes = await bytesOf(origin, MANIFEST_FILE, source, locked?.manifest);
   const digest = await sha256(bytes);
   if (locked && digest !== locked.manifest) {
@@ -92,8 +96,15 @@ export async function readManifest(
 export async function readBundle(
   origin: Origin,
   source: Source,
-  { manifest, digest }: { manifest: Manifest; digest: string },
+  read: { readonly manifest: Manifest; readonly digest: string },
 ): Promise<Bundle> {
+  checkOrigin("readBundle()", origin, source);
+  checkFields("readBundle(): read", read, { manifest: "an object", digest: "a string" });
+  checkFields("readBundle(): manifest", read.manifest, { files: "an object" });
+  for (const file of Object.values(read.manifest.files)) {
+    checkFields("readBundle(): a file of the manifest", file, { bytes: "a count", sha256: "a string" });
+  }
+  const { manifest, digest } = read;
   const files = new Map<string, Uint8Array<ArrayBuffer>>();
   for (const [name, { bytes: size, sha256: wanted }] of Object.entries(manifest.files)) {
     const bytes = await bytesOf(origin, name, source, wanted);
@@ -122,6 +133,12 @@ export async function readBundle(
 }
 
 // ---------------------------------------------------------------------------
+
+function checkOrigin(at: string, origin: Origin, source: Source): void {
+  checkFields(`${at}: origin`, origin, { href: "a string", read: "a function" });
+  checkFields(`${at}: source`, source, { cache: "an object" });
+  checkFields(`${at}: source.cache`, source.cache, { get: "a function", put: "a function" });
+}
 
 async function bytesOf(
   origin: Origin,

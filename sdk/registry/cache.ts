@@ -1,4 +1,5 @@
 /** Fetched files by their digest: what was fetched once serves offline, and cannot change. */
+import { checkArgument } from "../arguments.ts";
 import { hasFiles, joinFile } from "../checkpoint/files.ts";
 import { userCacheFile, variable } from "../user_cache.ts";
 import { sha256 } from "./digest.ts";
@@ -19,6 +20,7 @@ export class FileCache {
 
   /** The bytes with a digest; undefined where they are not there, or are no longer those. */
   async get(digest: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    checkArgument("get(): digest", digest, "a string");
     if (!hasFiles()) return undefined;
     const bytes = await Deno.readFile(joinFile(this.folder, digest)).catch(() => undefined);
     return bytes && await sha256(bytes) === digest ? bytes : undefined;

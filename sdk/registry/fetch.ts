@@ -1,4 +1,5 @@
 /** Fetching from a stranger: bounded in time, bytes and redirects, and never from a place that it must not reach. */
+import { checkArgument, checkInstance } from "../arguments.ts";
 import { KernelwrightError, raise } from "../errors.ts";
 
 /** How much a server may take. */
@@ -30,6 +31,9 @@ export async function fetchBytes(
   limits: FetchLimits = {},
   request: FetchRequest = {},
 ): Promise<Uint8Array<ArrayBuffer>> {
+  checkInstance("fetchBytes(): url", url, URL);
+  checkArgument("fetchBytes(): limits", limits, "an object");
+  checkArgument("fetchBytes(): request", request, "an object");
   const { timeout = 20_000, maxBytes = 16 * 1024 * 1024, maxRedirects = 5 } = limits;
   const where = { file: url.href };
   const stop = new AbortController();

@@ -1,4 +1,5 @@
 /** `kernels.lock`: the version and digests that each reference had when it was locked. */
+import { checkArgument, checkFields } from "../arguments.ts";
 import * as z from "zod";
 import { raise } from "../errors.ts";
 
@@ -19,12 +20,13 @@ export type Lock = Map<string, LockEntry>;
 
 /** Reads a lock; a file that is not there is an empty one. @throws KW-REF-LOCK */
 export async function readLock(path: string): Promise<Lock> {
+  checkArgument("readLock(): path", path, "a string");
   let text: string;
   try {
     text = await Deno.readTextFile(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return new Map();
-    throw error;
+    raise("KW-REF-LOCK", `The lock cannot be read: ${String(error)}`, undefined, { file: path }, error);
   }
   try {
     return new Map(Object.entries(Schema.parse(JSON.parse(text)).kernels));
@@ -35,16 +37,25 @@ export async function readLock(path: string): Promise<Lock> {
   }
 }
 
-/** Writes a lock, whole or not at all, in a stable order. */
+/** Writes a lock, whole or not at all, in a stable order. @throws KW-REF-LOCK */
 export async function writeLock(path: string, lock: Lock): Promise<void> {
+  checkArgument("writeLock(): path", path, "a string");
+  checkArgument("writeLock(): lock", lock, "a Map");
   const kernels = Object.fromEntries([...lock].sort(([a], [b]) => a < b ? -1 : 1));
   const draft = `${path}.${crypto.randomUUID()}`;
-  await Deno.writeTextFile(draft, JSON.stringify({ version: 1, kernels }, null, 2) + "\n");
-  await Deno.rename(draft, path);
+  try {
+    await Deno.writeTextFile(draft, JSON.stringify({ version: 1, kernels }, null, 2) + "\n");
+    await Deno.rename(draft, path);
+  } catch (cause) {
+    await Deno.remove(draft).catch(() => {});
+    raise("KW-REF-LOCK", `The lock cannot be written: ${String(cause)}`, undefined, { file: path }, cause);
+  }
 }
 
 /** Whether two entries pin the same bytes. */
 export function sameEntry(a: LockEntry, b: LockEntry): boolean {
+  checkFields("sameEntry(): a", a, { files: "an object" });
+  checkFields("sameEntry(): b", b, { files: "an object" });
   const files = Object.keys({ ...a.files, ...b.files });
   return a.version === b.version && a.manifest === b.manifest &&
     files.every((f) => a.files[f] === b.files[f]);

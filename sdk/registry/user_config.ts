@@ -1,3 +1,4 @@
+import { checkArgument } from "../arguments.ts";
 import * as z from "zod";
 import { joinFile } from "../checkpoint/files.ts";
 import { raise } from "../errors.ts";
@@ -26,13 +27,16 @@ export interface UserSettings extends Trust {
  * @throws KW-REF-UNTRUSTED when the file cannot be read: who is trusted must not be guessed.
  */
 export async function userSettings(path: string | undefined = configPath()): Promise<UserSettings> {
+  if (path !== undefined) checkArgument("userSettings(): path", path, "a string");
   if (!path) return {};
   let text: string;
   try {
     text = await Deno.readTextFile(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return {};
-    throw error;
+    raise("KW-REF-UNTRUSTED", `Your configuration cannot be read: ${String(error)}`, undefined, {
+      file: path,
+    }, error);
   }
   try {
     return Schema.parse(JSON.parse(text));

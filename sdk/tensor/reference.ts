@@ -2,7 +2,7 @@ import { refuseArgument, showValue } from "../arguments.ts";
 import { raise } from "../errors.ts";
 import { narrowBF16, widenBF16 } from "./bf16.ts";
 import { type DType, DTYPES, type TensorData } from "./dtype.ts";
-import { numel } from "./shape.ts";
+import { checkSpec, numel } from "./shape.ts";
 import { type Backend, registerBackend, Storage } from "./storage.ts";
 import type { Tensor } from "./tensor.ts";
 import { hostBytes, toTyped } from "./values.ts";
@@ -33,9 +33,24 @@ export class ReferenceStorage extends Storage {
 /** The reference device. */
 export const referenceBackend: Backend = {
   device: "reference",
-  allocate: (spec, label) => new ReferenceStorage(new Float64Array(hostBytes(numel(spec.shape) * 8, label))),
-  upload: (spec, data) => new ReferenceStorage(widen(data, spec.dtype)),
-  read: (storage, spec) => Promise.resolve(narrow((storage as ReferenceStorage).values, spec.dtype)),
+  allocate: (spec, label) => {
+    checkSpec(spec);
+    return new ReferenceStorage(new Float64Array(hostBytes(numel(spec.shape) * 8, label)));
+  },
+  upload: (spec, data) => {
+    checkSpec(spec);
+    if (!ArrayBuffer.isView(data) || data instanceof DataView) {
+      refuseArgument("upload(): data", data, "a typed array");
+    }
+    return new ReferenceStorage(widen(data, spec.dtype));
+  },
+  read: (storage, spec) => {
+    checkSpec(spec);
+    if (!(storage instanceof ReferenceStorage)) {
+      refuseArgument("read(): storage", storage, "a ReferenceStorage");
+    }
+    return Promise.resolve(narrow(storage.values, spec.dtype));
+  },
 };
 
 /**
@@ -75,7 +90,9 @@ registerBackend(referenceBackend);
 
 function refuseDevice(t: unknown): never {
   const at = typeof t === "object" && t !== null ? (t as Tensor).device : undefined;
-  if (typeof at !== "string") refuseArgument("referenceValues(): the tensor", t, "a Tensor");
+  if (typeof at !== "string" || typeof (t as Tensor).describe !== "function") {
+    refuseArgument("referenceValues(): the tensor", t, "a Tensor");
+  }
   raise(
     "KW-TENSOR-DEVICE",
     `Cannot look at the values of ${(t as Tensor).describe()}: it is on "${at}"`,

@@ -17,7 +17,7 @@ export interface TensorSpec {
 export function numel(shape: Shape): number {
   let n = 1;
   if (!Array.isArray(shape)) refuseShape(shape);
-  for (const d of shape) n *= Number(d);
+  for (const d of shape) n *= typeof d === "number" ? d : NaN;
   return n;
 }
 
@@ -34,7 +34,7 @@ export function stridesOf(shape: Shape): number[] {
   let n = 1;
   for (let i = shape.length - 1; i >= 0; i--) {
     strides[i] = n;
-    n *= shape[i];
+    n *= typeof shape[i] === "number" ? shape[i] : NaN;
   }
   return strides;
 }
@@ -94,10 +94,13 @@ export function broadcastShapes(a: Shape, b: Shape, action: string): number[] {
   for (let i = 0; i < rank; i++) {
     const da = a[a.length - rank + i] ?? 1;
     const db = b[b.length - rank + i] ?? 1;
+    if (typeof da !== "number" || typeof db !== "number") refuseShape(typeof da === "number" ? b : a);
     if (da !== db && da !== 1 && db !== 1) {
       raise(
         "KW-TENSOR-SHAPE",
-        `Cannot ${action}: ${formatShape(a)} and ${formatShape(b)} do not broadcast`,
+        `Cannot ${typeof action === "string" ? action : "broadcast"}: ${formatShape(a)} and ${
+          formatShape(b)
+        } do not broadcast`,
         `Sizes must be equal or 1 in each dimension; counted from the end, dimension ${
           rank - i
         } has ${da} and ${db}.`,
@@ -114,10 +117,12 @@ export function resolveDim(dim: number, rank: number, action: string): number {
   if (!Number.isInteger(d) || d < 0 || d >= rank) {
     raise(
       "KW-TENSOR-SHAPE",
-      `Cannot ${String(action)}: dimension ${showValue(dim)} of a tensor of rank ${showValue(rank)}`,
+      `Cannot ${typeof action === "string" ? action : "go on"}: dimension ${
+        showValue(dim)
+      } of a tensor of rank ${showValue(rank)}`,
       rank === 0
         ? "A scalar has no dimensions."
-        : `Give a dimension from -${showValue(rank)} to ${Number(rank) - 1}.`,
+        : `Give a dimension from -${showValue(rank)} to ${typeof rank === "number" ? rank - 1 : "?"}.`,
     );
   }
   return d;

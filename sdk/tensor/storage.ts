@@ -1,4 +1,4 @@
-import { showValue } from "../arguments.ts";
+import { checkArgument, checkFields, showValue } from "../arguments.ts";
 import { raise } from "../errors.ts";
 import type { TensorData } from "./dtype.ts";
 import type { TensorSpec } from "./shape.ts";
@@ -46,11 +46,18 @@ export interface Backend {
 
 /** Makes `backend` the one that tensors on its device use from now on. */
 export function registerBackend(backend: Backend): void {
+  checkFields("registerBackend(): backend", backend, {
+    device: "a string",
+    allocate: "a function",
+    upload: "a function",
+    read: "a function",
+  });
   backends.set(backend.device, backend);
 }
 
 /** Forgets a backend, if it is still the registered one. */
 export function unregisterBackend(backend: Backend): void {
+  checkArgument("unregisterBackend(): backend", backend, "an object");
   if (backends.get(backend.device) === backend) backends.delete(backend.device);
 }
 

@@ -160,6 +160,7 @@ export class Tensor implements TensorSpec {
 
   /** Takes over the storage and dtype of `source`, which is left released. For parameters being filled. */
   protected takeStorage(source: Tensor): void {
+    if (!(source instanceof Tensor)) refuseArgument("takeStorage(): source", source, "a Tensor");
     const taken = source.storage.retain();
     source.dispose();
     this.#release();

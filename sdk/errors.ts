@@ -118,7 +118,7 @@ export function renderDiagnostic(d: Diagnostic, color = false): string {
   const paint = (code: string, text: string) => color ? `\x1b[${code}m${text}\x1b[0m` : text;
   const head = [paint("1;31", d.code), describeWhere(d.where)].filter(Boolean).join("  ");
   const lines = [head, `  ${indent(d.what)}`];
-  if (d.excerpt && d.where?.line) lines.push("", ...drawExcerpt(d.excerpt, d.where), "");
+  if (d.excerpt && d.where?.line) lines.push(["", ...drawExcerpt(d.excerpt, d.where), ""].join("\n"));
   for (const note of d.notes ?? []) lines.push(`  ${indent(note)}`);
   if (d.fix) lines.push(`  ${paint("36", indent(d.fix))}`);
   return lines.join("\n");

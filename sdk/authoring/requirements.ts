@@ -26,7 +26,7 @@ export function unmetRequirements(
   dtypes: Iterable<DType>,
 ): string[] {
   checkArgument("unmetRequirements(): needs", needs, "an object");
-  checkFields("unmetRequirements(): device", device, { features: "a Set", limits: "an object" });
+  checkFields("unmetRequirements(): device", device, { features: "an object", limits: "an object" });
   checkArgument("unmetRequirements(): dtypes", dtypes, "strings to go through");
   if (needs.features !== undefined) {
     checkArgument("unmetRequirements(): needs.features", needs.features, "strings in an array");
@@ -34,6 +34,7 @@ export function unmetRequirements(
   if (needs.dtypes !== undefined) {
     checkArgument("unmetRequirements(): needs.dtypes", needs.dtypes, "strings in an array");
   }
+  checkFields("unmetRequirements(): device.features", device.features, { has: "a function" });
   const unmet: string[] = [];
   for (const f of needs.features ?? []) if (!device.features.has(f)) unmet.push(`the adapter lacks "${f}"`);
   for (const [name, least] of Object.entries(needs.limits ?? {})) {

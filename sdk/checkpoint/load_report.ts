@@ -85,7 +85,8 @@ export function formatLoadReport(report: LoadReport): string {
   ];
   const list = (title: string, items: readonly string[]) => {
     if (items.length === 0) return;
-    lines.push(`${title} (${items.length}):`, ...items.slice(0, 10).map((i) => `  ${i}`));
+    lines.push(`${title} (${items.length}):`);
+    for (const item of items.slice(0, 10)) lines.push(`  ${item}`);
     if (items.length > 10) lines.push(`  and ${items.length - 10} more`);
   };
   list("missing", report.missing);

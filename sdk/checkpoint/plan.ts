@@ -168,7 +168,7 @@ export function planLoad(
   checkArgument("planLoad(): entries", entries, "objects in an array");
   for (const entry of entries) {
     checkFields("planLoad(): an entry", entry, {
-      name: "a string",
+      key: "a string",
       dtype: "a string",
       shape: "numbers in an array",
     });

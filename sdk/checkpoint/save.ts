@@ -179,7 +179,7 @@ async function oldFiles(folder: string): Promise<string[]> {
   try {
     const source = await fileSource(joinFile(folder, INDEX_NAME));
     const index = await readShardIndex(source).finally(() => source.close?.());
-    names.push(...new Set(index.weightMap.values()));
+    for (const name of new Set(index.weightMap.values())) names.push(name);
   } catch (error) {
     // An index that cannot be read names nothing that is ours to remove.
     if (!isMissing((error as { cause?: unknown }).cause)) return names;

@@ -1,3 +1,4 @@
+import { largestOf } from "../extremes.ts";
 import {
   currentContext,
   didYouMean,
@@ -200,7 +201,7 @@ export class PipelineCache {
 
   #layouts(variant: ShaderVariant): GPUBindGroupLayout[] {
     const { storage, uniforms } = variant.reflection;
-    const groups = Math.max(-1, ...storage.map((s) => s.group), ...uniforms.map((u) => u.group)) + 1;
+    const groups = largestOf([...storage, ...uniforms].map((b) => b.group), -1) + 1;
     return Array.from({ length: groups }, (_, g) =>
       this.#gpu.device.createBindGroupLayout({
         entries: [

@@ -1,3 +1,4 @@
+import { largestOf } from "../extremes.ts";
 import { checkArgument, checkFields } from "../arguments.ts";
 import { raise } from "../errors.ts";
 import { type CapturedPlan, record } from "../gpu/mod.ts";
@@ -58,7 +59,7 @@ export async function generate(
   if (prompts.length === 0 || maxNewTokens <= 0) return { ids, seed, promptMs: 0, tokenMs: [] };
 
   const device = model.model.embed_tokens.weight.device;
-  const width = Math.max(...prompts.map((p) => p.length));
+  const width = largestOf(prompts.map((p) => p.length));
   checkLength(model, width, maxNewTokens);
   // The last new token is never fed back.
   using cache = model.makeCache({ batch: prompts.length, maxLength: width + maxNewTokens - 1, device });

@@ -70,7 +70,7 @@ export const concat: (xs: readonly Tensor[], dim: number) => Tensor = operator<
   name: "concat",
   infer: (xs, dim) => {
     if (xs.length === 0) shapeError("run concat", "no tensors", "Give at least one.");
-    checkSameDType("run concat", ...xs);
+    for (const x of xs) checkSameDType("run concat", xs[0], x);
     const d = resolveDim(dim, xs[0].rank, "run concat");
     const shape = [...xs[0].shape];
     for (const x of xs.slice(1)) {

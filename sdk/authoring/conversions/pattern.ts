@@ -5,6 +5,7 @@
  *                ╰ both have it: one conversion for each layer
  *                              ╰ only the source has it: a list, sorted as numbers
  */
+import { leastOf } from "../../extremes.ts";
 import { checkArgument } from "../../arguments.ts";
 import { raise } from "../../errors.ts";
 import type { ConversionOp } from "./op.ts";
@@ -90,7 +91,7 @@ export function matchPattern(pattern: string, key: string): string[] | undefined
 export function expandRule(rule: ConversionRule, keys: Iterable<string>): ConversionRule[] {
   checkRule("expandRule(): rule", rule);
   checkArgument("expandRule(): keys", keys, "strings to go through");
-  const shared = Math.min(...[...rule.from, ...rule.to].map(countWildcards));
+  const shared = leastOf([...rule.from, ...rule.to].map(countWildcards));
   const groups = new Map<string, { captures: string[]; lists: { key: string; rest: string[] }[][] }>();
   for (const key of keys) {
     for (const [i, pattern] of rule.from.entries()) {

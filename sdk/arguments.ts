@@ -18,8 +18,6 @@ export const KINDS = {
   "objects in an array": (v: unknown): boolean => all(v, isObject),
   "an object": isObject,
   "an object, or undefined": (v: unknown): boolean => v === undefined || isObject(v),
-  "strings to go through": (v: unknown): boolean =>
-    isIterable(v) && [...v].every((s) => typeof s === "string"),
   "things to go through": isIterable,
   "bytes": (v: unknown): boolean => v instanceof Uint8Array,
   "a string or a URL": (v: unknown): boolean => typeof v === "string" || v instanceof URL,

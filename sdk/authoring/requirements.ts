@@ -1,4 +1,4 @@
-import { checkArgument, checkFields } from "../arguments.ts";
+import { checkArgument, checkFields, showValue } from "../arguments.ts";
 import type { DType } from "../tensor/mod.ts";
 
 /** What a kernel needs of the device and of the model. */
@@ -27,7 +27,7 @@ export function unmetRequirements(
 ): string[] {
   checkArgument("unmetRequirements(): needs", needs, "an object");
   checkFields("unmetRequirements(): device", device, { features: "an object", limits: "an object" });
-  checkArgument("unmetRequirements(): dtypes", dtypes, "strings to go through");
+  checkArgument("unmetRequirements(): dtypes", dtypes, "things to go through");
   if (needs.features !== undefined) {
     checkArgument("unmetRequirements(): needs.features", needs.features, "strings in an array");
   }
@@ -44,7 +44,11 @@ export function unmetRequirements(
   }
   for (const dtype of new Set(dtypes)) {
     if (needs.dtypes && !needs.dtypes.includes(dtype)) {
-      unmet.push(`parameters are ${dtype}, and the kernel takes ${needs.dtypes.join(" or ")}`);
+      unmet.push(
+        `parameters are ${typeof dtype === "string" ? dtype : showValue(dtype)}, and the kernel takes ${
+          needs.dtypes.join(" or ")
+        }`,
+      );
     }
   }
   return unmet;

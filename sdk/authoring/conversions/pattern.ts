@@ -90,7 +90,7 @@ export function matchPattern(pattern: string, key: string): string[] | undefined
  */
 export function expandRule(rule: ConversionRule, keys: Iterable<string>): ConversionRule[] {
   checkRule("expandRule(): rule", rule);
-  checkArgument("expandRule(): keys", keys, "strings to go through");
+  checkArgument("expandRule(): keys", keys, "things to go through");
   const shared = leastOf([...rule.from, ...rule.to].map(countWildcards));
   const groups = new Map<string, { captures: string[]; lists: { key: string; rest: string[] }[][] }>();
   for (const key of keys) {

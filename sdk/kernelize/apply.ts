@@ -34,8 +34,8 @@ export function applySite(site: PlannedSite): AppliedSite {
   try {
     for (const rule of site.conversions.rules) undo.push(convertRule(rule, site.conversions));
     const swap = swapOf(site);
-    swap.putIn();
     undo.push(swap.takeOut);
+    swap.putIn();
     return {
       plan: site,
       undo: () => undo.splice(0).reverse().forEach((step) => step()),
@@ -112,6 +112,7 @@ function swapOf(site: PlannedSite): { putIn(): void; takeOut(): void } {
 
   const before = Object.getOwnPropertyDescriptor(self, "forward");
   const replacements = layout ? [layout, ...others] : [];
+  let placed = 0; // a setter may throw half-way
   return {
     putIn: () => {
       Object.defineProperty(self, "forward", {
@@ -120,11 +121,11 @@ function swapOf(site: PlannedSite): { putIn(): void; takeOut(): void } {
         writable: true,
         enumerable: false,
       });
-      replacements.forEach((module, i) => setChild(nodes[i], module));
+      for (placed = 0; placed < replacements.length; placed++) setChild(nodes[placed], replacements[placed]);
     },
     takeOut: () => {
       shared?.dispose();
-      replacements.forEach((_, i) => setChild(nodes[i], nodes[i].module));
+      for (; placed > 0; placed--) setChild(nodes[placed - 1], nodes[placed - 1].module);
       if (before) Object.defineProperty(self, "forward", before);
       else delete (self as unknown as Record<string, unknown>).forward;
     },

@@ -45,7 +45,8 @@ const plugin: Deno.lint.Plugin = {
             context.report({
               node,
               message: `A list is spread into ${callee.property.name}().`,
-              hint: "A long one throws a RangeError: use a loop, or largestOf() and leastOf() of sdk/extremes.ts.",
+              hint:
+                "A long one throws a RangeError: use a loop, or largestOf() and leastOf() of sdk/extremes.ts.",
             });
           },
         };

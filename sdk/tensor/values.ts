@@ -183,7 +183,7 @@ function refuseValue(given: unknown, at: number, dtype: DType, shape?: Shape, na
     : `${dtype} holds whole numbers from ${range[0]} to ${range[1]}.`;
   raise(
     "KW-TENSOR-DATA",
-    `Cannot make a ${dtype} tensor: the value at ${placeOf(at, shape)} is ${showValue(given)}`,
+    `Cannot make a tensor of ${dtype}: the value at ${placeOf(at, shape)} is ${showValue(given)}`,
     holds,
     { tensor: name },
   );

@@ -40,10 +40,10 @@ describe("Tensor.from() and values that do not fit", () => {
         () => Tensor.from([[1, 2], [3e9, 4]], { dtype: "i32", device: "reference", name: "ids" }),
         KernelwrightError,
       ).message,
-      'KW-TENSOR-DATA  tensor "ids"\n  Cannot make a i32 tensor: the value at [1, 0] is 3000000000\n' +
+      'KW-TENSOR-DATA  tensor "ids"\n  Cannot make a tensor of i32: the value at [1, 0] is 3000000000\n' +
         "  i32 holds whole numbers from -2147483648 to 2147483647.",
     );
-    assertStringIncludes(refused(["one"]), 'Cannot make a f32 tensor: the value at [0] is "one"');
+    assertStringIncludes(refused(["one"]), 'Cannot make a tensor of f32: the value at [0] is "one"');
   });
 
   it("refuses for every integer dtype what is out of range, a fraction, or no number", () => {

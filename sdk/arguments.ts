@@ -10,7 +10,7 @@ export const KINDS = {
   "a number": (v: unknown): boolean => typeof v === "number",
   "a whole number": (v: unknown): boolean => Number.isSafeInteger(v),
   "a count": (v: unknown): boolean => Number.isSafeInteger(v) && (v as number) >= 0,
-  "a function": (v: unknown): boolean => typeof v === "function" && !isClass(v),
+  "a function": isFunction,
   "a class": (v: unknown): boolean => typeof v === "function",
   "an array": (v: unknown): boolean => Array.isArray(v),
   "strings in an array": (v: unknown): boolean => all(v, (s) => typeof s === "string"),
@@ -36,6 +36,15 @@ export type Kind = keyof typeof KINDS;
  */
 export function checkArgument(at: string, value: unknown, kind: Kind): void {
   if (!KINDS[kind](value)) refuseArgument(at, value, kind);
+}
+
+/**
+ * Checks that an argument can be called: {@linkcode checkArgument} for what runs with every module and operator.
+ *
+ * @throws KW-ARGUMENT
+ */
+export function checkFunction(at: string, value: unknown): void {
+  if (!isFunction(value)) refuseArgument(at, value, "a function");
 }
 
 /**
@@ -90,10 +99,10 @@ function all(value: unknown, holds: (one: unknown) => boolean): boolean {
   return true;
 }
 
-/** What only `new` may call. Most functions have no prototype, so this costs little. */
-function isClass(value: object): boolean {
-  return Object.hasOwn(value, "prototype") &&
-    Object.getOwnPropertyDescriptor(value, "prototype")!.writable === false;
+/** Something to call without `new`. Closures have no prototype, so that for most this is one look. */
+function isFunction(value: unknown): boolean {
+  return typeof value === "function" && (value.prototype === undefined ||
+    Object.getOwnPropertyDescriptor(value, "prototype")?.writable !== false);
 }
 
 function isObject(value: unknown): boolean {

@@ -1,4 +1,4 @@
-import { checkArgument } from "./arguments.ts";
+import { checkArgument, checkFunction } from "./arguments.ts";
 import { ERROR_CODES, type ErrorCode } from "./error_codes.ts";
 
 export { ERROR_CODES, type ErrorCode } from "./error_codes.ts";
@@ -94,7 +94,7 @@ export function raise(code: ErrorCode, what: string, fix?: string, where?: Where
 
 /** Runs `fn`; errors made inside know where they were (the inner context wins over the outer one). */
 export function inContext<T>(where: Where, fn: () => T): T {
-  checkArgument("inContext(): fn", fn, "a function");
+  checkFunction("inContext(): fn", fn);
   contexts.push(where);
   try {
     return fn();

@@ -1,4 +1,4 @@
-import { checkArgument, refuseArgument } from "../arguments.ts";
+import { checkFunction, refuseArgument } from "../arguments.ts";
 import { raise } from "../errors.ts";
 import type { Tensor } from "./tensor.ts";
 
@@ -9,7 +9,7 @@ import type { Tensor } from "./tensor.ts";
  * @throws KW-SCOPE-ASYNC when `fn` returns a promise: what it makes later would belong to nobody.
  */
 export function scope<T>(fn: () => T): T {
-  checkArgument("scope(): fn", fn, "a function");
+  checkFunction("scope(): fn", fn);
   const mine = new Set<Tensor>();
   scopes.push(mine);
   let result: T;

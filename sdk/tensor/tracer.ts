@@ -1,4 +1,4 @@
-import { checkArgument, checkFields } from "../arguments.ts";
+import { checkFields, checkFunction } from "../arguments.ts";
 import type { Tensor } from "./tensor.ts";
 
 /** Told of everything that happens while a forward runs on meta. */
@@ -14,7 +14,7 @@ export function currentTracer(): Tracer | undefined {
 
 /** Runs `fn` with a tracer: nothing is computed, only shapes and dtypes flow. */
 export function withTracer<T>(t: Tracer, fn: () => T): T {
-  checkArgument("withTracer(): fn", fn, "a function");
+  checkFunction("withTracer(): fn", fn);
   checkFields("withTracer(): t", t, { op: "a function" });
   const before = tracer;
   tracer = t;

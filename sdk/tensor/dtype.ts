@@ -44,10 +44,12 @@ export const DTYPES: Readonly<Record<DType, DTypeInfo>> = {
  * @throws KW-TENSOR-DTYPE
  */
 export function checkDTypeName(dtype: unknown): asserts dtype is DType {
-  if (typeof dtype === "string" && Object.hasOwn(DTYPES, dtype)) return;
+  if (NAMES.has(dtype)) return;
   raise(
     "KW-TENSOR-DTYPE",
     `Cannot make a tensor of dtype ${showValue(dtype)}`,
     `Give one of ${Object.keys(DTYPES).join(", ")}.`,
   );
 }
+
+const NAMES = new Set<unknown>(Object.keys(DTYPES)); // asked for every tensor that is made

@@ -7,6 +7,7 @@
  * from a state back to itself along one word (Weideman et al., Analyzing Matching Time Behavior of Backtracking
  * Regular Expression Matchers, 2016). What cannot be told, such as back references, counts as slow.
  */
+import { largestOf } from "./extremes.ts";
 
 /**
  * @param source The source of a JavaScript expression, with the flag `u`.
@@ -205,7 +206,7 @@ class Automaton {
     let longest = 0;
     for (let sample = 0n; sample < BigInt(SAMPLES.length); sample++) {
       const takes = (p: number) => (this.#sets[p] >> sample & 1n) === 1n;
-      const chain = new Array<number>(Math.max(-1, ...component) + 1).fill(0);
+      const chain = new Array<number>(largestOf(component, -1) + 1).fill(0);
       const loops = new Set<number>();
       for (const p of byPlace) {
         if (!takes(p)) continue;
@@ -294,7 +295,7 @@ class Automaton {
   }
 
   #connect(from: readonly number[], to: readonly number[]): void {
-    for (const p of from) this.#follow[p].push(...to);
+    for (const p of from) for (const t of to) this.#follow[p].push(t);
   }
 }
 

@@ -5,6 +5,8 @@
  * holds the two equal.
  */
 export const ERROR_CODES = {
+  // arguments
+  "KW-ARGUMENT": "A function of the SDK was given an argument that it does not take.",
   // tensors and operators
   "KW-TENSOR-DATA": "The values given for a tensor do not fit its shape or dtype.",
   "KW-TENSOR-DEVICE":
@@ -52,6 +54,7 @@ export const ERROR_CODES = {
   "KW-SIGNATURE-ARGUMENTS":
     "The arguments that a module was built with are not known, or the layout does not take them.",
   "KW-KERNEL-STATE": "A kernel class has state.",
+  "KW-DECORATOR": "A decorator was applied in another way than standard decorators are.",
   "KW-KERNEL-OPTION": "A decorator was given an option that it does not have.",
   "KW-KERNEL-UNDECLARED": "A class that is used as a kernel is not declared as one.",
   "KW-LAYOUT-NO-KERNEL": "A layout was run without a kernel.",
@@ -93,6 +96,7 @@ export const ERROR_CODES = {
   "KW-MATCH-SHARED": "A module that stands at several paths was to be swapped at one.",
   "KW-MATCH-OVERLAP": "Two entries claim the same module.",
   "KW-MATCH-NESTED": "A kernel's site lies inside another's.",
+  "KW-SWAP-READONLY": "A module is to be swapped where its parent cannot be changed.",
   "KW-MATCH-ROOT": "The model itself was to be replaced.",
   "KW-SELECT-NONE": "No kernel fits a site, and the original is not allowed.",
   "KW-KERNEL-FORWARD": "A kernel's forward failed on meta.",

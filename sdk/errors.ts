@@ -1,4 +1,4 @@
-import type { ErrorCode } from "./error_codes.ts";
+import { ERROR_CODES, type ErrorCode } from "./error_codes.ts";
 import { visible, visibleLine } from "./visible.ts";
 
 export { ERROR_CODES, type ErrorCode } from "./error_codes.ts";
@@ -67,6 +67,7 @@ export class KernelwrightError extends Error {
    * @param cause The error underneath, if there was one.
    */
   constructor(diagnostic: Diagnostic, cause?: unknown) {
+    diagnostic = usable(diagnostic);
     // A field that is undefined must not wipe out what the surroundings know.
     const own = Object.entries(diagnostic.where ?? {}).filter(([, value]) => value !== undefined);
     const where: Where = { ...currentContext(), ...Object.fromEntries(own) };
@@ -104,6 +105,7 @@ export function raise(code: ErrorCode, what: string, fix?: string, where?: Where
 
 /** Runs `fn`; errors made inside know where they were (the inner context wins over the outer one). */
 export function inContext<T>(where: Where, fn: () => T): T {
+  if (typeof fn !== "function") refuse("inContext(): fn", "a function");
   contexts.push(where);
   try {
     return fn();
@@ -123,10 +125,11 @@ export function currentContext(): Where {
  * @param color Whether to use ANSI colours.
  */
 export function renderDiagnostic(d: Diagnostic, color = false): string {
+  d = usable(d);
   const paint = (code: string, text: string) => color ? `\x1b[${code}m${text}\x1b[0m` : text;
   const head = [paint("1;31", d.code), describeWhere(d.where)].filter(Boolean).join("  ");
   const lines = [head, `  ${indent(visible(d.what))}`];
-  if (d.excerpt && d.where?.line) lines.push("", ...drawExcerpt(d.excerpt, d.where), "");
+  if (d.excerpt && d.where?.line) lines.push(["", ...drawExcerpt(d.excerpt, d.where), ""].join("\n"));
   for (const note of d.notes ?? []) lines.push(`  ${indent(visible(note))}`);
   if (d.fix) lines.push(`  ${paint("36", indent(visible(d.fix)))}`);
   return lines.join("\n");
@@ -139,6 +142,8 @@ export function renderDiagnostic(d: Diagnostic, color = false): string {
  * stranger's file may have, the first ones are looked at.
  */
 export function closest(name: string, candidates: Iterable<string>): string | undefined {
+  if (typeof name !== "string") refuse("closest(): name", "a string");
+  checkIterable("closest(): candidates", candidates);
   if (name.length > LONGEST_NAME) return undefined;
   const wanted = name.toLowerCase();
   const work = { left: MOST_WORK };
@@ -146,6 +151,7 @@ export function closest(name: string, candidates: Iterable<string>): string | un
   let bestDistance = Math.max(1, Math.floor(name.length / 3)) + 1;
   for (const candidate of candidates) {
     if (--work.left < 0) break;
+    if (typeof candidate !== "string") continue;
     if (Math.abs(candidate.length - name.length) >= bestDistance) continue;
     const distance = editDistance(wanted, candidate.toLowerCase(), bestDistance, work);
     if (distance < bestDistance) [best, bestDistance] = [candidate, distance];
@@ -155,7 +161,8 @@ export function closest(name: string, candidates: Iterable<string>): string | un
 
 /** `Did you mean "x"?`, or the known names, or nothing. */
 export function didYouMean(name: string, candidates: Iterable<string>): string {
-  const known = [...candidates];
+  checkIterable("didYouMean(): candidates", candidates);
+  const known = [...candidates].filter((c) => typeof c === "string");
   const near = closest(name, known);
   if (near !== undefined) return `Did you mean ${JSON.stringify(near)}?`;
   if (known.length === 0) return "";
@@ -171,6 +178,39 @@ const subjects = new WeakMap<KernelwrightError, object>();
 const LONGEST_NAME = 300;
 /** Cells of distance tables, and candidates: some hundredths of a second. */
 const MOST_WORK = 2_000_000;
+
+function refuse(at: string, wanted: string): never {
+  raise("KW-ARGUMENT", `Cannot call ${at} is of another kind`, `It must be ${wanted}.`);
+}
+
+function checkIterable(at: string, value: unknown): void {
+  if (typeof value !== "object" || value === null || !(Symbol.iterator in value)) {
+    refuse(at, "things to go through");
+  }
+}
+
+/** A diagnostic that can be drawn, whatever was given: an error about an error helps nobody. */
+function usable(d: Diagnostic): Diagnostic {
+  const text = (v: unknown) => typeof v === "string" ? v : v === undefined ? undefined : typeof v;
+  if (typeof d !== "object" || d === null) {
+    return { code: "KW-ARGUMENT", what: `A diagnostic that is ${typeof d}` };
+  }
+  const plain = typeof d.where === "object" && d.where !== null && !Array.isArray(d.where);
+  const where = plain && Object.values(d.where!).some((v) => typeof v === "symbol" || typeof v === "object")
+    ? Object.fromEntries(Object.entries(d.where!).map(([k, v]) => [k, typeof v === "number" ? v : text(v)]))
+    : plain
+    ? d.where
+    : undefined;
+  return {
+    ...d,
+    code: typeof d.code === "string" && Object.hasOwn(ERROR_CODES, d.code) ? d.code : "KW-ARGUMENT",
+    what: text(d.what) ?? "Something went wrong",
+    where,
+    fix: text(d.fix),
+    notes: Array.isArray(d.notes) ? d.notes.map((n) => text(n) ?? "") : undefined,
+    excerpt: typeof d.excerpt?.text === "string" ? d.excerpt : undefined,
+  };
+}
 
 function describeWhere(w: Where | undefined): string {
   if (!w) return "";

@@ -1,5 +1,6 @@
 /** Fetching from a stranger: bounded in time, bytes and redirects, and never from a place that it must not reach. */
 import { type Place, placeOf, placesOf, type Resolve } from "./address.ts";
+import { checkArgument, checkInstance } from "./arguments.ts";
 import { KernelwrightError, raise } from "./errors.ts";
 
 /** How much a server may take. */
@@ -53,6 +54,9 @@ export async function fetchFile(
   limits: FetchLimits = {},
   request: FetchRequest = {},
 ): Promise<Fetched> {
+  checkInstance("fetchFile(): url", url, URL);
+  checkArgument("fetchFile(): limits", limits, "an object");
+  checkArgument("fetchFile(): request", request, "an object");
   const { timeout = 20_000, maxBytes = 16 * 1024 * 1024, maxRedirects = 5 } = limits;
   const where = { file: url.href };
   const stop = new AbortController();

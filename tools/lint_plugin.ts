@@ -4,11 +4,16 @@
  * `kernelwright/no-bare-error`: what the SDK throws is a `KernelwrightError`, with a code, a place and what
  * to do. A bare `Error` has none of them.
  *
+ * `kernelwright/no-spread-of-data`: a list of any length is not passed as arguments, of which an engine takes some 100,000.
+ *
  * @module
  */
 
 /** The classes that say nothing about where and what to do. */
 const BARE = new Set(["Error", "TypeError", "RangeError"]);
+
+/** Methods that take any number of arguments, and so are handed lists. */
+const COLLECTING = new Set(["max", "min", "push", "unshift", "fromCharCode", "fromCodePoint", "apply"]);
 
 const plugin: Deno.lint.Plugin = {
   name: "kernelwright",
@@ -26,6 +31,25 @@ const plugin: Deno.lint.Plugin = {
         };
         // `Error("…")` without `new` makes one too.
         return { NewExpression: check, CallExpression: check };
+      },
+    },
+    "no-spread-of-data": {
+      create(context) {
+        if (!isSdkFile(context.filename)) return {};
+        return {
+          CallExpression(node) {
+            const { callee } = node;
+            if (callee.type !== "MemberExpression" || callee.property.type !== "Identifier") return;
+            if (!COLLECTING.has(callee.property.name)) return;
+            if (!node.arguments.some((a) => a.type === "SpreadElement")) return;
+            context.report({
+              node,
+              message: `A list is spread into ${callee.property.name}().`,
+              hint:
+                "A long one throws a RangeError: use a loop, or largestOf() and leastOf() of sdk/extremes.ts.",
+            });
+          },
+        };
       },
     },
   },

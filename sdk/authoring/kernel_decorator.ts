@@ -1,3 +1,5 @@
+import { showValue } from "../arguments.ts";
+import { checkClassDecorator } from "../decorator.ts";
 import { inContext, raise } from "../errors.ts";
 import type { Module } from "../nn/mod.ts";
 import type { Layout } from "./layout.ts";
@@ -105,7 +107,7 @@ export interface KernelDefinition {
  * Declares a class as a kernel for a site. Its `forward` dispatches shaders; it has no state of its own.
  *
  * @throws at decoration: KW-KERNEL-STATE, KW-SIGNATURE-FORWARD (no forward), KW-SIGNATURE-SITE (another site than
- * the layout's, or a fusion without a layout), KW-KERNEL-OPTION, KW-TUNE-OPTION.
+ * the layout's, or a fusion without a layout), KW-KERNEL-OPTION, KW-TUNE-OPTION, KW-DECORATOR.
  */
 export function kernel<
   Ctor extends readonly unknown[],
@@ -117,6 +119,7 @@ export function kernel<
   options: KernelOptions<Ctor, Args, Ret, Parts, T> & LayoutWhereFused<Parts>,
 ): KernelDecorator<[T] extends [never] ? First<Parts> : T, Args, Ret> {
   return (given, context) => {
+    checkClassDecorator("@kernel", given, context);
     const cls = given as unknown as KernelClass;
     const name = String(context.name);
     const where = { kernel: name };
@@ -183,7 +186,7 @@ export function kernelDefinition(cls: unknown): KernelDefinition {
   const known = typeof cls === "function" ? definitions.get(cls.prototype) : undefined;
   return known ?? raise(
     "KW-KERNEL-UNDECLARED",
-    `${typeof cls === "function" && cls.name ? cls.name : String(cls)} is not declared as a kernel`,
+    `${typeof cls === "function" && cls.name ? cls.name : showValue(cls)} is not declared as a kernel`,
     "Decorate the class with @kernel({ site, layout }), and name the kernel, not its layout.",
   );
 }

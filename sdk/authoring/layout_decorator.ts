@@ -1,3 +1,5 @@
+import { showValue } from "../arguments.ts";
+import { checkClassDecorator } from "../decorator.ts";
 import { didYouMean, raise } from "../errors.ts";
 import type { Module } from "../nn/mod.ts";
 import type { ConversionRule } from "./conversions/mod.ts";
@@ -86,6 +88,7 @@ export function layout<
   options: LayoutOptions<Ctor, Args, Ret, Parts>,
 ): LayoutDecorator<Ctor> {
   return (given, context) => {
+    checkClassDecorator("@layout", given, context);
     const cls = given as unknown as LayoutDefinition["cls"];
     const name = String(context.name);
     const where = { kernel: name };
@@ -131,10 +134,10 @@ export function layout<
  * @throws KW-SIGNATURE-LAYOUT when the class was not decorated.
  */
 export function layoutDefinition(cls: abstract new (...args: never[]) => unknown): LayoutDefinition {
-  return definitions.get(cls.prototype) ??
+  return (typeof cls === "function" ? definitions.get(cls.prototype) : undefined) ??
     raise(
       "KW-SIGNATURE-LAYOUT",
-      `${cls.name} is not declared as a layout`,
+      `${typeof cls === "function" ? cls.name : showValue(cls)} is not declared as a layout`,
       "Decorate it with @layout({ site, conversions }).",
     );
 }

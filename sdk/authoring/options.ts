@@ -1,3 +1,4 @@
+import { showValue } from "../arguments.ts";
 import { didYouMean, raise } from "../errors.ts";
 
 /**
@@ -12,6 +13,14 @@ export function checkOptions(
   where: { readonly kernel: string },
   what = "option",
 ): void {
+  if (typeof given !== "object" || given === null) {
+    raise(
+      "KW-KERNEL-OPTION",
+      `${decorator} got ${showValue(given)} for its ${what}s`,
+      "Give an object.",
+      where,
+    );
+  }
   for (const key of Object.keys(given)) {
     if (!known.includes(key)) {
       raise("KW-KERNEL-OPTION", `${decorator} has no ${what} "${key}"`, didYouMean(key, known), where);

@@ -1,3 +1,4 @@
+import { checkArgument, checkFields, showValue } from "../arguments.ts";
 import type { DType } from "../tensor/mod.ts";
 
 /** What a kernel needs of the device and of the model. */
@@ -24,6 +25,16 @@ export function unmetRequirements(
   device: Capabilities,
   dtypes: Iterable<DType>,
 ): string[] {
+  checkArgument("unmetRequirements(): needs", needs, "an object");
+  checkFields("unmetRequirements(): device", device, { features: "an object", limits: "an object" });
+  checkArgument("unmetRequirements(): dtypes", dtypes, "things to go through");
+  if (needs.features !== undefined) {
+    checkArgument("unmetRequirements(): needs.features", needs.features, "strings in an array");
+  }
+  if (needs.dtypes !== undefined) {
+    checkArgument("unmetRequirements(): needs.dtypes", needs.dtypes, "strings in an array");
+  }
+  checkFields("unmetRequirements(): device.features", device.features, { has: "a function" });
   const unmet: string[] = [];
   for (const f of needs.features ?? []) if (!device.features.has(f)) unmet.push(`the adapter lacks "${f}"`);
   for (const [name, least] of Object.entries(needs.limits ?? {})) {
@@ -33,7 +44,11 @@ export function unmetRequirements(
   }
   for (const dtype of new Set(dtypes)) {
     if (needs.dtypes && !needs.dtypes.includes(dtype)) {
-      unmet.push(`parameters are ${dtype}, and the kernel takes ${needs.dtypes.join(" or ")}`);
+      unmet.push(
+        `parameters are ${typeof dtype === "string" ? dtype : showValue(dtype)}, and the kernel takes ${
+          needs.dtypes.join(" or ")
+        }`,
+      );
     }
   }
   return unmet;

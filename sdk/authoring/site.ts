@@ -1,3 +1,4 @@
+import { refuseArgument } from "../arguments.ts";
 import { raise } from "../errors.ts";
 import type { Module, ModuleClass } from "../nn/mod.ts";
 import type { SignatureMismatch } from "./signature_mismatch.ts";
@@ -138,6 +139,7 @@ export function fusesParallel<const T extends readonly [Part, Part, ...Part[]]>(
 
 /** `replaces RMSNorm`, `fuses norm: RMSNorm → mlp: LlamaMLP`: for messages and kernel.json. */
 export function describeSite(site: AnySite): string {
+  checkIsSite("describeSite(): site", site);
   const parts = site.parts.map((p) => (p.name ? `${p.name}: ` : "") + p.cls.name);
   return `${site.kind} ${parts.join(site.kind === "fuses" ? " → " : ", ")}`;
 }
@@ -159,6 +161,8 @@ export function checkSite(site: Site | undefined, where: { readonly kernel: stri
 
 /** Whether two sites are the same: same kind, names and classes. */
 export function sameSite(a: AnySite, b: AnySite): boolean {
+  checkIsSite("sameSite(): a", a);
+  checkIsSite("sameSite(): b", b);
   return a === b || (a.kind === b.kind && a.parts.length === b.parts.length &&
     a.parts.every((p, i) => p.name === b.parts[i].name && p.cls === b.parts[i].cls));
 }
@@ -167,10 +171,14 @@ export function sameSite(a: AnySite, b: AnySite): boolean {
 
 const sites = new WeakSet<object>();
 
+function checkIsSite(at: string, site: AnySite): void {
+  if (!sites.has(site)) refuseArgument(at, site, "what replaces(), fuses() or fusesParallel() gave");
+}
+
 // deno-lint-ignore no-explicit-any -- the public functions above carry the types
 function make(kind: SiteKind, given: readonly Part[]): Site<any, any, any, any> {
   const parts = given.map((part): SitePart => {
-    const entries = Object.entries(part);
+    const entries = Object.entries(part ?? {});
     const [name, cls] = entries[0] ?? [];
     if (
       entries.length !== 1 || typeof cls !== "function" ||
@@ -178,7 +186,7 @@ function make(kind: SiteKind, given: readonly Part[]): Site<any, any, any, any> 
     ) {
       raise(
         "KW-SIGNATURE-SITE",
-        `Cannot make a site from ${JSON.stringify(Object.keys(part))}`,
+        `Cannot make a site from ${JSON.stringify(Object.keys(part ?? {}))}`,
         "Give one name and a module class for each part: { norm: RMSNorm }.",
       );
     }

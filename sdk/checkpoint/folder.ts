@@ -1,4 +1,5 @@
 /** A model's files, wherever they are: on a disk, behind an address, or picked by a user. */
+import { checkArgument, checkFields, checkInstance, refuseArgument } from "../arguments.ts";
 import { KernelwrightError, raise } from "../errors.ts";
 import { fileUrlOfPath, fs, hasFiles, isMissing, joinFile, messageOf, pathOfFileUrl } from "./files.ts";
 import { blobSource, fileSource, type Source } from "./source.ts";
@@ -30,6 +31,10 @@ export interface FolderOptions {
 
 /** The folder at a place. Nothing is read. @throws KW-CHECKPOINT-OPEN for an address that is of no folder. */
 export function openFolder(from: FolderLocation, options: FolderOptions = {}): Folder {
+  checkArgument("openFolder(): options", options, "an object");
+  if (typeof from !== "string" && (typeof from !== "object" || from === null)) {
+    refuseArgument("openFolder(): from", from, "a path, an address, files, or a Folder");
+  }
   if (isFolder(from)) return from;
   const place = typeof from === "string" || from instanceof URL ? locate(from) : from;
   if (typeof place === "string") return diskFolder(place, options);
@@ -46,6 +51,8 @@ export function locate(from: string | URL): string | URL {
 
 /** The text of a file; undefined where there is none. @throws KW-CHECKPOINT-OPEN */
 export async function readText(folder: Folder, name: string): Promise<string | undefined> {
+  checkFields("readText(): folder", folder, { open: "a function" });
+  checkArgument("readText(): name", name, "a string");
   const source = await folder.open(name);
   return source && await textOf(source);
 }
@@ -118,6 +125,7 @@ function fileFolder(files: FileSet): Folder {
 
 /** A picked folder's own name is no part of its files' names. */
 function nameOf(file: File): string {
+  checkInstance("openFolder(): a file", file, Blob);
   const { webkitRelativePath: path } = file as File & { readonly webkitRelativePath?: string };
   return path ? path.slice(path.indexOf("/") + 1) : file.name;
 }

@@ -19,8 +19,10 @@ export function groupSteps(plan: LoadPlan): Group[] {
     for (const v of step.inputs) {
       const other = maker.has(v) ? group.get(maker.get(v)!)! : own;
       if (other === own) continue;
-      other.steps.push(...own.steps);
-      for (const s of own.steps) group.set(s, other);
+      for (const s of own.steps) {
+        other.steps.push(s);
+        group.set(s, other);
+      }
       own = other;
     }
   }

@@ -44,6 +44,7 @@ export function plainJson(node: JsonNode): unknown {
 
 const [QUOTE, BACKSLASH] = [0x22, 0x5c];
 const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
+const latin1 = new TextDecoder("latin1"); // a byte is a character: what is no ASCII is no value anyway
 const LITERALS = { true: true, false: false, null: null } as const;
 
 class Parser {
@@ -139,7 +140,7 @@ class Parser {
     // Nothing that means anything is longer than 400 bytes.
     const limit = Math.min(this.#bytes.length, at + 400);
     while (end < limit && !/[\s,:[\]{}"]/.test(String.fromCharCode(this.#bytes[end]))) end++;
-    const text = String.fromCharCode(...this.#bytes.subarray(at, end));
+    const text = latin1.decode(this.#bytes.subarray(at, end));
     this.#at = end;
     if (Object.hasOwn(LITERALS, text)) {
       return { at, kind: "literal", value: LITERALS[text as keyof typeof LITERALS] };

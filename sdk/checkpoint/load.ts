@@ -1,6 +1,7 @@
+import { checkArgument, checkFields, checkInstance } from "../arguments.ts";
 import { KernelwrightError, raise } from "../errors.ts";
 import { gpuIfOpen, proveTensors } from "../gpu/mod.ts";
-import type { Module } from "../nn/mod.ts";
+import { Module } from "../nn/mod.ts";
 import { type DeviceName, keep, type Parameter, Tensor } from "../tensor/mod.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { checkPlan } from "./check_plan.ts";
@@ -60,6 +61,9 @@ export async function loadCheckpoint(
   checkpoint: Checkpoint,
   options: LoadOptions = {},
 ): Promise<LoadReport> {
+  checkInstance("loadCheckpoint(): model", model, Module);
+  checkFields("loadCheckpoint(): checkpoint", checkpoint, { tensors: "a Map" });
+  checkArgument("loadCheckpoint(): options", options, "an object");
   const start = performance.now();
   const budget = options.budget ?? DEFAULT_BUDGET;
   if (!(budget >= LEAST_BUDGET)) {

@@ -1,3 +1,5 @@
+import { checkFields } from "../arguments.ts";
+
 /** What loading a checkpoint did: a value that serialises as JSON. */
 export interface LoadReport {
   /** Keys that went to a parameter as they are. */
@@ -58,8 +60,23 @@ export interface NonFiniteReport {
   readonly first: number;
 }
 
+/** What a report has, of which {@linkcode formatLoadReport} shows the lengths. */
+const REPORT = {
+  loaded: "an array",
+  converted: "an array",
+  missing: "an array",
+  unexpected: "an array",
+  mismatched: "objects in an array",
+  dropped: "an array",
+  nonFinite: "objects in an array",
+  unusedRules: "an array",
+  bytes: "a number",
+  ms: "a number",
+} as const;
+
 /** The report in a few lines, for people. */
 export function formatLoadReport(report: LoadReport): string {
+  checkFields("formatLoadReport(): report", report, REPORT);
   const { loaded, converted, bytes, ms } = report;
   const lines = [
     `${loaded.length} tensors loaded, ${converted.length} conversions, ${
@@ -68,7 +85,8 @@ export function formatLoadReport(report: LoadReport): string {
   ];
   const list = (title: string, items: readonly string[]) => {
     if (items.length === 0) return;
-    lines.push(`${title} (${items.length}):`, ...items.slice(0, 10).map((i) => `  ${i}`));
+    lines.push(`${title} (${items.length}):`);
+    for (const item of items.slice(0, 10)) lines.push(`  ${item}`);
     if (items.length > 10) lines.push(`  and ${items.length - 10} more`);
   };
   list("missing", report.missing);

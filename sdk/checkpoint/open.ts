@@ -1,3 +1,4 @@
+import { checkArgument, checkFields, refuseArgument } from "../arguments.ts";
 import { closest, raise } from "../errors.ts";
 import { type Checkpoint, type CheckpointFile, makeCheckpoint } from "./checkpoint.ts";
 import { fs, joinFile } from "./files.ts";
@@ -30,6 +31,10 @@ export async function openCheckpoint(
   from: FolderLocation | Source,
   options: OpenOptions = {},
 ): Promise<Checkpoint> {
+  checkArgument("openCheckpoint(): options", options, "an object");
+  if (typeof from !== "string" && (typeof from !== "object" || from === null)) {
+    refuseArgument("openCheckpoint(): from", from, "a path, an address, files, a Folder or a Source");
+  }
   if (isSource(from)) return await openSource(from);
   if (typeof from === "string" || from instanceof URL) {
     const file = await singleFile(locate(from));
@@ -65,6 +70,7 @@ async function singleFile(place: string | URL): Promise<Source | undefined> {
 }
 
 async function openSource(source: Source): Promise<Checkpoint> {
+  checkFields("openCheckpoint(): from", source, { name: "a string", size: "a count", read: "a function" });
   try {
     const name = source.name.split("/").at(-1)!;
     return makeCheckpoint(source.name, [{ name, header: await readHeader(source) }]);

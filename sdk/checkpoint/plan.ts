@@ -6,9 +6,10 @@
  *
  * Loading walks this graph forwards, saving walks the same graph backwards, `inspect` only looks at it.
  */
+import { checkArgument, checkFields, checkInstance, refuseArgument } from "../arguments.ts";
 import { bindRule, type BoundRule, type ConversionRule, describeRule } from "../authoring/mod.ts";
 import { inContext, raise } from "../errors.ts";
-import type { Module } from "../nn/mod.ts";
+import { Module } from "../nn/mod.ts";
 import {
   type DType,
   DTYPES,
@@ -158,6 +159,23 @@ export function planLoad(
   entries: Iterable<CatalogEntry>,
   options: PlanOptions = {},
 ): LoadPlan {
+  checkInstance("planLoad(): model", model, Module);
+  checkArgument("planLoad(): options", options, "an object");
+  if (typeof entries?.[Symbol.iterator] !== "function") {
+    refuseArgument("planLoad(): entries", entries, "entries to go through");
+  }
+  entries = [...entries];
+  checkArgument("planLoad(): entries", entries, "objects in an array");
+  for (const entry of entries) {
+    checkFields("planLoad(): an entry", entry, {
+      key: "a string",
+      dtype: "a string",
+      shape: "numbers in an array",
+    });
+    if (!Object.hasOwn(FILE_DTYPES, entry.dtype)) {
+      refuseArgument("planLoad(): an entry's dtype", entry.dtype, "one of FILE_DTYPES");
+    }
+  }
   return new Planner(model, entries, options).plan();
 }
 
@@ -349,6 +367,12 @@ export function formatEntry(entry: CatalogEntry): string {
 
 /** A step as a report shows it. */
 export function describeStep(step: Step): string {
+  checkFields("describeStep(): step", step, {
+    bound: "an object",
+    inputs: "objects in an array",
+    outputs: "objects in an array",
+  });
+  checkFields("describeStep(): step.bound", step.bound, { rule: "an object" });
   return describeRule({
     ...step.bound.rule,
     from: step.inputs.map((v) => v.name),

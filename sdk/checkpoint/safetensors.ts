@@ -8,6 +8,7 @@
  *
  * Everything is checked before anything is believed, and no memory is taken that the file does not have.
  */
+import { checkFields } from "../arguments.ts";
 import { raise } from "../errors.ts";
 import type { ErrorCode } from "../error_codes.ts";
 import { formatShape, type Shape } from "../tensor/mod.ts";
@@ -53,6 +54,7 @@ const MAX_RANK = 32;
  * @throws KW-CHECKPOINT-TRUNCATED, KW-CHECKPOINT-HEADER, KW-CHECKPOINT-OFFSETS, KW-CHECKPOINT-DTYPE
  */
 export async function readHeader(source: Source): Promise<SafetensorsHeader> {
+  checkFields("readHeader(): source", source, { read: "a function", size: "a count" });
   const length = await readLength(source);
   const raw = await source.read(0, 8 + length);
   if (raw.length < 8 + length) truncated(source, raw.length, `the header ends at byte ${8 + length}`);

@@ -1,6 +1,7 @@
+import { checkArgument, checkInstance } from "../arguments.ts";
 import { raise } from "../errors.ts";
 import { gpuIfOpen } from "../gpu/mod.ts";
-import type { Module } from "../nn/mod.ts";
+import { Module } from "../nn/mod.ts";
 import { keep, type Tensor } from "../tensor/mod.ts";
 import { replaceFiles, type WriteAt } from "./atomic.ts";
 import { fs, isMissing, joinFile } from "./files.ts";
@@ -54,6 +55,9 @@ export async function saveCheckpoint(
   folder: string,
   options: SaveOptions = {},
 ): Promise<SaveReport> {
+  checkInstance("saveCheckpoint(): model", model, Module);
+  checkArgument("saveCheckpoint(): folder", folder, "a string");
+  checkArgument("saveCheckpoint(): options", options, "an object");
   const start = performance.now();
   const origin = options.origin === false ? undefined : options.origin ?? originOf(model);
   const plan = planSave(model, options.conversions ?? [], origin);
@@ -175,7 +179,7 @@ async function oldFiles(folder: string): Promise<string[]> {
   try {
     const source = await fileSource(joinFile(folder, INDEX_NAME));
     const index = await readShardIndex(source).finally(() => source.close?.());
-    names.push(...new Set(index.weightMap.values()));
+    for (const name of new Set(index.weightMap.values())) names.push(name);
   } catch (error) {
     // An index that cannot be read names nothing that is ours to remove.
     if (!isMissing((error as { cause?: unknown }).cause)) return names;

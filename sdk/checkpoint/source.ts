@@ -1,3 +1,4 @@
+import { checkArgument, checkInstance } from "../arguments.ts";
 import { raise } from "../errors.ts";
 import { type FileHandle, fs, messageOf } from "./files.ts";
 
@@ -21,6 +22,7 @@ export interface Source {
 
 /** A source over bytes in memory. */
 export function bytesSource(bytes: Uint8Array, name = "bytes"): Source {
+  checkArgument("bytesSource(): bytes", bytes, "bytes");
   return {
     name,
     size: bytes.length,
@@ -35,6 +37,7 @@ export function bytesSource(bytes: Uint8Array, name = "bytes"): Source {
 
 /** A source over a `Blob`, such as the `File` of an input element. */
 export function blobSource(blob: Blob, name = "blob"): Source {
+  checkInstance("blobSource(): blob", blob, Blob);
   return {
     name,
     size: blob.size,
@@ -48,6 +51,7 @@ export function blobSource(blob: Blob, name = "blob"): Source {
  * @throws KW-CHECKPOINT-OPEN when it cannot be opened or is no regular file (a pipe would never end).
  */
 export async function fileSource(path: string): Promise<Source> {
+  checkArgument("fileSource(): path", path, "a string");
   const { open, stat } = fs();
   let handle: FileHandle | undefined;
   try {

@@ -1,5 +1,6 @@
+import { checkInstance, refuseArgument } from "../arguments.ts";
 import { raise } from "../errors.ts";
-import { type DType, DTYPES, formatSpec, type Tensor, type TensorData } from "../tensor/mod.ts";
+import { type DType, DTYPES, formatSpec, Tensor, type TensorData } from "../tensor/mod.ts";
 import { type Bytes, codecOf } from "./codec.ts";
 import { FILE_DTYPE_OF, FILE_DTYPES, type FileDType } from "./file_dtype.ts";
 
@@ -9,7 +10,9 @@ import { FILE_DTYPE_OF, FILE_DTYPES, type FileDType } from "./file_dtype.ts";
  * @param dtype The file's dtype; the one that holds the values exactly unless told.
  * @throws KW-CHECKPOINT-WRITE for a dtype that the tensor's cannot be stored as.
  */
-export async function tensorBytes(t: Tensor, dtype: FileDType = FILE_DTYPE_OF[t.dtype]): Promise<Bytes> {
+export async function tensorBytes(t: Tensor, dtype: FileDType = FILE_DTYPE_OF[t?.dtype]): Promise<Bytes> {
+  checkInstance("tensorBytes(): t", t, Tensor);
+  if (!Object.hasOwn(FILE_DTYPES, dtype)) refuseArgument("tensorBytes(): dtype", dtype, "one of FILE_DTYPES");
   const codec = codecOf(dtype, t.dtype);
   if (!codec) {
     raise("KW-CHECKPOINT-WRITE", `Cannot store ${formatSpec(t)} as ${dtype}`, undefined, { tensor: t.name });

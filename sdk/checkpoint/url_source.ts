@@ -1,3 +1,4 @@
+import { checkInstance } from "../arguments.ts";
 import { raise } from "../errors.ts";
 import { messageOf } from "./files.ts";
 import { blobSource, bytesSource, type Source } from "./source.ts";
@@ -19,6 +20,7 @@ const ABSENT = [403, 404, 410];
  * @throws KW-CHECKPOINT-OPEN for an address that cannot be reached, and for a file that changes while it is read.
  */
 export async function urlSource(url: URL): Promise<Source | undefined> {
+  checkInstance("urlSource(): url", url, URL);
   const stop = new AbortController();
   const first = await request(url, 0, AHEAD, stop.signal);
   const source = await sourceOf(url, first, stop);

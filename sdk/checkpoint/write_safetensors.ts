@@ -1,5 +1,6 @@
-import type { Tensor } from "../tensor/mod.ts";
-import { FILE_DTYPE_OF, type FileDType } from "./file_dtype.ts";
+import { checkArgument, checkInstance, refuseArgument } from "../arguments.ts";
+import { Tensor } from "../tensor/mod.ts";
+import { FILE_DTYPE_OF, FILE_DTYPES, type FileDType } from "./file_dtype.ts";
 import { composeHeader, fileBytes, usualOrder } from "./header_writer.ts";
 import { tensorBytes } from "./tensor_bytes.ts";
 
@@ -21,9 +22,19 @@ export async function writeSafetensors(
   tensors: ReadonlyMap<string, Tensor> | Readonly<Record<string, Tensor>>,
   options: WriteOptions = {},
 ): Promise<Uint8Array<ArrayBuffer>> {
+  checkArgument("writeSafetensors(): tensors", tensors, "an object");
+  checkArgument("writeSafetensors(): options", options, "an object");
   const given: ReadonlyMap<string, Tensor> = tensors instanceof Map
     ? tensors
     : new Map(Object.entries(tensors));
+  for (const [key, tensor] of given) {
+    checkArgument("writeSafetensors(): a key", key, "a string");
+    checkInstance(`writeSafetensors(): ${JSON.stringify(key)}`, tensor, Tensor);
+    const dtype = options.dtypes?.[key];
+    if (dtype !== undefined && !Object.hasOwn(FILE_DTYPES, dtype)) {
+      refuseArgument(`writeSafetensors(): the dtype of ${JSON.stringify(key)}`, dtype, "one of FILE_DTYPES");
+    }
+  }
   const planned = usualOrder(
     [...given].map(([key, tensor]) => ({
       key,

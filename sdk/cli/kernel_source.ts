@@ -1,4 +1,5 @@
 /** The TypeScript that `new-kernel` writes: a layout that mirrors the modules' parameters, and a kernel over it. */
+import { largestOf } from "../extremes.ts";
 import type { ClassFacts, ParameterFact } from "./module_facts.ts";
 import type { Stage } from "./stages.ts";
 
@@ -190,8 +191,8 @@ function acceptsSource(plan: KernelPlanText): string | undefined {
     ];
   });
   if (conditions.length === 0) return undefined;
-  const last = Math.max(
-    ...plan.parts.map((p, i) => conditions.some(([c]) => c.includes(`${p.name}.`)) ? i : 0),
+  const last = largestOf(
+    plan.parts.map((p, i) => conditions.some(([c]) => c.includes(`${p.name}.`)) ? i : 0),
   );
   const params = plan.parts.slice(0, last + 1)
     .map((p) => conditions.some(([c]) => c.includes(`${p.name}.`)) ? p.name : `_${p.name}`);

@@ -1,4 +1,5 @@
 /** Draws a kernel report as one self-contained HTML page: no script, no request, readable when printed. */
+import { largestOf } from "../extremes.ts";
 import { type Difference, formatNumber, type KernelReport, type SiteReport } from "../kernelize/mod.ts";
 
 /** What the page says besides the report. */
@@ -85,7 +86,7 @@ function card(label: string, value: string, bad = false): string {
 
 function timeBars(sites: readonly SiteReport[]): string {
   const [row, label, width, end] = [30, 330, 560, 130];
-  const most = Math.max(...sites.map((s) => Math.max(s.ms!.before, s.ms!.after)));
+  const most = largestOf(sites.map((s) => Math.max(s.ms!.before, s.ms!.after)));
   const bars = sites.map((s, i) => {
     const { before, after } = s.ms!;
     const y = i * row + 4;

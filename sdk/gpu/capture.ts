@@ -9,6 +9,7 @@
  * Buffers made inside belong to the plan, which holds about its largest live set: a value's memory is another's after
  * its last reader. Numbers are those of the recorded run, bit for bit: it is the same work.
  */
+import { checkArgument, refuseArgument } from "../arguments.ts";
 import { type KernelwrightError, raise } from "../errors.ts";
 import { isScoped, keep, scope, type Tensor, tensorsIn } from "../tensor/mod.ts";
 import type { Arena } from "./arena.ts";
@@ -40,6 +41,9 @@ export class CapturedPlan<R = unknown> {
 
   /** Use {@linkcode record}. */
   constructor(gpu: Gpu, recording: Recording, result: R) {
+    if (!(recording instanceof Recording)) {
+      refuseArgument("new CapturedPlan(): recording", recording, "made by record()");
+    }
     this.#gpu = gpu;
     this.result = result;
     this.#arena = recording.arena;
@@ -141,6 +145,7 @@ export class CapturedPlan<R = unknown> {
  * @throws KW-CAPTURE-ASYNC when `fn` returns a promise; KW-CAPTURE-NESTED inside another recording; and what `fn` throws.
  */
 export function record<R>(fn: () => R): CapturedPlan<R> {
+  checkArgument("record(): fn", fn, "a function");
   const gpu = currentGpu();
   if (gpu.stream.recorder) {
     raise(
@@ -181,6 +186,7 @@ export function record<R>(fn: () => R): CapturedPlan<R> {
 
 /** Has `effect` repeated at each replay of the run that is being captured, if one is; for state on the host. */
 export function onReplay(effect: () => void): void {
+  checkArgument("onReplay(): effect", effect, "a function");
   const recorder = currentGpu().stream.recorder;
   if (recorder instanceof Recording) recorder.effects.push(effect);
 }

@@ -1,4 +1,5 @@
 /** What the arguments and results of a captured function are made of. */
+import { raise } from "../errors.ts";
 import { formatSpec, Parameter, type Storage, Tensor } from "../tensor/mod.ts";
 
 /** Arguments as a captured function sees them. */
@@ -23,14 +24,17 @@ export function signatureOf(args: readonly unknown[]): ArgumentSignature {
 }
 
 /** The same value with each tensor replaced; arrays and plain objects that hold one are made anew. */
-export function mapTensors<T>(value: T, replace: (t: Tensor) => Tensor): T {
+export function mapTensors<T>(value: T, replace: (t: Tensor) => Tensor, depth = 0): T {
+  if (depth > MOST_DEPTH) refuseDepth();
   if (value instanceof Tensor) return replace(value) as T;
-  if (Array.isArray(value)) return value.map((v) => mapTensors(v, replace)) as T;
+  if (Array.isArray(value)) return value.map((v) => mapTensors(v, replace, depth + 1)) as T;
   if (value instanceof Map) {
-    return new Map([...value].map(([k, v]) => [k, mapTensors(v, replace)])) as T;
+    return new Map([...value].map(([k, v]) => [k, mapTensors(v, replace, depth + 1)])) as T;
   }
   if (isPlain(value)) {
-    return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, mapTensors(v, replace)])) as T;
+    return Object.fromEntries(
+      Object.entries(value).map(([k, v]) => [k, mapTensors(v, replace, depth + 1)]),
+    ) as T;
   }
   return value;
 }
@@ -40,7 +44,19 @@ export function mapTensors<T>(value: T, replace: (t: Tensor) => Tensor): T {
 const identities = new WeakMap<object, number>();
 let nextIdentity = 1;
 
-function keyOf(value: unknown, places: Map<Tensor, number>, memories: Set<Storage>): string {
+/** More is an array or object that holds itself. */
+const MOST_DEPTH = 100;
+
+function refuseDepth(): never {
+  raise(
+    "KW-ARGUMENT",
+    `Cannot capture a function of values that are nested more than ${MOST_DEPTH} deep`,
+    "An array or object among them may hold itself: pass what the function needs of it.",
+  );
+}
+
+function keyOf(value: unknown, places: Map<Tensor, number>, memories: Set<Storage>, depth = 0): string {
+  if (depth > MOST_DEPTH) refuseDepth();
   if (value instanceof Tensor && !(value instanceof Parameter)) {
     const known = places.get(value);
     if (known !== undefined) return `same as ${known}`;
@@ -48,10 +64,10 @@ function keyOf(value: unknown, places: Map<Tensor, number>, memories: Set<Storag
     memories.add(value.storage);
     return formatSpec(value);
   }
-  if (Array.isArray(value)) return `[${value.map((v) => keyOf(v, places, memories)).join()}]`;
+  if (Array.isArray(value)) return `[${value.map((v) => keyOf(v, places, memories, depth + 1)).join()}]`;
   if (isPlain(value)) {
     const fields = Object.entries(value).map(([k, v]) =>
-      `${JSON.stringify(k)}:${keyOf(v, places, memories)}`
+      `${JSON.stringify(k)}:${keyOf(v, places, memories, depth + 1)}`
     );
     return `{${fields.join()}}`;
   }

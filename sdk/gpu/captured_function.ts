@@ -7,6 +7,7 @@
  *
  * Where a plan would be wrong (fn waits, or looks at values on the host) fn simply runs, and `notes` says why.
  */
+import { checkArgument } from "../arguments.ts";
 import { KernelwrightError } from "../errors.ts";
 import { byteLength, currentTracer, keep, Tensor } from "../tensor/mod.ts";
 import { type CapturedPlan, record } from "./capture.ts";
@@ -62,6 +63,8 @@ export function capture<A extends readonly unknown[], R>(
   fn: (...args: A) => R,
   options: CaptureOptions = {},
 ): CapturedFunction<A, R> {
+  checkArgument("capture(): fn", fn, "a function");
+  checkArgument("capture(): options", options, "an object");
   const plans = new Plans(fn, options);
   const captured = (...args: A): R => plans.call(args);
   Object.defineProperties(captured, {

@@ -1,3 +1,4 @@
+import { checkArgument } from "../arguments.ts";
 import { raise } from "../errors.ts";
 import { registerBackend } from "../tensor/mod.ts";
 import { GpuBackend } from "./backend.ts";
@@ -78,6 +79,7 @@ export class Gpu extends GpuCore {
  * @throws KW-GPU-NONE when there is no adapter, KW-GPU-FEATURE when it lacks what was required.
  */
 export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
+  checkArgument("openGpu(): options", options, "an object");
   if (current) {
     requireFeatures(current.features, options);
     return current;

@@ -1,3 +1,4 @@
+import { checkArgument, refuseArgument, showValue } from "../arguments.ts";
 import { about, currentContext, didYouMean, KernelwrightError, raise, type Where } from "../errors.ts";
 import { currentTracer, DTYPES, isGuarded, noteWrite, Tensor, writesAreGuarded } from "../tensor/mod.ts";
 import { checkFit } from "./binding_fit.ts";
@@ -6,7 +7,7 @@ import { namedConstants } from "./overrides.ts";
 import type { PipelineRequest } from "./pipeline.ts";
 import type { GpuBuffer } from "./buffer.ts";
 import type { StorageBinding } from "./reflect.ts";
-import type { Shader, ShaderVariant } from "./shader.ts";
+import { Shader, type ShaderVariant } from "./shader.ts";
 import { packUniform, type UniformValues } from "./uniforms.ts";
 import { mayWrite } from "./written.ts";
 
@@ -34,6 +35,13 @@ export interface DispatchOptions {
  * -BINDING; KW-SHADER-COMPILE where its declarations cannot be read. A driver's compile error comes at the next wait, or from `kernelize`.
  */
 export function dispatch(shader: Shader, bindings: DispatchBindings, options: DispatchOptions): void {
+  if (!(shader instanceof Shader)) refuseArgument("dispatch(): shader", shader, "what shader() gave");
+  if (typeof bindings !== "object" || bindings === null) {
+    refuseArgument("dispatch(): bindings", bindings, "an object");
+  }
+  if (typeof options !== "object" || options === null) {
+    refuseArgument("dispatch(): options", options, "an object");
+  }
   const variant = shader.variant(options.types);
   const constants = namedConstants(variant, options.constants);
   const workgroups = checkWorkgroups(options.workgroups, shader);
@@ -108,6 +116,8 @@ export type Collect = (request: PipelineRequest, where: Where, use: CollectedUse
  * @param operators Whether those of the operators count too; otherwise kernels' own dispatches only.
  */
 export function collectPipelines<T>(collect: Collect, fn: () => T, operators = false): T {
+  checkArgument("collectPipelines(): collect", collect, "a function");
+  checkArgument("collectPipelines(): fn", fn, "a function");
   const before = collector;
   collector = { collect, operators };
   try {
@@ -249,12 +259,15 @@ function checkDevices(variant: ShaderVariant, tensors: readonly Tensor[]): GpuSt
 }
 
 function checkWorkgroups(given: DispatchOptions["workgroups"], shader: Shader): [number, number, number] {
+  if (typeof given !== "number" && !Array.isArray(given)) {
+    refuseArgument("dispatch(): workgroups", given, "a number or up to three in an array");
+  }
   const [x, y = 1, z = 1] = typeof given === "number" ? [given] : given;
   for (const n of [x, y, z]) {
     if (!Number.isInteger(n) || n < 0) {
       raise(
         "KW-DISPATCH-WORKGROUPS",
-        `Cannot dispatch [${[x, y, z].join(", ")}] workgroups`,
+        `Cannot dispatch [${[x, y, z].map(showValue).join(", ")}] workgroups`,
         "Give whole numbers that are not negative.",
         {
           file: shader.name,

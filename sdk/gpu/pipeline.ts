@@ -1,3 +1,4 @@
+import { largestOf } from "../extremes.ts";
 import { currentContext, inContext, type KernelwrightError, type Where } from "../errors.ts";
 import { BindGroupCache } from "./bind_groups.ts";
 import type { Faults, Proof } from "./faults.ts";
@@ -217,7 +218,7 @@ export class PipelineCache {
 
   #layouts(variant: ShaderVariant): GPUBindGroupLayout[] {
     const { storage, uniforms } = variant.reflection;
-    const groups = Math.max(-1, ...storage.map((s) => s.group), ...uniforms.map((u) => u.group)) + 1;
+    const groups = largestOf([...storage, ...uniforms].map((b) => b.group), -1) + 1;
     return Array.from({ length: groups }, (_, g) =>
       this.#device.createBindGroupLayout({
         entries: [

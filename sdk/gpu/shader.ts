@@ -1,3 +1,4 @@
+import { checkArgument, checkFields, refuseArgument } from "../arguments.ts";
 import { didYouMean, raise } from "../errors.ts";
 import { reflect, type Reflection } from "./reflect.ts";
 import { readerError } from "./shader_error.ts";
@@ -76,9 +77,14 @@ export class Shader {
    */
   variant(types: Readonly<Record<string, string>> = {}): ShaderVariant {
     let key = "";
-    for (const name in types) key += `${name}=${types[name]},`;
+    for (const name in types) {
+      const type = types[name];
+      if (typeof type !== "string") refuseArgument(`dispatch(): types.${name}`, type, "a string");
+      key += `${name}=${type},`;
+    }
     const known = this.#variants.get(key);
     if (known) return known;
+    checkArgument("dispatch(): types", types, "an object");
     const { code, added } = this.#withAliases(types);
     const reflection = reflect(code, this.name, (fault) => readerError(this, added, fault));
     const made: ShaderVariant = {
@@ -142,6 +148,7 @@ export class Shader {
  * ```
  */
 export function shader(options: ShaderOptions): Shader {
+  checkFields("shader(): options", options, { code: "a string" });
   return new Shader(options);
 }
 

@@ -2,6 +2,7 @@
  * GPU time of recorded work, by timestamp queries at the ends of each compute pass: what the shaders took, without
  * the host's share. Copies between passes are not counted.
  */
+import { checkArgument } from "../arguments.ts";
 import { currentGpu } from "./device.ts";
 
 const MOST_PASSES = 128;
@@ -17,6 +18,7 @@ export function canTime(): boolean {
  * @returns The time, or undefined where the adapter has no timestamp queries or the work was cut into more than 128 passes.
  */
 export async function gpuTime(fn: () => void): Promise<number | undefined> {
+  checkArgument("gpuTime(): fn", fn, "a function");
   if (!canTime()) {
     fn();
     return undefined;

@@ -1,3 +1,4 @@
+import { showValue } from "../arguments.ts";
 import { didYouMean, raise } from "../errors.ts";
 import type { UniformBinding, UniformField } from "./reflect.ts";
 
@@ -29,6 +30,9 @@ export function packUniform(
     );
   }
   const values: UniformValues = bare ? { "": given as number | number[] } : given as UniformValues;
+  if (typeof values !== "object" || values === null) {
+    refuseValue(u, u.name, "an object of its fields", values, file);
+  }
   for (const field of u.fields) {
     const value = values[field.name];
     if (value === undefined) {
@@ -40,6 +44,15 @@ export function packUniform(
       );
     }
     const length = typeof value === "number" ? 1 : value?.length;
+    if (typeof length !== "number" || typeof value === "string") {
+      refuseValue(
+        u,
+        pathOf(u, field),
+        field.lanes.length === 1 ? "a number" : "numbers in an array",
+        value,
+        file,
+      );
+    }
     if (length !== field.lanes.length) {
       raise(
         "KW-DISPATCH-UNIFORM",
@@ -67,6 +80,15 @@ function names(u: UniformBinding): string[] {
 
 function pathOf(u: UniformBinding, field: UniformField): string {
   return field.name === "" ? u.name : `${u.name}.${field.name}`;
+}
+
+function refuseValue(u: UniformBinding, path: string, wanted: string, got: unknown, file: string): never {
+  raise(
+    "KW-DISPATCH-UNIFORM",
+    `The uniform ${u.name === path ? "" : "field "}"${path}" takes ${wanted}, and got ${showValue(got)}`,
+    undefined,
+    { file },
+  );
 }
 
 function refuseExtra(u: UniformBinding, values: UniformValues, file: string): never {

@@ -4,6 +4,7 @@
  * dispatch, so that its loops end as they do there; what it reads or writes past the small buffers is cut off, as
  * WebGPU promises.
  */
+import { checkArgument, checkFields } from "../arguments.ts";
 import { inContext, type Where } from "../errors.ts";
 import { currentGpu } from "./device.ts";
 import type { CompiledPipeline, PipelineRequest } from "./pipeline.ts";
@@ -35,6 +36,14 @@ export async function warmPipelines(
   uses: readonly PipelineUse[],
   check: () => void = () => {},
 ): Promise<number> {
+  checkArgument("warmPipelines(): uses", uses, "objects in an array");
+  uses.forEach((use, i) => {
+    checkFields(`warmPipelines(): uses[${i}]`, use, { request: "an object" });
+    checkFields(`warmPipelines(): uses[${i}].request`, use.request, {
+      variant: "an object",
+      constants: "an object",
+    });
+  });
   const gpu = currentGpu();
   const made: CompiledPipeline[] = [];
   let turn = performance.now();

@@ -9,6 +9,7 @@ import { Identity, type Module } from "../nn/mod.ts";
 import { proveTensors } from "../gpu/mod.ts";
 import { keep, type Parameter } from "../tensor/mod.ts";
 import { SharedResults } from "./parallel.ts";
+import { setChild } from "./slot.ts";
 import type { KernelPlan, PlannedSite } from "./plan.ts";
 import type { Node } from "./tree.ts";
 import { tunedForward } from "./tuning.ts";
@@ -78,8 +79,8 @@ export function applySite(site: PlannedSite, release: Release = () => true): App
       undo.push(made.undo);
     }
     const swap = placeSite(site);
-    swap.putIn();
     undo.push(swap.takeOut);
+    swap.putIn();
     return {
       plan: site,
       settle: async () => {
@@ -166,6 +167,7 @@ export function placeSite(site: PlannedSite): { putIn(): void; takeOut(): void }
 
   const before = Object.getOwnPropertyDescriptor(self, "forward");
   const replacements = layout ? [layout, ...others] : [];
+  let placed = 0; // a setter may throw half-way
   return {
     putIn: () => {
       Object.defineProperty(self, "forward", {
@@ -174,17 +176,13 @@ export function placeSite(site: PlannedSite): { putIn(): void; takeOut(): void }
         writable: true,
         enumerable: false,
       });
-      replacements.forEach((module, i) => setChild(nodes[i], module));
+      for (placed = 0; placed < replacements.length; placed++) setChild(nodes[placed], replacements[placed]);
     },
     takeOut: () => {
       shared?.dispose();
-      replacements.forEach((_, i) => setChild(nodes[i], nodes[i].module));
+      for (; placed > 0; placed--) setChild(nodes[placed - 1], nodes[placed - 1].module);
       if (before) Object.defineProperty(self, "forward", before);
       else delete (self as unknown as Record<string, unknown>).forward;
     },
   };
-}
-
-function setChild(node: PlannedSite["nodes"][number], module: Module): void {
-  (node.parent!.module as unknown as Record<string, Module>)[node.key] = module;
 }

@@ -1,3 +1,4 @@
+import { checkFields, refuseArgument } from "../arguments.ts";
 import type { DType } from "../tensor/mod.ts";
 
 /** How far a kernel's result is from the original's, on one kind of input. */
@@ -51,6 +52,16 @@ export function compareValues(
   inputs: Difference["inputs"],
   tolerance: Tolerance,
 ): Difference {
+  if (typeof kernel?.length !== "number") {
+    refuseArgument("compareValues(): kernel", kernel, "numbers in an array");
+  }
+  if (typeof original?.length !== "number") {
+    refuseArgument("compareValues(): original", original, "numbers in an array");
+  }
+  if (exact !== undefined && typeof exact?.length !== "number") {
+    refuseArgument("compareValues(): exact", exact, "numbers in an array");
+  }
+  checkFields("compareValues(): tolerance", tolerance, { atol: "a number", rtol: "a number" });
   let [absolute, relative, at, nan, largest] = [0, 0, 0, 0, 0];
   let [kernelError, originalError] = [0, 0];
   for (let i = 0; i < original.length; i++) {

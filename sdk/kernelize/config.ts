@@ -1,3 +1,4 @@
+import { largestOf } from "../extremes.ts";
 import * as z from "zod";
 import { isKernel, type KernelClass } from "../authoring/mod.ts";
 import { KernelwrightError } from "../errors.ts";
@@ -233,5 +234,5 @@ function flatten(issue: z.core.$ZodIssue, prefix: readonly PropertyKey[]): FlatI
 }
 
 function depth(issues: readonly FlatIssue[]): number {
-  return Math.max(0, ...issues.map((i) => i.depth));
+  return largestOf(issues.map((i) => i.depth), 0);
 }

@@ -1,3 +1,4 @@
+import { checkArgument, checkFields } from "../arguments.ts";
 import { didYouMean, raise } from "../errors.ts";
 import type { Module } from "../nn/mod.ts";
 import { kernelPlan, kernelReport } from "./kernelize.ts";
@@ -44,9 +45,17 @@ export function explain(model: Module, path: string): Explanation {
  * @throws KW-EXPLAIN-PATH when the plan's model has no such module.
  */
 export function explainPlan(
-  { plan, report }: { readonly plan: KernelPlan; readonly report: KernelReport },
+  planned: { readonly plan: KernelPlan; readonly report: KernelReport },
   path: string,
 ): Explanation {
+  checkFields("explainPlan(): planned", planned, { plan: "an object", report: "an object" });
+  checkFields("explainPlan(): planned.plan", planned.plan, {
+    tree: "an object",
+    sites: "an array",
+    shadowed: "an array",
+  });
+  checkArgument("explainPlan(): path", path, "a string");
+  const { plan, report } = planned;
   const node = plan.tree.nodes.find((n) => n.path === path) ?? raise(
     "KW-EXPLAIN-PATH",
     `Cannot explain ${JSON.stringify(path)}: the model has no such module`,

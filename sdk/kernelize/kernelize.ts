@@ -1,7 +1,8 @@
 import { throwIfAborted } from "../abort.ts";
+import { checkArgument, checkInstance } from "../arguments.ts";
 import { inContext, raise } from "../errors.ts";
 import { gpuIfOpen, proveTensors } from "../gpu/mod.ts";
-import type { Module } from "../nn/mod.ts";
+import { Module } from "../nn/mod.ts";
 import { type AppliedSite, applySite, lostWithout, releaseAfterLast } from "./apply.ts";
 import type { KernelConfig } from "./config.ts";
 import { compareResults, resultOf } from "./end_to_end.ts";
@@ -63,6 +64,8 @@ export function kernelize(
   config?: KernelConfig,
   options: KernelizeOptions = {},
 ): Promise<KernelReport> {
+  checkInstance("kernelize(): model", model, Module);
+  checkArgument("kernelize(): options", options, "an object");
   return takeTurn(model, () => swap(model, config, options), options.signal);
 }
 
@@ -77,6 +80,8 @@ export function planKernelize(
   config?: KernelConfig,
   options: KernelizeOptions = {},
 ): Promise<{ plan: KernelPlan; report: KernelReport }> {
+  checkInstance("planKernelize(): model", model, Module);
+  checkArgument("planKernelize(): options", options, "an object");
   return takeTurn(model, async () => {
     const kernels = await loadKernels(config, originalTree(model), options);
     const plan = await prepare(
@@ -102,6 +107,8 @@ export function planKernelize(
  * @throws KW-TUNE-INPUTS without kernels, weights or inputs; KW-ABORTED; what a kernel throws with its own defaults.
  */
 export function tune(model: Module, options: TuneOptions): Promise<KernelReport> {
+  checkInstance("tune(): model", model, Module);
+  checkArgument("tune(): options", options, "an object");
   return takeTurn(
     model,
     async () => {

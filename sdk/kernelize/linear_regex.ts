@@ -212,7 +212,7 @@ class Compiler {
   #append(all: State[], part: readonly State[]): void {
     this.#states += part.length;
     if (this.#states > MOST_STATES) throw new SyntaxError("it is too large");
-    all.push(...part);
+    for (const state of part) all.push(state);
   }
 
   #refuse(what: string, at: number): never {

@@ -1,3 +1,4 @@
+import { checkArgument, refuseArgument } from "../arguments.ts";
 import { isKernel, type KernelClass } from "../authoring/mod.ts";
 import { fileUrlOfPath, fs, hasFiles, pathOfFileUrl } from "../checkpoint/files.ts";
 import { didYouMean, raise } from "../errors.ts";
@@ -22,6 +23,7 @@ export type RefResolver = (
 
 /** The two sides of a reference: where, and which export. */
 export function splitRef(ref: string): { where: string; name: string } {
+  checkArgument("splitRef(): ref", ref, "a string");
   const at = ref.lastIndexOf(":");
   const [where, name] = [ref.slice(0, at), ref.slice(at + 1)];
   if (at <= 0 || !/^[A-Za-z_$][\w$]*$/.test(name)) {
@@ -69,6 +71,8 @@ export async function findLocal(
   base: URL | undefined,
   names: readonly string[] = [BUNDLE, ...SOURCES],
 ): Promise<URL> {
+  checkArgument("findLocal(): names", names, "strings in an array");
+  if (base !== undefined && !(base instanceof URL)) refuseArgument("findLocal(): base", base, "a URL");
   const { where } = splitRef(ref);
   if (!isLocalPath(where) && !/^file:/i.test(where)) {
     raise(
@@ -173,6 +177,9 @@ async function entryFile(
 
 /** The kernel that a module exports under a name. @throws KW-REF-EXPORT */
 export function exported(module: Record<string, unknown>, name: string, ref: string): KernelClass {
+  if (typeof module !== "object" || module === null) refuseArgument("exported(): module", module, "a module");
+  checkArgument("exported(): name", name, "a string");
+  checkArgument("exported(): ref", ref, "a string");
   const value = Object.hasOwn(module, name) ? module[name] : undefined;
   if (isKernel(value)) return value;
   const kernels = Object.keys(module).filter((k) => isKernel(module[k]));

@@ -7,6 +7,7 @@
  *
  * A mapping changes no model: it is looked at when kernelize is called, and only there.
  */
+import { checkArgument } from "../arguments.ts";
 import { didYouMean, KernelwrightError, raise } from "../errors.ts";
 import { openStorage } from "./async_scope.ts";
 import { disable, type KernelChoice, type KernelConfig, parseKernelConfig, replace } from "./config.ts";
@@ -36,7 +37,8 @@ export interface MappingOptions {
  * @throws KW-CONFIG-KERNELS when the mapping is malformed.
  */
 export function useKernelMapping<T>(mapping: KernelMapping, options: MappingOptions, fn: () => T): T {
-  checkMapping(mapping);
+  checkMapping(mapping, options);
+  checkArgument("useKernelMapping(): fn", fn, "a function");
   const around = options.inherit ?? true ? kernelMapping() : {};
   return scopes().run({ ...around, ...mapping }, fn);
 }
@@ -48,7 +50,7 @@ export function useKernelMapping<T>(mapping: KernelMapping, options: MappingOpti
  * @throws KW-CONFIG-KERNELS when the mapping is malformed.
  */
 export function registerKernelMapping(mapping: KernelMapping, options: MappingOptions = {}): () => void {
-  checkMapping(mapping);
+  checkMapping(mapping, options);
   const entry = { mapping, inherit: options.inherit ?? true };
   registered.push(entry);
   return () => {
@@ -110,7 +112,9 @@ const registered: { readonly mapping: KernelMapping; readonly inherit: boolean }
 
 const scopes = openStorage<KernelMapping>();
 
-function checkMapping(mapping: KernelMapping): void {
+function checkMapping(mapping: KernelMapping, options: MappingOptions): void {
+  checkArgument("a kernel mapping", mapping, "an object");
+  checkArgument("a kernel mapping's options", options, "an object");
   for (const [name, choice] of Object.entries(mapping)) {
     if (choice === null) continue;
     try {

@@ -1,3 +1,4 @@
+import { largestOf } from "../extremes.ts";
 import { KernelwrightError } from "../errors.ts";
 import type { Module } from "../nn/mod.ts";
 import { keep, type Parameter, referenceValues, scope, Tensor } from "../tensor/mod.ts";
@@ -17,9 +18,9 @@ export async function onReference(
   run: (args: readonly unknown[]) => readonly Tensor[],
 ): Promise<ArrayLike<number>[] | undefined> {
   const parameters = [...new Set(modules.flatMap((m) => [...m.namedParameters()].map(([, p]) => p)))];
-  const rows = Math.max(
+  const rows = largestOf(
+    args.map((a) => a instanceof Tensor ? a.size / Math.max(1, a.shape.at(-1) ?? 1) : 1),
     1,
-    ...args.map((a) => a instanceof Tensor ? a.size / Math.max(1, a.shape.at(-1) ?? 1) : 1),
   );
   if (rows * parameters.reduce((n, p) => n + p.size, 0) > MOST_WORK) return undefined;
   const copies = await Promise.all(parameters.map((p) => referenceCopy(p)));

@@ -17,6 +17,7 @@ import { describeEntry, matchConfig, type MatchedSite, type ShadowedSite } from 
 import { neverRun } from "./never_run.ts";
 import { type Considered, selectKernel, type Target } from "./select.ts";
 import { buildLayout, checkInstances } from "./signature.ts";
+import { checkSlots } from "./slot.ts";
 import { planConversions, type SitePlanConversions } from "./site_conversion.ts";
 import { happenedIn, runOnMeta, type Trace, type TracedCall, traceModel } from "./trace.ts";
 import { callClass, type SiteTuning, tunedForward } from "./tuning.ts";
@@ -240,6 +241,7 @@ function planSite(
     for (const trace of traces) (match.kind === "fuses" ? checkChain : checkParallel)(nodes, trace, tree);
   }
   const layout = buildLayout(match, kernel);
+  checkSlots(nodes, layout);
   const conversions = layout
     ? planConversions(kernel.layout!, layout, nodes)
     : { rules: [], dropped: [], reversible: true };

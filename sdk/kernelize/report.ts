@@ -1,3 +1,5 @@
+import { largestOf } from "../extremes.ts";
+import { checkArgument } from "../arguments.ts";
 import { describeRule } from "../authoring/mod.ts";
 import type { Difference } from "./compare.ts";
 import type { SiteTime } from "./run_site.ts";
@@ -95,7 +97,7 @@ export class KernelReport {
       const real = sites.flatMap((s) => s.differences?.filter((d) => d.inputs === "real") ?? []);
       const worst = (pick: (d: Difference) => number | undefined) => {
         const values = real.map((d) => d.nan > 0 ? NaN : pick(d)).filter((v) => v !== undefined);
-        return values.length === 0 ? "–" : formatNumber(Math.max(...values));
+        return values.length === 0 ? "–" : formatNumber(largestOf(values));
       };
       const errors = [worst((d) => d.kernelError), worst((d) => d.originalError)];
       const failed = sites.flatMap((s) => s.differences?.filter((d) => !d.passed) ?? []);
@@ -219,6 +221,7 @@ function timeRatio(sites: readonly SiteReport[]): string {
 
 /** Three significant digits, short. */
 export function formatNumber(x: number): string {
+  checkArgument("formatNumber(): x", x, "a number");
   if (Number.isNaN(x)) return "NaN";
   if (x === 0) return "0";
   return Math.abs(x) >= 0.001 && Math.abs(x) < 10000 ? String(Number(x.toPrecision(3))) : x.toExponential(1);
@@ -226,7 +229,10 @@ export function formatNumber(x: number): string {
 
 /** Columns of text, aligned; the first row is the head. */
 export function drawTable(rows: readonly (readonly string[])[]): string {
-  const widths = rows[0].map((_, c) => Math.max(...rows.map((r) => r[c].length)));
+  checkArgument("drawTable(): rows", rows, "an array");
+  for (const row of rows) checkArgument("drawTable(): a row", row, "strings in an array");
+  if (rows.length === 0) return "";
+  const widths = rows[0].map((_, c) => largestOf(rows.map((r) => r[c]?.length ?? 0)));
   return rows.map((r) =>
     r.map((cell, c) => c === r.length - 1 ? cell : cell.padEnd(widths[c])).join("  ").trimEnd()
   ).join("\n");

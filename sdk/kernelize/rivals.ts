@@ -6,6 +6,7 @@
  * The original is the yardstick, since it runs in turn with each of them. Sites that are alike (same entry, shapes and
  * dtypes) are judged together: they run the same kernel, and chance weighs less.
  */
+import { leastOf } from "../extremes.ts";
 import { canTime, gpuIfOpen } from "../gpu/mod.ts";
 import type { Module } from "../nn/mod.ts";
 import { formatSpec } from "../tensor/mod.ts";
@@ -93,7 +94,7 @@ function judge(
   const right = [...kernels.keys()].filter((k) => runs[k].length > 0 && !flaws[k]);
   const timed = right.filter((k) => shares[k] !== undefined);
   if (kernels.length === 1 || right.length === 0) return { winner: 0, considered };
-  const least = Math.min(...timed.map((k) => shares[k]!));
+  const least = leastOf(timed.map((k) => shares[k]!));
   const winner = timed.find((k) => least > CLEARLY * shares[k]! || shares[k] === least) ?? right[0];
   const { name } = kernels[winner];
   const times = (k: number) => shares[k]! / shares[winner]!;

@@ -4,6 +4,7 @@
  *   compile ─► run once, compare with the defaults' result ─► rounds of trains, everybody in turn ─► medians
  */
 import { throwIfAborted } from "../abort.ts";
+import { leastOf } from "../extremes.ts";
 import type { KernelDefinition } from "../authoring/mod.ts";
 import { combinations, type Constants, type Tune, withTuned } from "../authoring/tune.ts";
 import { KernelwrightError } from "../errors.ts";
@@ -203,8 +204,8 @@ async function timeAll(gpu: Gpu, sides: readonly Side[], options: RaceOptions): 
       side.times.push(await clock(side.call, side.calls) / side.calls);
     }
     if (round < 1) continue;
-    const fastest = Math.min(...running.map((s) => Math.min(...s.times)));
-    running = running.filter((s) => s === sides[0] || Math.min(...s.times) <= HOPELESS * fastest);
+    const fastest = leastOf(running.map((s) => leastOf(s.times)));
+    running = running.filter((s) => s === sides[0] || leastOf(s.times) <= HOPELESS * fastest);
   }
 }
 

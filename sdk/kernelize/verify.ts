@@ -198,7 +198,7 @@ async function judge(seen: Seen, options: VerifyOptions): Promise<Difference[]> 
     let original: readonly Tensor[] = [];
     try {
       original = tensorsOf(scope(() => runOriginals(site, given))).map((t) => keep(t));
-      out.push(...await compare(kernel, original, given, true, site, options, kind));
+      for (const d of await compare(kernel, original, given, true, site, options, kind)) out.push(d);
     } finally {
       for (const t of [...original, ...kernel]) t.dispose();
     }

@@ -1,3 +1,4 @@
+import { checkArgument } from "../arguments.ts";
 import {
   type AttentionContext,
   Embedding,
@@ -75,6 +76,8 @@ export class DecoderModel extends Module {
     makeLayer: (index: number) => Module & { forward(h: Tensor, c: AttentionContext): Tensor },
   ) {
     super();
+    checkArgument("new DecoderModel(): config", config, "an object");
+    checkArgument("new DecoderModel(): makeLayer", makeLayer, "a function");
     this.embed_tokens = new Embedding(config.vocab_size, config.hidden_size);
     this.layers = new ModuleList(Array.from({ length: config.num_hidden_layers }, (_, i) => makeLayer(i)));
     this.norm = new RMSNorm(config.hidden_size, config.rms_norm_eps);
@@ -98,6 +101,7 @@ export class DecoderModel extends Module {
 
 /** The numbers of attention, from a config. */
 export function attentionConfig(c: DecoderConfig): LlamaAttention["config"] {
+  checkArgument("attentionConfig(): c", c, "an object");
   return {
     hidden_size: c.hidden_size,
     num_attention_heads: c.num_attention_heads,

@@ -1,3 +1,4 @@
+import { checkArgument } from "../arguments.ts";
 import { fileUrlOfPath, joinFile } from "../checkpoint/files.ts";
 import { locate, textOf } from "../checkpoint/folder.ts";
 import { fetchFile } from "../guarded_fetch.ts";
@@ -60,6 +61,7 @@ export interface PretrainedOptions
 
 /** Builds the modules of a config on the meta device: a tree with shapes and no bytes. */
 export function buildCausalLM(config: DecoderConfig): CausalLM {
+  checkArgument("buildCausalLM(): config", config, "an object");
   return config.model_type === "mixtral"
     ? new CausalLM(config, (i) => new MixtralDecoderLayer(config, i))
     : new CausalLM(config);
@@ -78,6 +80,8 @@ export async function loadCausalLM(
   options: PretrainedOptions = {},
   types?: readonly string[],
 ): Promise<CausalLM> {
+  checkArgument("loadCausalLM(): options", options, "an object");
+  if (types !== undefined) checkArgument("loadCausalLM(): types", types, "strings in an array");
   const { signal } = options;
   throwIfAborted(signal, LOADING);
   const config = await readConfig(dir, types);
@@ -146,6 +150,7 @@ export async function readConfig(
   dir: FolderLocation,
   types: readonly string[] = MODEL_TYPES,
 ): Promise<DecoderConfig> {
+  checkArgument("readConfig(): types", types, "strings in an array");
   const folder = openFolder(dir, { allowLinks: true });
   const file = joinFile(folder.name, "config.json");
   const missing = (cause?: unknown) =>
@@ -185,6 +190,7 @@ export async function readConfig(
  * sends too much, or redirects to where it must not.
  */
 export async function readKernelConfig(path: string | URL): Promise<{ config: KernelConfig; base: URL }> {
+  checkArgument("readKernelConfig(): path", path, "a string or a URL");
   const place = locate(path);
   const file = String(place);
   const missing = (cause?: unknown): never => {

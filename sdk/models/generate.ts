@@ -1,3 +1,5 @@
+import { checkArgument, checkFields } from "../arguments.ts";
+import { largestOf } from "../extremes.ts";
 import { throwIfAborted } from "../abort.ts";
 import { raise } from "../errors.ts";
 import { type CapturedPlan, record } from "../gpu/mod.ts";
@@ -38,6 +40,10 @@ export async function generate(
   prompts: readonly (readonly number[])[],
   options: GenerateOptions,
 ): Promise<Generation> {
+  checkFields("generate(): model", model, { config: "an object", makeCache: "a function" });
+  checkArgument("generate(): prompts", prompts, "an array");
+  for (const p of prompts) checkArgument("generate(): a prompt", p, "an array");
+  checkFields("generate(): options", options, { maxNewTokens: "a number" });
   throwIfAborted(options?.signal, "generating");
   const { eos, sampling } = decide(model, options);
   checkPrompts(model.config, prompts);
@@ -47,7 +53,7 @@ export async function generate(
   if (prompts.length === 0 || maxNewTokens === 0) return { ids, seed, promptMs: 0, tokenMs: [] };
 
   const { device } = model;
-  const width = prompts.reduce((most, p) => Math.max(most, p.length), 0);
+  const width = largestOf(prompts.map((p) => p.length), 0);
   checkLength(model.config, width, maxNewTokens);
   // The last new token is never fed back.
   using cache = model.makeCache({ batch: prompts.length, maxLength: width + maxNewTokens - 1, device });

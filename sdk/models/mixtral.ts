@@ -1,3 +1,4 @@
+import { checkArgument } from "../arguments.ts";
 import {
   type AttentionContext,
   type GatedActivation,
@@ -112,6 +113,7 @@ export class MixtralDecoderLayer extends Module {
    */
   constructor(config: DecoderConfig, layer_idx: number) {
     super();
+    checkArgument("new MixtralDecoderLayer(): config", config, "an object");
     const {
       hidden_size,
       intermediate_size,

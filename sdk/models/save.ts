@@ -1,4 +1,5 @@
 import { throwIfAborted } from "../abort.ts";
+import { checkArgument, checkFields, refuseArgument } from "../arguments.ts";
 import { fileUrlOfPath, fs } from "../checkpoint/files.ts";
 import { saveCheckpoint, type SaveOptions, type SaveReport } from "../checkpoint/mod.ts";
 import { raise } from "../errors.ts";
@@ -45,6 +46,9 @@ export async function savePretrained(
   dir: string,
   options: SavePretrainedOptions = {},
 ): Promise<SaveReport> {
+  checkArgument("savePretrained(): dir", dir, "a string");
+  checkArgument("savePretrained(): options", options, "an object");
+  checkFields("savePretrained(): model", model, { config: "an object", namedParameters: "a function" });
   throwIfAborted(options.signal, "saving the model");
   return await takeTurn(model, () => save(model, dir, options), options.signal);
 }
@@ -76,6 +80,9 @@ async function save(model: CausalLM, dir: string, options: SavePretrainedOptions
  * @throws KW-CONFIG-KERNELS where a kernel is a class.
  */
 export function kernelsJson(config: KernelConfig, base?: URL): string {
+  checkArgument("kernelsJson(): config", config, "an object");
+  checkArgument("kernelsJson(): config.kernels", config.kernels, "objects in an array");
+  if (base !== undefined && !(base instanceof URL)) refuseArgument("kernelsJson(): base", base, "a URL");
   const kernels = config.kernels.map((entry, i) =>
     "with" in entry ? { ...entry, with: mapRefs(entry.with, (ref) => written(ref, base, i)) } : entry
   );

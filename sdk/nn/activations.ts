@@ -1,3 +1,4 @@
+import { checkArgument } from "../arguments.ts";
 import { raise } from "../errors.ts";
 import { gelu, geluTanh, mul, relu, silu } from "../ops/mod.ts";
 import type { Tensor } from "../tensor/mod.ts";
@@ -70,6 +71,7 @@ export class ReluAndMul extends GatedActivation {
  * @throws KW-CONFIG-VALUE for an unknown name.
  */
 export function gatedActivation(hidden_act: string): GatedActivation {
+  checkArgument("gatedActivation(): hidden_act", hidden_act, "a string");
   switch (hidden_act) {
     case "silu":
     case "swish":

@@ -1,3 +1,4 @@
+import { checkFields } from "../arguments.ts";
 import { raise } from "../errors.ts";
 import { attention, cacheWrite, rope } from "../ops/mod.ts";
 import type { Tensor } from "../tensor/mod.ts";
@@ -60,6 +61,12 @@ export class LlamaAttention extends Module {
    */
   constructor(readonly config: AttentionConfig, readonly layer_idx: number) {
     super();
+    checkFields("new LlamaAttention(): config", config, {
+      hidden_size: "a count",
+      num_attention_heads: "a count",
+      num_key_value_heads: "a count",
+      head_dim: "a count",
+    });
     const { hidden_size, num_attention_heads: heads, num_key_value_heads: kvHeads, head_dim } = config;
     if (heads % kvHeads !== 0) {
       raise(

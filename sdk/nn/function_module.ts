@@ -1,3 +1,4 @@
+import { checkArgument } from "../arguments.ts";
 import { layer } from "./layer.ts";
 import { Module } from "./module.ts";
 
@@ -22,11 +23,15 @@ export function replaceableFunction<F extends (...args: any[]) => unknown>(
   name: string,
   fn: F,
 ): FunctionModuleClass<F> {
+  checkArgument("replaceableFunction(): fn", fn, "a function");
   class FunctionModule extends Module {
     override forward(...args: Parameters<F>): ReturnType<F> {
       return fn(...args) as ReturnType<F>;
     }
   }
   Object.defineProperty(FunctionModule, "name", { value: name });
-  return layer(name)(FunctionModule, undefined as unknown as ClassDecoratorContext<typeof FunctionModule>);
+  return layer(name)(
+    FunctionModule,
+    { kind: "class" } as unknown as ClassDecoratorContext<typeof FunctionModule>,
+  );
 }

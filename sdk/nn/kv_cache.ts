@@ -1,3 +1,4 @@
+import { checkArgument, checkFields } from "../arguments.ts";
 import { raise } from "../errors.ts";
 import { onReplay } from "../gpu/mod.ts";
 import { advance } from "../ops/mod.ts";
@@ -38,6 +39,12 @@ export class KVCache {
 
   /** Allocates the cache. */
   constructor(options: KVCacheOptions) {
+    checkFields("new KVCache(): options", options, {
+      layers: "a count",
+      heads: "a count",
+      headDim: "a count",
+      maxLength: "a count",
+    });
     const { layers, batch = 1, heads, headDim, maxLength, dtype = "f32", device = "webgpu" } = options;
     const make = (name: string) => (_: unknown, i: number) =>
       // Zeros: what is not yet filled is multiplied by nothing, but must not be NaN.
@@ -59,6 +66,7 @@ export class KVCache {
    * @throws KW-CACHE-FULL
    */
   reserve(tokens: number): void {
+    checkArgument("reserve(): tokens", tokens, "a count");
     if (this.#length + tokens > this.maxLength) {
       raise(
         "KW-CACHE-FULL",
@@ -70,6 +78,7 @@ export class KVCache {
 
   /** Counts `tokens` as seen, after a forward has written them. */
   advance(tokens: number): void {
+    checkArgument("advance(): tokens", tokens, "a count");
     const count = () => {
       this.reserve(tokens);
       if (!currentTracer()) this.#length += tokens; // a trace only looks

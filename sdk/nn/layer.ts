@@ -1,3 +1,5 @@
+import { checkArgument, refuseArgument, showValue } from "../arguments.ts";
+import { checkClassDecorator } from "../decorator.ts";
 import { raise } from "../errors.ts";
 import type { Module, ModuleClass } from "./module.ts";
 
@@ -15,8 +17,9 @@ import type { Module, ModuleClass } from "./module.ts";
  * ```
  */
 export function layer(name: string): <C extends ModuleClass>(cls: C, context: ClassDecoratorContext<C>) => C {
-  return (cls) => {
-    checkName(name);
+  checkName(name);
+  return (cls, context) => {
+    checkClassDecorator("@layer", cls, context);
     // A proxy, since only construction shows the arguments; the prototype stays the class's own.
     const recording = new Proxy(cls, {
       construct(target, args, newTarget): object {
@@ -48,6 +51,9 @@ export function makeReplaceable<C extends ModuleClass>(
   name: string,
   options: ReplaceableOptions<InstanceType<C>> = {},
 ): void {
+  checkArgument("makeReplaceable(): cls", cls, "a class");
+  checkArgument("makeReplaceable(): options", options, "an object");
+  if (!cls.prototype) refuseArgument("makeReplaceable(): cls", cls, "a class");
   checkName(name);
   names.set(cls.prototype, name);
   if (options.argumentsOf) {
@@ -57,16 +63,23 @@ export function makeReplaceable<C extends ModuleClass>(
 
 /** The name under which a module can be replaced, if its own class was marked. */
 export function layerName(module: Module): string | undefined {
+  if (typeof module !== "object" || module === null) {
+    refuseArgument("layerName(): module", module, "a Module");
+  }
   return names.get(Object.getPrototypeOf(module));
 }
 
 /** The name under which a class was marked, if it was. */
 export function layerNameOfClass(cls: ModuleClass): string | undefined {
+  checkArgument("layerNameOfClass(): cls", cls, "a class");
   return names.get(cls.prototype);
 }
 
 /** The arguments that a module was built with, if they are known. */
 export function constructorArguments(module: Module): readonly unknown[] | undefined {
+  if (typeof module !== "object" || module === null) {
+    refuseArgument("constructorArguments(): module", module, "a Module");
+  }
   return builtWith.get(module) ?? readers.get(Object.getPrototypeOf(module))?.(module);
 }
 
@@ -78,10 +91,10 @@ const readers = new WeakMap<object, (m: Module) => readonly unknown[]>();
 const builtWith = new WeakMap<object, readonly unknown[]>();
 
 function checkName(name: string): void {
-  if (!/^[A-Za-z_][\w-]*$/.test(name)) {
+  if (typeof name !== "string" || !/^[A-Za-z_][\w-]*$/.test(name)) {
     raise(
       "KW-LAYER-NAME",
-      `Cannot mark a layer as ${JSON.stringify(name)}`,
+      `Cannot mark a layer as ${showValue(name)}`,
       "Use letters, digits, _ and -, beginning with a letter.",
     );
   }

@@ -1,3 +1,4 @@
+import { checkArgument, checkInstance } from "../arguments.ts";
 import { KernelwrightError, raise, subjectOf } from "../errors.ts";
 import { type DType, formatSpec, Parameter, scope, Tensor } from "../tensor/mod.ts";
 import { observed } from "./observe.ts";
@@ -95,6 +96,8 @@ export abstract class Module {
     tensors: ReadonlyMap<string, Tensor> | Readonly<Record<string, Tensor>>,
     options: { readonly strict?: boolean } = {},
   ): { missing: string[]; unexpected: string[] } {
+    checkArgument("loadStateDict(): tensors", tensors, "an object");
+    checkArgument("loadStateDict(): options", options, "an object");
     const given = tensors instanceof Map ? tensors : new Map(Object.entries(tensors));
     const own = this.stateDict();
     const filled = new Set([...own].filter(([key]) => given.has(key)).map(([, p]) => p));
@@ -109,6 +112,7 @@ export abstract class Module {
     }
     for (const [key, t] of given) {
       const p = own.get(key);
+      if (p) checkInstance(`loadStateDict(): "${key}"`, t, Tensor);
       if (p && (p.shape.length !== t.shape.length || p.shape.some((d, i) => d !== t.shape[i]))) {
         raise(
           "KW-TENSOR-SHAPE",
@@ -165,11 +169,14 @@ export abstract class Module {
 
 /** `a` and `b` joined by a dot; either may be empty. */
 export function joinPath(a: string, b: string): string {
+  checkArgument("joinPath(): a", a, "a string");
+  checkArgument("joinPath(): b", b, "a string");
   return a && b ? `${a}.${b}` : a || b;
 }
 
 /** The module at a path, or undefined. */
 export function moduleAt(root: Module, path: string): Module | undefined {
+  checkArgument("moduleAt(): path", path, "a string");
   let at: unknown = root;
   for (const name of path === "" ? [] : path.split(".")) {
     at = at instanceof Module && Object.hasOwn(at, name)

@@ -1,3 +1,4 @@
+import { refuseArgument } from "../arguments.ts";
 import { raise } from "../errors.ts";
 import { Module } from "./module.ts";
 
@@ -17,6 +18,9 @@ export class ModuleList<M extends Module = Module> extends Module implements Ite
    */
   constructor(modules: Iterable<M> = []) {
     super();
+    if (typeof modules?.[Symbol.iterator] !== "function") {
+      refuseArgument("new ModuleList(): modules", modules, "modules in an array");
+    }
     let i = 0;
     for (const m of modules) this[i++] = m;
   }

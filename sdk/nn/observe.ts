@@ -1,3 +1,4 @@
+import { checkFields, checkFunction } from "../arguments.ts";
 import type { Module } from "./module.ts";
 
 /** Sits between a parent and the child it calls: tracing, timing and verification are observers. */
@@ -12,6 +13,8 @@ export interface CallObserver {
 
 /** Runs `fn`; every module call inside goes through `observer` (the innermost observer is asked first). */
 export function withObserver<T>(observer: CallObserver, fn: () => T): T {
+  checkFunction("withObserver(): fn", fn);
+  checkFields("withObserver(): observer", observer, { call: "a function" });
   observers.push(observer);
   try {
     return fn();
@@ -22,6 +25,7 @@ export function withObserver<T>(observer: CallObserver, fn: () => T): T {
 
 /** Runs a module's forward through the observers. */
 export function observed(module: Module, args: readonly unknown[], run: () => unknown): unknown {
+  checkFunction("observed(): run", run);
   let next = run;
   for (const observer of observers) {
     const inner = next;

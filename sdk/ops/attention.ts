@@ -1,3 +1,4 @@
+import { checkArgument, checkInstance } from "../arguments.ts";
 import { dispatch, type Shader, shader } from "../gpu/mod.ts";
 import { referenceValues, Tensor } from "../tensor/mod.ts";
 import { attentionCode, attentionHead } from "./attention_code.ts";
@@ -27,7 +28,7 @@ export interface AttentionOptions {
  * `softmax(q · kᵀ · scale) · v` for each head (Vaswani et al., 2017); heads of q share those of k and v in groups
  * (Ainslie et al., GQA, 2023).
  *
- * Keys may be a cache of which only a part is filled. A query that sees no key gives zeros.
+ * Keys may be a cache of which only a part is filled. A query that sees no key, or keys of a score of −∞ alone, gives zeros.
  *
  * @param q f32 or f16 `[B, T, Hq, D]`.
  * @param k The same dtype, `[B, S, Hkv, D]`; Hq is a multiple of Hkv.
@@ -36,6 +37,8 @@ export interface AttentionOptions {
  * @throws KW-TENSOR-SHAPE, KW-TENSOR-DTYPE
  */
 export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): Tensor {
+  for (const t of [q, k, v]) checkInstance("attention(): q, k or v", t, Tensor);
+  checkArgument("attention(): options", options, "an object");
   const { position, starts, causal, scale = 1 / Math.sqrt(q.shape[3]) } = options;
   return run(q, k, v, position, starts, causal, scale);
 }
@@ -133,7 +136,8 @@ const run = operator<
             for (let d = 0; d < size; d++) score += vq[query + d] * vk[key(j) + d];
             scores.push(score * scale);
           }
-          const largest = Math.max(...scores);
+          const largest = scores.reduce((most, s) => Math.max(most, s), -Infinity);
+          if (largest === -Infinity) continue; // no key, or none that counts: zeros
           const weights = scores.map((s) => Math.exp(s - largest));
           const sum = weights.reduce((a, w) => a + w, 0);
           weights.forEach((w, n) => {

@@ -59,6 +59,9 @@ struct Params {
   causal: u32,
 }
 
+// The least finite f32. Nothing but −∞ is below it, and a score of that has no weight.
+const LEAST = -3.4028234663852886e38;
+
 // Of a scalar, vec4 makes four copies.
 fn total(v: A) -> f32 { return dot(vec4<f32>(v), vec4<f32>(params.share)); }
 
@@ -115,7 +118,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
 ${
     each((r) =>
       `  let end${r} = end_key(min(first + ${r}u, last));
-  var largest${r} = -3.0e38;
+  var largest${r} = LEAST;
   var weights${r} = 0.0;
 ${step((d) => `  var q${r}_${d} = A(); var s${r}_${d} = A();`)}`
     )
@@ -140,7 +143,7 @@ ${
   }
 ${
     each((r) =>
-      `    let score${r} = select(-3.0e38, total(p${r}), j < end${r});
+      `    let score${r} = select(LEAST, total(p${r}), j < end${r});
     let now${r} = max(largest${r}, score${r});
     let shrink${r} = exp(largest${r} - now${r});
     let weight${r} = select(0.0, exp(score${r} - now${r}), j < end${r});

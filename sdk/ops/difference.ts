@@ -53,7 +53,7 @@ export const maxAbsDifference: (a: Tensor, b: Tensor) => Tensor = operator<[a: T
       if (Number.isNaN(l) || Number.isNaN(r)) return;
       const d = l === r ? 0 : Math.abs(l - r);
       if (d > out[0]) [out[0], out[2]] = [d, i];
-      out[1] = Math.max(out[1], d / Math.max(Math.abs(r), TINY));
+      out[1] = Math.max(out[1], d === Infinity ? d : d / Math.max(Math.abs(r), TINY));
     });
   },
 });

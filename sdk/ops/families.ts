@@ -6,6 +6,7 @@
  * What was measured on this adapter wins (`probe.ts`, which `model.ready()` asks); then what was measured on software
  * adapters and is known beforehand (`known_products.ts`); and until something is measured, a guess.
  */
+import { checkArgument, checkFields } from "../arguments.ts";
 import { type AdapterInfo, type Gpu, gpuIfOpen } from "../gpu/mod.ts";
 import type { DType } from "../tensor/mod.ts";
 import { KNOWN_ON_SOFTWARE } from "./known_products.ts";
@@ -36,6 +37,7 @@ export function candidatesOf({ rows }: Product): readonly ProductChoice[] {
 
 /** What runs. */
 export function choiceOf(product: Product): ProductChoice {
+  checkFields("choiceOf(): product", product, { rows: "a number" });
   collector?.push(product);
   if (forced) return forced;
   return knownChoice(product) ?? guess(product);
@@ -91,6 +93,7 @@ export function isForced(): boolean {
 
 /** The products that `fn` chooses for, one after the other. */
 export function collectProducts(fn: () => void): Product[] {
+  checkArgument("collectProducts(): fn", fn, "a function");
   const before = collector;
   const found: Product[] = collector = [];
   try {

@@ -6,7 +6,7 @@ import layerNormCode from "./wgsl/layer_norm.wgsl" with { type: "text" };
 import rmsNormCode from "./wgsl/rms_norm.wgsl" with { type: "text" };
 
 const rmsNormShaders = lineShaders("rms_norm", rmsNormCode, "f32");
-const layerNormShaders = lineShaders("layer_norm", layerNormCode, "vec3<f32>");
+const layerNormShaders = lineShaders("layer_norm", layerNormCode, "vec4<f32>");
 
 /**
  * `x / √(mean(x²) + eps) · weight` over the last dimension (Zhang and Sennrich, 2019).

@@ -6,9 +6,11 @@
  *                                        ├──► webgpu: dispatch into a new tensor
  *                                        └──► reference: loops over Float64Arrays
  */
+import { checkArgument, checkFields, refuseArgument, showValue } from "../arguments.ts";
 import { about, inContext, KernelwrightError, raise } from "../errors.ts";
 import { collectsOperators } from "../gpu/mod.ts";
 import {
+  checkSpec,
   currentTracer,
   type DeviceName,
   type DType,
@@ -47,13 +49,25 @@ export interface InPlaceLegs<A extends readonly [Tensor, ...unknown[]]> {
 
 /** Makes an operator from its legs. Arguments that are tensors, or arrays of tensors, are its inputs. */
 export function operator<A extends readonly unknown[]>(legs: OperatorLegs<A>): (...args: A) => Tensor {
+  checkFields("operator(): legs", legs, {
+    name: "a string",
+    infer: "a function",
+    webgpu: "a function",
+    reference: "a function",
+  });
   const where = { operator: legs.name };
   return (...args) => {
     const inputs = tensorsOf(args);
-    const spec = legs.infer(...args);
+    let spec: TensorSpec;
+    try {
+      spec = legs.infer(...args);
+    } catch (error) {
+      refuseForeign(legs.name, args, error);
+    }
     const tracer = currentTracer();
     const device = tracer ? "meta" : sharedDevice(legs.name, inputs);
     if (device === "meta") {
+      checkSpec(spec);
       const out = new Tensor(spec, metaBackend.allocate(spec));
       tracer?.op(legs.name, inputs, [out]);
       if (tracer && out.size > 0) showDispatches(() => legs.webgpu(out, ...args));
@@ -75,9 +89,19 @@ export function operator<A extends readonly unknown[]>(legs: OperatorLegs<A>): (
 export function inPlaceOperator<A extends readonly [Tensor, ...unknown[]]>(
   legs: InPlaceLegs<A>,
 ): (...args: A) => void {
+  checkFields("inPlaceOperator(): legs", legs, {
+    name: "a string",
+    check: "a function",
+    webgpu: "a function",
+    reference: "a function",
+  });
   return (...args) => {
     const inputs = tensorsOf(args);
-    legs.check(...args);
+    try {
+      legs.check(...args);
+    } catch (error) {
+      refuseForeign(legs.name, args, error);
+    }
     if (writesAreGuarded()) noteWrite(args[0].storage, legs.name);
     const tracer = currentTracer();
     const device = tracer ? "meta" : sharedDevice(legs.name, inputs);
@@ -91,7 +115,12 @@ export function inPlaceOperator<A extends readonly [Tensor, ...unknown[]]>(
 
 /** Raises KW-TENSOR-DTYPE unless `t` has one of the dtypes. */
 export function checkDType(action: string, t: Tensor, allowed: readonly DType[]): void {
-  if (allowed.includes(t.dtype)) return;
+  if (Array.isArray(allowed) && t instanceof Tensor && allowed.includes(t.dtype)) return;
+  if (!(t instanceof Tensor)) {
+    refuseArgument(`${typeof action === "string" ? action : "checkDType()"}: a tensor`, t, "a Tensor");
+  }
+  checkArgument("checkDType(): allowed", allowed, "strings in an array");
+  checkArgument("checkDType(): action", action, "a string");
   raise(
     "KW-TENSOR-DTYPE",
     `Cannot ${action}: ${t.describe()} is ${t.dtype}`,
@@ -118,7 +147,23 @@ function tensorsOf(args: readonly unknown[]): Tensor[] {
   return found;
 }
 
+/** What a shape rule tripped over is an argument that it was not written for: no check before it costs every call. */
+function refuseForeign(name: string, args: readonly unknown[], error: unknown): never {
+  if (error instanceof KernelwrightError) throw error;
+  const odd = args.findIndex((a) => !(a instanceof Tensor));
+  raise(
+    "KW-ARGUMENT",
+    `Cannot run ${name}: ${
+      odd < 0 ? "there is no tensor" : `argument ${odd + 1} is ${showValue(args[odd])}`
+    }`,
+    "Give tensors where it takes tensors, and numbers or lists of numbers where it takes those.",
+    { operator: name },
+    error,
+  );
+}
+
 function sharedDevice(name: string, inputs: readonly Tensor[]): DeviceName {
+  if (inputs.length === 0) refuseForeign(name, [], undefined);
   const device = inputs[0].device;
   for (const odd of inputs) {
     if (odd.device === device) continue;

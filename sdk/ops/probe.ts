@@ -2,6 +2,8 @@
  * Measures on the opened adapter how each class of products runs fastest, and remembers it: for the rest of the
  * process, and in the user's cache. `model.ready()` asks for what a model needs; a forward only looks up what is known.
  */
+import { leastOf } from "../extremes.ts";
+import { checkArgument } from "../arguments.ts";
 import { raise } from "../errors.ts";
 import { currentGpu, gpuTime } from "../gpu/mod.ts";
 import { currentTracer, type DType, scope, Tensor } from "../tensor/mod.ts";
@@ -49,6 +51,7 @@ export interface Probed {
  * @throws KW-GPU-NONE; KW-TENSOR-META inside of a trace, where nothing runs.
  */
 export async function probeProducts(options: ProbeOptions = {}): Promise<Probed[]> {
+  checkArgument("probeProducts(): options", options, "an object");
   const gpu = currentGpu();
   if (currentTracer()) {
     raise("KW-TENSOR-META", "Cannot probe while a forward is traced: nothing runs there", "Probe before it.");
@@ -131,7 +134,7 @@ async function race(product: Product): Promise<Partial<Record<ProductChoice, num
       if (round > 0) ms[choice] = Math.min(ms[choice] ?? Infinity, time); // the first one compiles
     }
     if (round !== 1) continue;
-    const least = Math.min(...candidates.map((c) => ms[c]!));
+    const least = leastOf(candidates.map((c) => ms[c]!));
     candidates = candidates.filter((c) => ms[c]! <= 3 * least); // the others are out; by a coarse clock, none
     for (const c of candidates) ms[c] = Infinity; // what follows is longer, and tells them apart
     times = Math.max(1, Math.min(64, Math.ceil(1 / least))); // a millisecond: pages round what clocks say

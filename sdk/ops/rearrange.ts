@@ -1,4 +1,5 @@
-import { referenceValues, resolveDim, type Shape, stridesOf, type Tensor } from "../tensor/mod.ts";
+import { checkInstance } from "../arguments.ts";
+import { referenceValues, resolveDim, type Shape, stridesOf, Tensor } from "../tensor/mod.ts";
 import { checkSameDType, shapeError } from "./checks.ts";
 import { operator } from "./operator.ts";
 import { copyValues, stridedCopy, type StridedRegion } from "./strided_copy.ts";
@@ -26,6 +27,7 @@ export const permute: (x: Tensor, dims: readonly number[]) => Tensor = operator<
  * @throws KW-TENSOR-SHAPE
  */
 export function transpose(x: Tensor, a: number, b: number): Tensor {
+  checkInstance("transpose(): x", x, Tensor);
   const [i, j] = [resolveDim(a, x.rank, "run transpose"), resolveDim(b, x.rank, "run transpose")];
   return permute(x, x.shape.map((_, d) => d === i ? j : d === j ? i : d));
 }
@@ -68,7 +70,7 @@ export const concat: (xs: readonly Tensor[], dim: number) => Tensor = operator<
   name: "concat",
   infer: (xs, dim) => {
     if (xs.length === 0) shapeError("run concat", "no tensors", "Give at least one.");
-    checkSameDType("run concat", ...xs);
+    for (const x of xs) checkSameDType("run concat", xs[0], x);
     const d = resolveDim(dim, xs[0].rank, "run concat");
     const shape = [...xs[0].shape];
     for (const x of xs.slice(1)) {

@@ -39,7 +39,11 @@ export const mean: (x: Tensor, dim: number) => Tensor = reduction(
  * @param x f32 or f16. @param dim The dimension, of at least one element; a negative one counts from the end.
  * @throws KW-TENSOR-SHAPE, KW-TENSOR-DTYPE
  */
-export const max: (x: Tensor, dim: number) => Tensor = reduction("max", 2, (v) => Math.max(...v));
+export const max: (x: Tensor, dim: number) => Tensor = reduction(
+  "max",
+  2,
+  (v) => v.reduce((most, a) => Math.max(most, a), -Infinity),
+);
 
 /**
  * Where the largest along a dimension is: the first of equals. A NaN never wins; of nothing but NaN it is 0.

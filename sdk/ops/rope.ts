@@ -1,3 +1,4 @@
+import { checkArgument } from "../arguments.ts";
 import { dispatch, type Shader, shader } from "../gpu/mod.ts";
 import { referenceValues, type Tensor } from "../tensor/mod.ts";
 import { checkPosition, checkStarts, shapeError } from "./checks.ts";
@@ -33,6 +34,7 @@ export interface RopeOptions {
  * @throws KW-TENSOR-SHAPE, KW-TENSOR-DTYPE
  */
 export function rope(x: Tensor, position: Tensor, options: RopeOptions): Tensor {
+  checkArgument("rope(): options", options, "an object");
   return run(x, position, options.starts, options);
 }
 

@@ -1,3 +1,4 @@
+import { checkArgument, showValue } from "../arguments.ts";
 import { raise } from "../errors.ts";
 import { dispatch, shader } from "../gpu/mod.ts";
 import { referenceValues, type Tensor } from "../tensor/mod.ts";
@@ -36,18 +37,23 @@ export interface SampleOptions {
  * @throws KW-SAMPLE-OPTION, KW-TENSOR-SHAPE, KW-TENSOR-DTYPE
  */
 export function sample(logits: Tensor, position: Tensor, options: SampleOptions = {}, mark = false): Tensor {
+  checkArgument("sample(): options", options, "an object");
   return run(logits, position, options, mark);
 }
 
 /** Raises KW-SAMPLE-OPTION for an option that is out of range. */
-export function checkSampleOptions({ temperature = 1, topK = 1, topP = 1, seed = 0 }: SampleOptions): void {
+export function checkSampleOptions(options: SampleOptions): void {
+  checkArgument("checkSampleOptions(): options", options, "an object");
+  const { temperature = 1, topK = 1, topP = 1, seed = 0 } = options;
   const refuse = (name: string, value: number, fix: string) =>
-    raise("KW-SAMPLE-OPTION", `Cannot sample with ${name} ${value}`, fix);
-  if (!(temperature > 0 && temperature < Infinity)) {
+    raise("KW-SAMPLE-OPTION", `Cannot sample with ${name} ${showValue(value)}`, fix);
+  if (!(typeof temperature === "number" && temperature > 0 && temperature < Infinity)) {
     refuse("temperature", temperature, "It must be above 0; without sampling, generation is greedy.");
   }
   if (!(Number.isInteger(topK) && topK >= 1)) refuse("topK", topK, "It is a count: 1 or more.");
-  if (!(topP > 0 && topP <= 1)) refuse("topP", topP, "It is a share: above 0, at most 1.");
+  if (!(typeof topP === "number" && topP > 0 && topP <= 1)) {
+    refuse("topP", topP, "It is a share: above 0, at most 1.");
+  }
   if (!(Number.isInteger(seed) && seed >= 0 && seed < 2 ** 32)) {
     refuse("seed", seed, "It is a whole number from 0 to 4294967295.");
   }
@@ -104,18 +110,24 @@ const run = operator<[logits: Tensor, position: Tensor, options: SampleOptions, 
         continue;
       }
       const ids = stay(v, options);
-      const score = (i: number) => v[i] / temperature + gumbel(hash(seed, step, row, i));
+      const largest = ids.reduce((most, i) => Math.max(most, v[i]), -Infinity);
+      const score = (i: number) => below(v[i], largest, temperature) + gumbel(hash(seed, step, row, i));
       out[row] = ids.reduce((best, i) => score(i) > score(best) ? i : best, ids[0] ?? 0);
     }
   },
 });
+
+/** How far a logit lies below the largest, by temperature: two infinite ones do not differ. */
+function below(v: number, largest: number, temperature: number): number {
+  return v === largest ? 0 : Math.max((v - largest) / temperature, -1e30);
+}
 
 /** The ids that are drawn from. */
 function stay(v: Float64Array, { temperature = 1, topK = v.length, topP = 1 }: SampleOptions): number[] {
   const finite = Array.from(v.keys()).filter((i) => v[i] > -Infinity).sort((a, b) => v[b] - v[a]);
   const kth = v[finite[Math.min(topK, finite.length) - 1]];
   const kept = finite.filter((i) => v[i] >= kth);
-  const weights = kept.map((i) => Math.exp((v[i] - v[kept[0]]) / temperature));
+  const weights = kept.map((i) => Math.exp(below(v[i], v[kept[0]], temperature)));
   const needed = topP * weights.reduce((a, b) => a + b, 0);
   let sum = 0;
   const last = weights.findIndex((w) => (sum += w) >= needed);

@@ -9,7 +9,8 @@ const shaders = lineShaders("softmax", code, "vec2<f32>");
 /**
  * `exp(x) / Σ exp(x)` along a dimension, shifted by the largest so that nothing overflows.
  *
- * An infinite negative number gets 0, provided that the dimension has a finite one too.
+ * −∞ gets 0, provided that the dimension has a finite number too; of nothing but −∞, all is NaN: such a row has no
+ * probabilities. Where there is a NaN or +∞, all is NaN.
  *
  * @param x f32 or f16.
  * @param dim The dimension; a negative one counts from the end.

@@ -9,6 +9,7 @@
  * In a page the best one compiles beside, from the first call on. Where something is recorded, traced or timed, and in
  * `model.ready()`, the best is taken at once.
  */
+import { checkArgument } from "../arguments.ts";
 import { currentGpu, type Gpu, type PipelineRequest } from "../gpu/mod.ts";
 import { builtin } from "../host.ts";
 import { currentTracer } from "../tensor/mod.ts";
@@ -49,6 +50,7 @@ export function serveBlock(best: Block, work: number, requestOf: (block: Block) 
 
 /** Runs `fn`, in which every product takes its best block at once, whatever that compiles. */
 export function bestAtOnce<T>(fn: () => T): T {
+  checkArgument("bestAtOnce(): fn", fn, "a function");
   const before = atOnce;
   atOnce = true;
   try {

@@ -23,7 +23,8 @@ const MOST_SEARCHED = 256 * Math.floor(MOST_ROUNDS / 36);
 /**
  * The k largest of each row, and zeros in place of the others: how much a token goes to each expert.
  *
- * Of equal ones the first is larger. A row that sums to zero is not divided.
+ * Of equal ones the first is larger, and NaN is larger than all: it stays, where it can be seen. A row that sums to
+ * zero is not divided.
  *
  * @param probabilities f32 or f16 `[N, E]`, not negative.
  * @param k How many stay, from 1 to E.
@@ -68,9 +69,17 @@ export const topkMask: (probabilities: Tensor, k: number, normalize: boolean) =>
     const [rows, count] = x.shape;
     for (let row = 0; row < rows; row++) {
       const v = referenceValues(x).subarray(row * count, (row + 1) * count);
-      const order = Array.from(v.keys()).sort((i, j) => v[j] - v[i] || i - j).slice(0, k);
+      const order = Array.from(v.keys()).sort((i, j) => larger(v[i], v[j]) || i - j).slice(0, k);
       const sum = order.reduce((s, i) => s + v[i], 0);
       for (const i of order) out[row * count + i] = normalize && sum !== 0 ? v[i] / sum : v[i];
     }
   },
 });
+
+// ---------------------------------------------------------------------------
+
+/** Below 0 where `a` comes before `b`. */
+function larger(a: number, b: number): number {
+  if (Number.isNaN(a) || Number.isNaN(b)) return Number(Number.isNaN(b)) - Number(Number.isNaN(a));
+  return a > b ? -1 : a < b ? 1 : 0;
+}

@@ -1,4 +1,5 @@
 /** The files of a bundle, from wherever they are, with every digest checked. */
+import { checkFields, checkInstance } from "../arguments.ts";
 import { fs } from "../checkpoint/files.ts";
 import { raise } from "../errors.ts";
 import { sha256 } from "./digest.ts";
@@ -40,6 +41,7 @@ export interface Source {
 
 /** A bundle at a URL of its entry: `https://…/kernel.js`, `file:///…/kernel.js`. Its other files lie beside it. */
 export function urlOrigin(url: URL, limits?: FetchLimits): Origin {
+  checkInstance("urlOrigin(): url", url, URL);
   const local = url.protocol === "file:";
   return {
     href: url.href,
@@ -70,6 +72,8 @@ export async function readManifest(
   source: Source,
   locked?: LockEntry,
 ): Promise<{ manifest: Manifest; digest: string }> {
+  checkOrigin("readManifest()", origin, source);
+  if (locked !== undefined) checkFields("readManifest(): locked", locked, { manifest: "a string" });
   // Bytes in the cache are this reference's only where they once came from there: a lock could name a stranger's.
   const known = locked && await source.cache.cameFrom(origin.href, locked.manifest);
   const bytes = await bytesOf(origin, MANIFEST_FILE, source, known ? locked.manifest : undefined);
@@ -105,8 +109,15 @@ export async function readManifest(
 export async function readBundle(
   origin: Origin,
   source: Source,
-  { manifest, digest }: { manifest: Manifest; digest: string },
+  read: { readonly manifest: Manifest; readonly digest: string },
 ): Promise<Bundle> {
+  checkOrigin("readBundle()", origin, source);
+  checkFields("readBundle(): read", read, { manifest: "an object", digest: "a string" });
+  checkFields("readBundle(): manifest", read.manifest, { files: "an object" });
+  for (const file of Object.values(read.manifest.files)) {
+    checkFields("readBundle(): a file of the manifest", file, { bytes: "a count", sha256: "a string" });
+  }
+  const { manifest, digest } = read;
   const files = new Map<string, Uint8Array<ArrayBuffer>>();
   const sizes = Object.values(manifest.files).map((f) => f.bytes);
   const total = sizes.reduce((a, b) => a + b, 0);
@@ -151,6 +162,14 @@ function entryOf(manifest: Manifest, digest: string): LockEntry {
     manifest: digest,
     files: Object.fromEntries(Object.entries(manifest.files).map(([name, f]) => [name, f.sha256])),
   };
+}
+
+// ---------------------------------------------------------------------------
+
+function checkOrigin(at: string, origin: Origin, source: Source): void {
+  checkFields(`${at}: origin`, origin, { href: "a string", read: "a function" });
+  checkFields(`${at}: source`, source, { cache: "an object" });
+  checkFields(`${at}: source.cache`, source.cache, { get: "a function", put: "a function" });
 }
 
 async function bytesOf(

@@ -1,4 +1,5 @@
 /** Fetched files by their digest: what was fetched once serves offline, and cannot change. */
+import { checkArgument } from "../arguments.ts";
 import { fs, hasFiles, joinFile, messageOf } from "../checkpoint/files.ts";
 import { raise } from "../errors.ts";
 import { userCacheFile, variable } from "../user_cache.ts";
@@ -20,6 +21,7 @@ export class FileCache {
 
   /** The bytes with a digest; undefined where they are not there, or are no longer those. */
   async get(digest: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    checkArgument("get(): digest", digest, "a string");
     const bytes = await this.#read(digest);
     return bytes && await sha256(bytes) === digest ? bytes : undefined;
   }

@@ -1,4 +1,5 @@
 /** `kernels.lock`: the version and digests that each reference had when it was locked. */
+import { checkArgument, checkFields } from "../arguments.ts";
 import * as z from "zod";
 import { fs, isMissing, messageOf } from "../checkpoint/files.ts";
 import { raise } from "../errors.ts";
@@ -23,6 +24,7 @@ export type Lock = Map<string, LockEntry>;
 
 /** Reads a lock; a file that is not there is an empty one. @throws KW-REF-LOCK */
 export async function readLock(path: string): Promise<Lock> {
+  checkArgument("readLock(): path", path, "a string");
   let text: string;
   try {
     text = await fs().readFile(path, "utf8");
@@ -47,6 +49,8 @@ export async function readLock(path: string): Promise<Lock> {
 
 /** Writes a lock, whole or not at all, in a stable order. @throws KW-REF-LOCK */
 export async function writeLock(path: string, lock: Lock): Promise<void> {
+  checkArgument("writeLock(): path", path, "a string");
+  checkArgument("writeLock(): lock", lock, "a Map");
   const kernels = Object.fromEntries([...lock].sort(([a], [b]) => a < b ? -1 : 1));
   const draft = `${path}.${crypto.randomUUID()}`;
   const { rename, rm, writeFile } = fs();
@@ -67,6 +71,8 @@ export async function writeLock(path: string, lock: Lock): Promise<void> {
 
 /** Whether two entries pin the same bytes. */
 export function sameEntry(a: LockEntry, b: LockEntry): boolean {
+  checkFields("sameEntry(): a", a, { files: "an object" });
+  checkFields("sameEntry(): b", b, { files: "an object" });
   const [these, those] = [a, b].map(({ files }) => JSON.stringify(Object.entries(files).sort()));
   return a.version === b.version && a.manifest === b.manifest && these === those;
 }

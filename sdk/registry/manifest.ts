@@ -1,4 +1,5 @@
 /** `kernel.json`: what a bundle says about itself, readable without running its code. */
+import { checkArgument } from "../arguments.ts";
 import * as z from "zod";
 import { KernelwrightError, raise } from "../errors.ts";
 
@@ -77,6 +78,8 @@ export interface Manifest {
  * @throws KW-REF-MANIFEST; KW-REF-ESCAPES when it names a file outside of its folder.
  */
 export function parseManifest(text: string, file: string): Manifest {
+  checkArgument("parseManifest(): text", text, "a string");
+  checkArgument("parseManifest(): file", file, "a string");
   let value: unknown;
   try {
     value = JSON.parse(text);

@@ -1,4 +1,5 @@
 /** What `jsr:@scope/name@^1` and `npm:name@1/dist` say. */
+import { checkArgument } from "../arguments.ts";
 import { raise } from "../errors.ts";
 import { highestVersion, parseVersion } from "./semver.ts";
 
@@ -24,6 +25,7 @@ export interface PackageSpec {
  * @throws KW-REF-SYNTAX
  */
 export function parsePackage(where: string): PackageSpec {
+  checkArgument("parsePackage(): where", where, "a string");
   const match =
     /^(jsr|npm):((@[a-z0-9][a-z0-9._-]*)\/)?([a-z0-9][a-z0-9._-]*)(?:@([^/@]+))?((?:\/[A-Za-z0-9_-][A-Za-z0-9._-]*)*)\/?$/
       .exec(where);

@@ -146,7 +146,7 @@ async function checkIntegrity(archive: Bytes, integrity: string | undefined, url
     });
   }
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-512", archive));
-  const got = `sha512-${btoa(String.fromCharCode(...digest))}`;
+  const got = `sha512-${btoa(Array.from(digest, (byte) => String.fromCharCode(byte)).join(""))}`;
   if (!wanted.includes(got)) changed(url, got.slice(7));
 }
 

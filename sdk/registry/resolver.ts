@@ -5,6 +5,7 @@
  *
  * Nothing of a stranger's code runs before the last arrow but one.
  */
+import { checkArgument } from "../arguments.ts";
 import { type KernelClass, kernelDefinition } from "../authoring/mod.ts";
 import { fileUrlOfPath, fs, hasFiles, joinFile } from "../checkpoint/files.ts";
 import { didYouMean, raise } from "../errors.ts";
@@ -89,6 +90,8 @@ export function kernelResolver(options: ResolverOptions = {}): RefResolver {
  * @throws what {@linkcode kernelResolver} throws before it imports.
  */
 export async function inspectReference(ref: string, options: ResolverOptions = {}): Promise<Bundle> {
+  checkArgument("inspectReference(): ref", ref, "a string");
+  checkArgument("inspectReference(): options", options, "an object");
   const where = withoutName(ref);
   const source = sourceOf(options);
   if (!isRemote(where)) {
@@ -103,11 +106,13 @@ export async function inspectReference(ref: string, options: ResolverOptions = {
 
 /** Whether a reference leads away from this machine's folders, so that it is locked and its publisher matters. */
 export function isRemote(where: string): boolean {
+  checkArgument("isRemote(): where", where, "a string");
   return /^(https?|jsr|npm):/.test(where);
 }
 
 /** What the lock calls a reference from elsewhere, with or without a kernel's name. @throws KW-REF-SYNTAX */
 export function lockKey(ref: string): string {
+  checkArgument("lockKey(): ref", ref, "a string");
   return keyOf(withoutName(ref)).href;
 }
 

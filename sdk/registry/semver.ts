@@ -67,7 +67,7 @@ function comparatorsOf(set: string): Comparator[] | undefined {
   for (const part of set.replaceAll(/([<>=~^])\s+/g, "$1").split(/\s+/).filter((p) => p !== "")) {
     const read = comparatorOf(part);
     if (!read) return undefined;
-    all.push(...read);
+    for (const r of read) all.push(r);
   }
   return all;
 }

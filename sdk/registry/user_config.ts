@@ -1,3 +1,4 @@
+import { checkArgument } from "../arguments.ts";
 import * as z from "zod";
 import { fs, hasFiles, isMissing, joinFile, messageOf } from "../checkpoint/files.ts";
 import { raise } from "../errors.ts";
@@ -30,6 +31,7 @@ export interface UserSettings extends Trust {
  * @throws KW-REF-UNTRUSTED when the file cannot be read: who is trusted must not be guessed.
  */
 export async function userSettings(path: string | undefined = configPath()): Promise<UserSettings> {
+  if (path !== undefined) checkArgument("userSettings(): path", path, "a string");
   if (!path || !hasFiles()) return {};
   let text: string;
   try {

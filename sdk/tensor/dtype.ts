@@ -1,3 +1,6 @@
+import { showValue } from "../arguments.ts";
+import { raise } from "../errors.ts";
+
 /** The element types of tensors. `bf16` is a storage type: it is widened to f32 before anything computes with it. */
 export type DType = "f32" | "f16" | "bf16" | "i32" | "u32" | "u8" | "bool";
 
@@ -34,3 +37,19 @@ export const DTYPES: Readonly<Record<DType, DTypeInfo>> = {
   u8: { bytes: 1, float: false, wgsl: ["u32"], array: (b) => new Uint8Array(b) },
   bool: { bytes: 1, float: false, wgsl: ["u32"], array: (b) => new Uint8Array(b) },
 };
+
+/**
+ * Checks that a dtype is one.
+ *
+ * @throws KW-TENSOR-DTYPE
+ */
+export function checkDTypeName(dtype: unknown): asserts dtype is DType {
+  if (NAMES.has(dtype)) return;
+  raise(
+    "KW-TENSOR-DTYPE",
+    `Cannot make a tensor of dtype ${showValue(dtype)}`,
+    `Give one of ${Object.keys(DTYPES).join(", ")}.`,
+  );
+}
+
+const NAMES = new Set<unknown>(Object.keys(DTYPES)); // asked for every tensor that is made

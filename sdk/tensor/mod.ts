@@ -8,4 +8,5 @@ export * from "./shape.ts";
 export * from "./storage.ts";
 export * from "./tensor.ts";
 export * from "./tracer.ts";
+export type { NestedNumbers, TensorValues } from "./values.ts";
 export * from "./write_guard.ts";

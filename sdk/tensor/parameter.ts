@@ -1,5 +1,7 @@
-import type { DType } from "./dtype.ts";
-import { checkShape, type Shape } from "./shape.ts";
+import { refuseArgument } from "../arguments.ts";
+import { raise } from "../errors.ts";
+import { checkDTypeName, type DType } from "./dtype.ts";
+import { checkSpec, formatShape, sameShape, type Shape } from "./shape.ts";
 import { metaBackend } from "./meta.ts";
 import { keep } from "./scope.ts";
 import { Tensor } from "./tensor.ts";
@@ -19,8 +21,8 @@ export class Parameter extends Tensor {
    * @throws KW-TENSOR-SHAPE for a size that is negative or fractional, or a product that is no safe integer.
    */
   constructor(shape: Shape, dtype: DType = "f32") {
-    checkShape(shape);
     const spec = { shape, dtype };
+    checkSpec(spec);
     super(spec, metaBackend.allocate(spec));
     keep(this); // modules outlive the scopes that they are built in
   }
@@ -33,14 +35,25 @@ export class Parameter extends Tensor {
   /**
    * Takes over the values of `source` (same shape), which is left released.
    * The dtype becomes that of `source`.
+   *
+   * @throws KW-TENSOR-SHAPE, KW-TENSOR-RELEASED
    */
   assign(source: Tensor): void {
+    if (!(source instanceof Tensor)) refuseArgument("assign(): source", source, "a Tensor");
+    if (!sameShape(source.shape, this.shape)) {
+      raise(
+        "KW-TENSOR-SHAPE",
+        `Cannot assign ${source.describe()} to ${this.describe()}`,
+        `It must be ${formatShape(this.shape)}.`,
+      );
+    }
     if (writesAreGuarded()) noteWrite(this.storage, "assign");
     this.takeStorage(source);
   }
 
   /** Gives the values back and returns to the meta device, with the same shape. */
   unload(dtype: DType = this.dtype): void {
+    checkDTypeName(dtype);
     if (writesAreGuarded()) noteWrite(this.storage, "unload");
     this.toMeta(dtype);
   }

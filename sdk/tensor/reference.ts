@@ -1,8 +1,11 @@
+import { refuseArgument, showValue } from "../arguments.ts";
+import { raise } from "../errors.ts";
 import { narrowBF16, widenBF16 } from "./bf16.ts";
-import type { DType, TensorData } from "./dtype.ts";
-import { numel } from "./shape.ts";
+import { type DType, DTYPES, type TensorData } from "./dtype.ts";
+import { checkSpec, numel } from "./shape.ts";
 import { type Backend, registerBackend, Storage } from "./storage.ts";
 import type { Tensor } from "./tensor.ts";
+import { hostBytes, toTyped } from "./values.ts";
 
 /** Values in float64 on the host: the oracle that the shaders are held against. Slow and easy to read. */
 export class ReferenceStorage extends Storage {
@@ -30,24 +33,72 @@ export class ReferenceStorage extends Storage {
 /** The reference device. */
 export const referenceBackend: Backend = {
   device: "reference",
-  allocate: (spec) => new ReferenceStorage(new Float64Array(numel(spec.shape))),
-  upload: (spec, data) => new ReferenceStorage(widen(data, spec.dtype)),
-  read: (storage, spec) => Promise.resolve(narrow((storage as ReferenceStorage).values, spec.dtype)),
+  allocate: (spec, label) => {
+    checkSpec(spec);
+    return new ReferenceStorage(new Float64Array(hostBytes(numel(spec.shape) * 8, label)));
+  },
+  upload: (spec, data) => {
+    checkSpec(spec);
+    if (!ArrayBuffer.isView(data) || data instanceof DataView) {
+      refuseArgument("upload(): data", data, "a typed array");
+    }
+    return new ReferenceStorage(widen(data, spec.dtype));
+  },
+  read: (storage, spec) => {
+    checkSpec(spec);
+    if (!(storage instanceof ReferenceStorage)) {
+      refuseArgument("read(): storage", storage, "a ReferenceStorage");
+    }
+    return Promise.resolve(narrow(storage.values, spec.dtype));
+  },
 };
 
-/** The float64 values of a tensor on the reference device: the array itself, not a copy. */
+/**
+ * The float64 values of a tensor on the reference device: the array itself, not a copy.
+ *
+ * @throws KW-TENSOR-DEVICE for a tensor elsewhere, KW-TENSOR-RELEASED
+ */
 export function referenceValues(t: Tensor): Float64Array {
-  return (t.storage as ReferenceStorage).values;
+  return (t?.storage as ReferenceStorage | undefined)?.values ?? refuseDevice(t);
 }
 
-/** Writes values over those of a tensor on the reference device, from element `offset` on; raw bits for bf16. */
+/**
+ * Writes values over those of a tensor on the reference device, from element `offset` on; raw bits for bf16.
+ *
+ * @throws KW-TENSOR-DATA for a value that the dtype cannot hold, or one past the end; KW-TENSOR-DEVICE
+ */
 export function setReferenceValues(t: Tensor, data: TensorData, offset = 0): void {
-  referenceValues(t).set(t.dtype === "bf16" ? widenBits(data) : data, offset);
+  const values = referenceValues(t);
+  if (!ArrayBuffer.isView(data) || data instanceof DataView) {
+    refuseArgument("setReferenceValues(): data", data, "a typed array");
+  }
+  if (!(Number.isInteger(offset) && offset >= 0 && offset + data.length <= values.length)) {
+    raise(
+      "KW-TENSOR-DATA",
+      `Cannot write ${data.length} values to ${t.describe()} from element ${showValue(offset)} on`,
+      `It has ${values.length} elements.`,
+      { tensor: t.name },
+    );
+  }
+  if (t.dtype === "bf16") values.set(widenBits(toTyped(data, "bf16")), offset);
+  else values.set(DTYPES[t.dtype].float ? data : toTyped(data, t.dtype), offset);
 }
 
 registerBackend(referenceBackend);
 
 // ---------------------------------------------------------------------------
+
+function refuseDevice(t: unknown): never {
+  const at = typeof t === "object" && t !== null ? (t as Tensor).device : undefined;
+  if (typeof at !== "string" || typeof (t as Tensor).describe !== "function") {
+    refuseArgument("referenceValues(): the tensor", t, "a Tensor");
+  }
+  raise(
+    "KW-TENSOR-DEVICE",
+    `Cannot look at the values of ${(t as Tensor).describe()}: it is on "${at}"`,
+    'Bring it to the reference device with `await t.to("reference")`.',
+  );
+}
 
 function widen(data: TensorData, dtype: DType): Float64Array {
   return Float64Array.from(dtype === "bf16" ? widenBits(data) : data);

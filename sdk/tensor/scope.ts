@@ -1,3 +1,4 @@
+import { checkFunction, refuseArgument } from "../arguments.ts";
 import { raise } from "../errors.ts";
 import type { Tensor } from "./tensor.ts";
 
@@ -8,6 +9,7 @@ import type { Tensor } from "./tensor.ts";
  * @throws KW-SCOPE-ASYNC when `fn` returns a promise: what it makes later would belong to nobody.
  */
 export function scope<T>(fn: () => T): T {
+  checkFunction("scope(): fn", fn);
   const mine = new Set<Tensor>();
   scopes.push(mine);
   let result: T;
@@ -59,6 +61,8 @@ export function tensorsIn(
   found: Set<Tensor> = new Set(),
   seen: Set<unknown> = new Set(),
 ): Set<Tensor> {
+  if (!(found instanceof Set)) refuseArgument("tensorsIn(): found", found, "a Set");
+  if (!(seen instanceof Set)) refuseArgument("tensorsIn(): seen", seen, "a Set");
   if (typeof value !== "object" || value === null || seen.has(value)) return found;
   if (isTensor(value)) return found.add(value);
   seen.add(value);
@@ -70,6 +74,7 @@ export function tensorsIn(
 
 /** Registers a tensor with the innermost scope, unless it has no memory that would be `scoped`. */
 export function adopt(t: Tensor, scoped = true): void {
+  if (typeof t?.dispose !== "function") refuseArgument("adopt(): t", t, "a Tensor");
   known.add(t);
   if (scoped) scopes.at(-1)?.add(t);
 }

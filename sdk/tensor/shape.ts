@@ -1,5 +1,6 @@
+import { showValue } from "../arguments.ts";
 import { raise } from "../errors.ts";
-import { type DType, DTYPES } from "./dtype.ts";
+import { checkDTypeName, type DType, DTYPES } from "./dtype.ts";
 
 /** The sizes of a tensor's dimensions, outermost first. `[]` is a scalar. */
 export type Shape = readonly number[];
@@ -15,39 +16,45 @@ export interface TensorSpec {
 /** The number of elements. */
 export function numel(shape: Shape): number {
   let n = 1;
-  for (const d of shape) n *= d;
+  if (!Array.isArray(shape)) refuseShape(shape);
+  for (const d of shape) n *= typeof d === "number" ? d : NaN;
   return n;
 }
 
 /** The number of bytes that a tensor of this spec takes in a file. */
 export function byteLength(spec: TensorSpec): number {
+  checkSpec(spec);
   return numel(spec.shape) * DTYPES[spec.dtype].bytes;
 }
 
 /** Row-major strides, in elements. */
 export function stridesOf(shape: Shape): number[] {
+  if (!Array.isArray(shape)) refuseShape(shape);
   const strides = new Array<number>(shape.length);
   let n = 1;
   for (let i = shape.length - 1; i >= 0; i--) {
     strides[i] = n;
-    n *= shape[i];
+    n *= typeof shape[i] === "number" ? shape[i] : NaN;
   }
   return strides;
 }
 
 /** Whether two shapes are equal. */
 export function sameShape(a: Shape, b: Shape): boolean {
+  if (!Array.isArray(a)) refuseShape(a);
+  if (!Array.isArray(b)) refuseShape(b);
   return a.length === b.length && a.every((d, i) => d === b[i]);
 }
 
 /** `[2, 3]`, as messages show it. */
 export function formatShape(shape: Shape): string {
-  return `[${shape.join(", ")}]`;
+  return Array.isArray(shape) ? `[${shape.map(showSize).join(", ")}]` : showValue(shape);
 }
 
 /** `f32 [2, 3]`, as messages show it. */
 export function formatSpec(spec: TensorSpec): string {
-  return `${spec.dtype} ${formatShape(spec.shape)}`;
+  if (typeof spec !== "object" || spec === null) refuseShape(spec);
+  return `${typeof spec.dtype === "string" ? spec.dtype : showValue(spec.dtype)} ${formatShape(spec.shape)}`;
 }
 
 /**
@@ -56,13 +63,22 @@ export function formatSpec(spec: TensorSpec): string {
  * @throws KW-TENSOR-SHAPE
  */
 export function checkShape(shape: Shape): void {
-  if (!shape.every((d) => Number.isSafeInteger(d) && d >= 0) || !Number.isSafeInteger(numel(shape))) {
-    raise(
-      "KW-TENSOR-SHAPE",
-      `Cannot make a tensor of shape ${formatShape(shape)}`,
-      "Give whole, non-negative sizes whose product is below 2^53.",
-    );
+  if (!Array.isArray(shape)) refuseShape(shape);
+  for (let i = 0; i < shape.length; i++) { // by index: a hole is a size that is missing
+    if (!Number.isSafeInteger(shape[i]) || shape[i] < 0) refuseShape(shape);
   }
+  if (!Number.isSafeInteger(numel(shape))) refuseShape(shape);
+}
+
+/**
+ * Checks a shape and a dtype.
+ *
+ * @throws KW-TENSOR-SHAPE, KW-TENSOR-DTYPE
+ */
+export function checkSpec(spec: TensorSpec): void {
+  if (typeof spec !== "object" || spec === null) refuseShape(spec);
+  checkShape(spec.shape);
+  checkDTypeName(spec.dtype);
 }
 
 /**
@@ -71,15 +87,20 @@ export function checkShape(shape: Shape): void {
  * @throws KW-TENSOR-SHAPE
  */
 export function broadcastShapes(a: Shape, b: Shape, action: string): number[] {
+  if (!Array.isArray(a)) refuseShape(a);
+  if (!Array.isArray(b)) refuseShape(b);
   const rank = Math.max(a.length, b.length);
   const out = new Array<number>(rank);
   for (let i = 0; i < rank; i++) {
     const da = a[a.length - rank + i] ?? 1;
     const db = b[b.length - rank + i] ?? 1;
+    if (typeof da !== "number" || typeof db !== "number") refuseShape(typeof da === "number" ? b : a);
     if (da !== db && da !== 1 && db !== 1) {
       raise(
         "KW-TENSOR-SHAPE",
-        `Cannot ${action}: ${formatShape(a)} and ${formatShape(b)} do not broadcast`,
+        `Cannot ${typeof action === "string" ? action : "broadcast"}: ${formatShape(a)} and ${
+          formatShape(b)
+        } do not broadcast`,
         `Sizes must be equal or 1 in each dimension; counted from the end, dimension ${
           rank - i
         } has ${da} and ${db}.`,
@@ -92,13 +113,31 @@ export function broadcastShapes(a: Shape, b: Shape, action: string): number[] {
 
 /** Turns a negative dimension into its positive one; raises KW-TENSOR-SHAPE when out of range. */
 export function resolveDim(dim: number, rank: number, action: string): number {
-  const d = dim < 0 ? dim + rank : dim;
+  const d = typeof dim === "number" && dim < 0 ? dim + rank : dim;
   if (!Number.isInteger(d) || d < 0 || d >= rank) {
     raise(
       "KW-TENSOR-SHAPE",
-      `Cannot ${action}: dimension ${dim} of a tensor of rank ${rank}`,
-      rank === 0 ? "A scalar has no dimensions." : `Give a dimension from ${-rank} to ${rank - 1}.`,
+      `Cannot ${typeof action === "string" ? action : "go on"}: dimension ${
+        showValue(dim)
+      } of a tensor of rank ${showValue(rank)}`,
+      rank === 0
+        ? "A scalar has no dimensions."
+        : `Give a dimension from -${showValue(rank)} to ${typeof rank === "number" ? rank - 1 : "?"}.`,
     );
   }
   return d;
+}
+
+// ---------------------------------------------------------------------------
+
+function refuseShape(shape: unknown): never {
+  raise(
+    "KW-TENSOR-SHAPE",
+    `Cannot make a tensor of shape ${formatShape(shape as Shape)}`,
+    "Give whole, non-negative sizes whose product is below 2^53.",
+  );
+}
+
+function showSize(size: unknown): string {
+  return typeof size === "number" ? String(size) : showValue(size);
 }

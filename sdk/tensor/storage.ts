@@ -1,3 +1,4 @@
+import { checkFields, showValue } from "../arguments.ts";
 import { raise } from "../errors.ts";
 import type { TensorData } from "./dtype.ts";
 import type { TensorSpec } from "./shape.ts";
@@ -57,23 +58,40 @@ export interface Backend {
 
 /** Makes `backend` the one that tensors on its device use from now on. */
 export function registerBackend(backend: Backend): void {
+  checkFields("registerBackend(): backend", backend, {
+    device: "a string",
+    allocate: "a function",
+    upload: "a function",
+    read: "a function",
+  });
   backends.set(backend.device, backend);
 }
 
 /**
  * The backend of a device.
  *
- * @throws KW-GPU-NONE when the device is `webgpu` and none has been opened.
+ * @throws KW-GPU-NONE when the device is `webgpu` and none has been opened, KW-TENSOR-DEVICE for another name.
  */
 export function backendOf(device: DeviceName): Backend {
-  return backends.get(device) ?? raise(
-    "KW-GPU-NONE",
-    `Cannot use the device ${JSON.stringify(device)}: it has not been opened`,
-    "Call `await openGpu()` first.",
-  );
+  return backends.get(device) ?? refuse(device);
 }
 
 // ---------------------------------------------------------------------------
 
 let births = 0;
 const backends = new Map<DeviceName, Backend>();
+
+function refuse(device: unknown): never {
+  if (device === "webgpu") {
+    raise(
+      "KW-GPU-NONE",
+      `Cannot use the device "webgpu": it has not been opened`,
+      "Call `await openGpu()` first.",
+    );
+  }
+  raise(
+    "KW-TENSOR-DEVICE",
+    `Cannot use the device ${showValue(device)}: there is none of that name`,
+    `Known: "meta", "webgpu", "reference".`,
+  );
+}

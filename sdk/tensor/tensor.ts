@@ -1,10 +1,21 @@
+import { refuseArgument } from "../arguments.ts";
 import { raise } from "../errors.ts";
-import { type DType, DTYPES, type TensorData } from "./dtype.ts";
+import { checkDTypeName, type DType, DTYPES, type TensorData } from "./dtype.ts";
 import { metaBackend, MetaStorage } from "./meta.ts";
 import { adopt, forget } from "./scope.ts";
-import { checkShape, formatShape, formatSpec, numel, type Shape, type TensorSpec } from "./shape.ts";
-import { backendOf, type DeviceName, type Storage } from "./storage.ts";
+import {
+  byteLength,
+  checkShape,
+  checkSpec,
+  formatShape,
+  formatSpec,
+  numel,
+  type Shape,
+  type TensorSpec,
+} from "./shape.ts";
+import { backendOf, type DeviceName, Storage } from "./storage.ts";
 import { currentTracer } from "./tracer.ts";
+import { flatten, hostBytes, impliedDType, type TensorValues, toTyped } from "./values.ts";
 
 /** How a tensor is made. */
 export interface TensorOptions {
@@ -15,12 +26,6 @@ export interface TensorOptions {
   /** A name for errors and memory listings. */
   readonly name?: string;
 }
-
-/** Values for {@linkcode Tensor.from}: a typed array or nested arrays of numbers. */
-export type TensorValues = TensorData | readonly NestedNumbers[] | number;
-
-/** A number, or arrays of numbers to any depth. */
-export type NestedNumbers = number | boolean | readonly NestedNumbers[];
 
 /**
  * An n-dimensional array: contiguous, row-major, of one dtype, on one device.
@@ -38,6 +43,7 @@ export class Tensor implements TensorSpec {
 
   /** Wraps a storage; the tensor owns one count of it. Use {@linkcode Tensor.from} or `empty` instead. */
   constructor(spec: TensorSpec, storage: Storage, name?: string) {
+    if (!(storage instanceof Storage)) refuseArgument("new Tensor(): storage", storage, "a Storage");
     this.#shape = Object.freeze([...spec.shape]);
     this.#size = numel(spec.shape);
     this.#dtype = spec.dtype;
@@ -129,16 +135,12 @@ export class Tensor implements TensorSpec {
 
   /** A copy on another device. */
   async to(device: DeviceName): Promise<Tensor> {
-    const options = { dtype: this.#dtype, device, name: this.name };
-    if (device === "meta") return Tensor.empty(this.#shape, options);
+    if (device === "meta") return Tensor.empty(this.#shape, { dtype: this.#dtype, device, name: this.name });
+    backendOf(device);
     const data = await this.data();
-    return Tensor.from(
-      this.#dtype === "f32" && data instanceof Float64Array ? Float32Array.from(data) : data,
-      {
-        ...options,
-        shape: this.#shape,
-      },
-    );
+    // Not by from(): the values are what a device gave, and none of them is anybody's mistake.
+    const own = DTYPES[this.#dtype].float && data instanceof Float64Array ? toTyped(data, this.#dtype) : data;
+    return upload(this, own, device, this.name);
   }
 
   /**
@@ -158,6 +160,7 @@ export class Tensor implements TensorSpec {
 
   /** Takes over the storage and dtype of `source`, which is left released. For parameters being filled. */
   protected takeStorage(source: Tensor): void {
+    if (!(source instanceof Tensor)) refuseArgument("takeStorage(): source", source, "a Tensor");
     const taken = source.storage.retain();
     source.dispose();
     this.#release();
@@ -179,13 +182,19 @@ export class Tensor implements TensorSpec {
   /**
    * A tensor with the given values.
    *
-   * Nested arrays give their own shape; a flat typed array takes `options.shape` (default: one dimension).
+   * Nested arrays give their own shape; a flat typed array takes `options.shape` (default: one dimension). Every value
+   * must be one that the dtype holds: integers are whole and in range, `bool` is true, false, 1 or 0, and floats are
+   * any number, rounded to the nearest and infinite where the dtype ends. 64-bit integers are taken where they fit an
+   * integer dtype: `i32` (`u32` for a `BigUint64Array`) unless told. An array of the dtype's own kind is taken as it is.
    *
-   * @throws KW-TENSOR-DATA when values and shape disagree, KW-GPU-NONE when no device was opened.
+   * @throws KW-TENSOR-DATA when values do not fit the shape or the dtype, KW-TENSOR-SHAPE, KW-TENSOR-DTYPE, KW-GPU-NONE
+   * when no device was opened.
    */
   static from(values: TensorValues, options: TensorOptions & { readonly shape?: Shape } = {}): Tensor {
+    checkOptions("Tensor.from()", options);
     const dtype = options.dtype ?? impliedDType(values);
-    const flat = typeof values === "number" ? { data: [values], shape: [] } : flatten(values);
+    checkDTypeName(dtype);
+    const flat = flatten(values, options.name);
     const shape = options.shape ?? flat.shape;
     checkShape(shape);
     if (flat.data.length !== numel(shape)) {
@@ -196,31 +205,44 @@ export class Tensor implements TensorSpec {
         { tensor: options.name },
       );
     }
-    const spec = { shape, dtype };
-    const backend = currentTracer() ? metaBackend : backendOf(options.device ?? "webgpu");
-    return new Tensor(spec, backend.upload(spec, toTyped(flat.data, dtype), options.name), options.name);
+    const data = toTyped(flat.data, dtype, shape, options.name);
+    return upload({ shape, dtype }, data, options.device, options.name);
   }
 
   /** A tensor with unspecified values. */
   static empty(shape: Shape, options: TensorOptions = {}): Tensor {
-    checkShape(shape);
+    checkOptions("Tensor.empty()", options);
     const spec = { shape, dtype: options.dtype ?? "f32" };
+    checkSpec(spec);
     const backend = currentTracer() ? metaBackend : backendOf(options.device ?? "webgpu");
     return new Tensor(spec, backend.allocate(spec, options.name), options.name);
   }
 
   /** A tensor of zeros. */
   static zeros(shape: Shape, options: TensorOptions = {}): Tensor {
-    checkShape(shape);
-    const dtype = options.dtype ?? "f32";
-    const data = DTYPES[dtype].array(new ArrayBuffer(numel(shape) * DTYPES[dtype].bytes));
-    return Tensor.from(data, { ...options, dtype, shape });
+    checkOptions("Tensor.zeros()", options);
+    const spec = { shape, dtype: options.dtype ?? "f32" };
+    checkSpec(spec);
+    const data = DTYPES[spec.dtype].array(hostBytes(byteLength(spec), options.name));
+    return upload(spec, data, options.device, options.name);
   }
 }
 
 // ---------------------------------------------------------------------------
 
+function upload(spec: TensorSpec, data: TensorData, device: DeviceName = "webgpu", name?: string): Tensor {
+  const backend = currentTracer() ? metaBackend : backendOf(device);
+  return new Tensor(spec, backend.upload(spec, data, name), name);
+}
+
+function checkOptions(at: string, options: TensorOptions): void {
+  if (typeof options !== "object" || options === null) refuseArgument(`${at}: options`, options, "an object");
+  const { name } = options;
+  if (name !== undefined && typeof name !== "string") refuseArgument(`${at}: name`, name, "a string");
+}
+
 function resolveReshape(t: Tensor, shape: Shape): number[] {
+  if (!Array.isArray(shape)) refuseArgument("reshape(): shape", shape, "an array of sizes");
   const unknown = shape.filter((d) => d === -1).length;
   const known = numel(shape.filter((d) => d !== -1));
   const target = shape.map((d) => d === -1 && known > 0 ? t.size / known : d);
@@ -232,44 +254,4 @@ function resolveReshape(t: Tensor, shape: Shape): number[] {
     );
   }
   return target;
-}
-
-function impliedDType(values: TensorValues): DType {
-  if (values instanceof Int32Array) return "i32";
-  if (values instanceof Uint32Array) return "u32";
-  if (values instanceof Uint8Array) return "u8";
-  if (values instanceof Uint16Array) return "bf16";
-  if (values instanceof Float16Array) return "f16";
-  return "f32";
-}
-
-function flatten(values: Exclude<TensorValues, number>): { data: ArrayLike<number>; shape: number[] } {
-  if (ArrayBuffer.isView(values)) return { data: values, shape: [values.length] };
-  const shape: number[] = [];
-  for (let level: NestedNumbers = values; Array.isArray(level); level = level[0]) shape.push(level.length);
-  const data: number[] = [];
-  const walk = (level: NestedNumbers, depth: number) => {
-    const length = Array.isArray(level) ? level.length : undefined;
-    if (length !== shape[depth]) {
-      raise(
-        "KW-TENSOR-DATA",
-        "Cannot make a tensor from nested arrays of uneven length",
-        "Make every row equally long.",
-      );
-    }
-    if (Array.isArray(level)) { for (const inner of level) walk(inner, depth + 1); }
-    else data.push(Number(level));
-  };
-  walk(values, 0);
-  return { data, shape };
-}
-
-function toTyped(data: ArrayLike<number>, dtype: DType): TensorData {
-  const typed = DTYPES[dtype].array(new ArrayBuffer(data.length * DTYPES[dtype].bytes));
-  if (data.constructor === typed.constructor) return data as TensorData;
-  if (dtype === "bf16") {
-    raise("KW-TENSOR-DATA", "Cannot make a bf16 tensor from numbers", "Give its raw bits as a Uint16Array.");
-  }
-  typed.set(data);
-  return typed;
 }

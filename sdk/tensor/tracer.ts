@@ -1,3 +1,4 @@
+import { checkFields, checkFunction } from "../arguments.ts";
 import type { Tensor } from "./tensor.ts";
 
 /** Told of everything that happens while a forward runs on meta. */
@@ -13,6 +14,8 @@ export function currentTracer(): Tracer | undefined {
 
 /** Runs `fn` with a tracer: nothing is computed, only shapes and dtypes flow. */
 export function withTracer<T>(t: Tracer, fn: () => T): T {
+  checkFunction("withTracer(): fn", fn);
+  checkFields("withTracer(): t", t, { op: "a function" });
   const before = tracer;
   tracer = t;
   try {

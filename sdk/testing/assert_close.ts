@@ -1,3 +1,4 @@
+import { checkArgument, showValue } from "../arguments.ts";
 import { KernelwrightError, raise } from "../errors.ts";
 import { DTYPES, formatShape, formatSpec, sameShape, type Shape, stridesOf, Tensor } from "../tensor/mod.ts";
 
@@ -40,6 +41,11 @@ export async function assertClose(
   expected: Tensor | ArrayLike<number>,
   tolerance: Tolerance = {},
 ): Promise<void> {
+  for (const v of [actual, expected]) {
+    if (v instanceof Tensor || (ArrayBuffer.isView(v) && !(v instanceof DataView))) continue;
+    checkArgument("assertClose(): a side that is no Tensor", v, "numbers in an array");
+  }
+  checkArgument("assertClose(): tolerance", tolerance, "an object");
   const shape = actual instanceof Tensor
     ? actual.shape
     : expected instanceof Tensor
@@ -95,7 +101,7 @@ export function describeMismatches(
 ): { what: string; notes: string[] } {
   const total = shape.reduce((n, d) => n * d, 1);
   const first = wrong.reduce((a, b) => b.index < a.index ? b : a);
-  const shown = Object.entries(tolerance).map(([k, v]) => `${k} ${v}`).join(", ");
+  const shown = Object.entries(tolerance).map(([k, v]) => `${k} ${showValue(v)}`).join(", ");
   return {
     what: `${wrong.length} of ${total} values of ${formatShape(shape)} are too far off (${
       shown || "defaults"

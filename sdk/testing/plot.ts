@@ -1,3 +1,5 @@
+import { largestOf, leastOf } from "../extremes.ts";
+
 /** What to draw. */
 export interface Plot {
   /** The text on top. */
@@ -14,8 +16,8 @@ const COLORS = ["#0b6e4f", "#c84630", "#3a5a98", "#8d6a9f", "#b08900"];
 /** Lines over labelled points, on a logarithmic scale, as SVG. */
 export function drawPlot({ title, labels, lines }: Plot): string {
   const values = lines.flatMap((l) => l.values).filter((v) => v > 0);
-  const low = Math.floor(Math.log10(Math.min(...values, 1)));
-  const high = Math.max(low + 1, Math.ceil(Math.log10(Math.max(...values, 0.1))));
+  const low = Math.floor(Math.log10(leastOf(values, 1)));
+  const high = Math.max(low + 1, Math.ceil(Math.log10(largestOf(values, 0.1))));
   const x = (i: number) => LEFT + (i + 0.5) * (WIDTH - LEFT - 20) / labels.length;
   const y = (v: number) => HEIGHT - BOTTOM - (Math.log10(v) - low) / (high - low) * (HEIGHT - BOTTOM - TOP);
   const text = (at: number, down: number, words: string, more = "") =>

@@ -1,3 +1,4 @@
+import { checkArgument, checkFields } from "../arguments.ts";
 import { dispatch, type Gpu, shader } from "../gpu/mod.ts";
 import { scope, Tensor } from "../tensor/mod.ts";
 import { timeSides, type TimingOptions } from "./timing.ts";
@@ -16,6 +17,8 @@ const FMA_STEPS = 256;
 
 /** Measures an adapter's roof with two probes. */
 export async function measureRoof(gpu: Gpu, options: TimingOptions = {}): Promise<Roof> {
+  checkFields("measureRoof(): gpu", gpu, { sync: "a function", limits: "an object" });
+  checkArgument("measureRoof(): options", options, "an object");
   const elements = COPY_BYTES / 4;
   const x = Tensor.zeros([elements]);
   const out = Tensor.empty([elements]);

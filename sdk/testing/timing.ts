@@ -7,6 +7,7 @@
  * runtimes). What an empty wait costs is measured and taken off. The sides take turns, so that a machine that warms
  * up or slows down does so for all of them.
  */
+import { leastOf } from "../extremes.ts";
 import { canTime, type Gpu, gpuTime } from "../gpu/mod.ts";
 import { bestAtOnce } from "../ops/mod.ts";
 
@@ -61,7 +62,7 @@ export async function timeSides(
   return trains.map(({ side, calls, times }, i) => ({
     name: side.name,
     median: median(times),
-    fastest: Math.min(...times),
+    fastest: leastOf(times),
     calls,
     ...(onGpu ? { gpu: onGpu[i] } : {}),
   }));

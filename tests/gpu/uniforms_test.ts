@@ -168,4 +168,26 @@ describe("uniforms", () => {
       assertEquals(error.code, "KW-DISPATCH-UNIFORM");
     });
   }
+
+  it("refuse what is no number", () => {
+    const bare = (type: string) =>
+      `@group(0) @binding(0) var<uniform> u: ${type}; @compute @workgroup_size(1) fn main() { _ = u; }`;
+    const run = (code: string, u: unknown) =>
+      assertThrows(
+        () => dispatch(shader({ code }), { u: u as UniformValues }, { workgroups: 1 }),
+        KernelwrightError,
+      );
+    const strange = [null, undefined, "1", "", {}, [], true, 1n, Symbol("s"), () => 1, [null], ["1"], [
+      undefined,
+    ]];
+    for (const type of ["f32", "i32", "u32"]) {
+      const fields = `struct U { a: ${type} } ${bare("U")}`;
+      for (const value of strange) {
+        const expected = value === undefined ? "KW-DISPATCH-NAME" : "KW-DISPATCH-UNIFORM";
+        assertEquals(run(bare(type), value).code, expected);
+        assertEquals(run(fields, { a: value }).code, "KW-DISPATCH-UNIFORM");
+      }
+      for (const value of [null, 1, "a", [1]]) assertEquals(run(fields, value).code, "KW-DISPATCH-UNIFORM");
+    }
+  });
 });

@@ -153,7 +153,10 @@ describe("kernelize, then unkernelize,", () => {
               if (error) failed++;
               const output = await outputOf(model, [2, WIDTH]);
               const off = Math.max(
-                ...output.map((v, i) => Math.abs(v - plain[i]) / (1 + Math.abs(plain[i]))),
+                // Gated products square what they get: deep trees reach infinity, which is equal to itself.
+                ...output.map((v, i) =>
+                  Object.is(v, plain[i]) ? 0 : Math.abs(v - plain[i]) / (1 + Math.abs(plain[i]))
+                ),
               );
               assert(off < 1e-9, `off by ${off}`);
             }

@@ -1,8 +1,19 @@
-import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import * as fc from "fast-check";
 import { KernelwrightError } from "../../sdk/errors.ts";
-import { argmax, max, maxAbsDifference, mean, softmax, sum, topkMask } from "../../sdk/ops/mod.ts";
+import {
+  argmax,
+  attention,
+  concat,
+  max,
+  maxAbsDifference,
+  mean,
+  sample,
+  softmax,
+  sum,
+  topkMask,
+} from "../../sdk/ops/mod.ts";
 import { Tensor } from "../../sdk/tensor/mod.ts";
 import { assertClose } from "../helpers/assert_close.ts";
 import { gpuForFile } from "../helpers/gpu_for_file.ts";
@@ -50,6 +61,34 @@ describe("reductions", () => {
       const x = [{ shape: [2, 3], data: [1, NaN, 3, -5, -4, -6] }];
       assertEquals((await valuesOn(device, (x) => max(x, -1), x)).data, [NaN, -4]);
     }
+  });
+
+  it("takes lines of more values than a function takes arguments, on the reference device", async () => {
+    const data = Float32Array.from({ length: 300_000 }, (_, i) => i % 1000);
+    using x = Tensor.from(data, { device: "reference" });
+    using column = x.reshape([300_000, 1]);
+    for (const operator of [sum, mean, max, argmax, softmax]) {
+      for (const [t, dim] of [[x, 0], [column, 0]] as const) {
+        using out = operator(t, dim);
+        assert(Number.isFinite((await out.data())[0]));
+      }
+    }
+    using keys = x.reshape([1, 300_000, 1, 1]);
+    using query = Tensor.from([1], { shape: [1, 1, 1, 1], device: "reference" });
+    using position = Tensor.from([0], { dtype: "i32", device: "reference" });
+    using out = attention(query, keys, keys, { position, causal: false, scale: 100 });
+    assertClose(Array.from(await out.data(), Number), [999], { relative: 1e-9 });
+    using row = x.reshape([1, 300_000]);
+    for (const options of [{}, { topK: 200_000 }, { topP: 0.5 }]) {
+      using id = sample(row, position, options);
+      assert((await id.data())[0] < 300_000);
+    }
+    using kept = topkMask(row, 200_000, true);
+    using difference = maxAbsDifference(x, x);
+    assertEquals([kept.size, await difference.data()], [300_000, new Float64Array(4)]);
+    const pieces = Array.from({ length: 150_000 }, () => query);
+    using joined = concat(pieces, 0);
+    assertEquals(joined.shape, [150_000, 1, 1, 1]);
   });
 
   it("argmax() takes the first of equals, and never a NaN", async () => {

@@ -32,6 +32,10 @@ export const KERNEL_ADVICE: Partial<Record<ErrorCode, Advice>> = {
     "A field, a constructor, a static that can change, or a forward that sets something on the class.",
     "Put parameters into the layout and constants outside the class.",
   ],
+  "KW-DECORATOR": [
+    "`experimentalDecorators` is set in compilerOptions, so that the compiler or bundler writes the older kind of decorator.",
+    "Take `experimentalDecorators` (and `emitDecoratorMetadata`) out of deno.json or tsconfig.json.",
+  ],
   "KW-KERNEL-OPTION": [
     "A misspelt option of `@kernel` or `@layout`.",
     "Take the suggested name.",
@@ -143,6 +147,10 @@ export const KERNEL_ADVICE: Partial<Record<ErrorCode, Advice>> = {
   "KW-MATCH-NESTED": [
     "An entry by path inside a module that another kernel stands for.",
     "Keep one of the two.",
+  ],
+  "KW-SWAP-READONLY": [
+    "The parent is frozen or sealed, or holds the module behind a getter.",
+    "Leave the property writable, or name a module further up that can be changed.",
   ],
   "KW-MATCH-ROOT": [
     "The model itself is the layer that was to be replaced.",

@@ -4,9 +4,13 @@ import type { Advice } from "./mod.ts";
 
 /** Advice by code. */
 export const MODEL_ADVICE: Partial<Record<ErrorCode, Advice>> = {
+  "KW-ARGUMENT": [
+    "A call from plain JavaScript, or with a value from outside, that the types would not allow.",
+    "Pass what the message names; a type checker finds such calls before they run.",
+  ],
   "KW-TENSOR-DATA": [
-    "An array with another number of elements than the shape has, or nested arrays of uneven length.",
-    "Count the elements: the product of the shape's sizes.",
+    "An array with another number of elements than the shape has, nested arrays of uneven length, or a value that the dtype cannot hold.",
+    "Count the elements: the product of the shape's sizes. Give integers that are whole and in range, or another dtype.",
   ],
   "KW-TENSOR-DEVICE": [
     "A parameter that has not been loaded is still on `meta`, or inputs were made on another device than the weights.",

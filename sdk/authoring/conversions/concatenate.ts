@@ -1,3 +1,4 @@
+import { checkArgument } from "../../arguments.ts";
 import { sameShape, stridesOf, type TensorSpec } from "../../tensor/mod.ts";
 import { bindMoves, type BoundOp, type ConversionOp, dimOf, type Move, onlyInput, refuse } from "./op.ts";
 import { type Region, swapRegion } from "./region.ts";
@@ -51,6 +52,7 @@ export function chunk(count: number, dim = 0): ConversionOp {
  * @param dim The dimension; a negative one counts from the end.
  */
 export function split(sizes: readonly number[], dim = 0): ConversionOp {
+  checkArgument("split(): sizes", sizes, "numbers in an array");
   const op: ConversionOp = {
     name: "split",
     parameters: { sizes: [...sizes], dim },

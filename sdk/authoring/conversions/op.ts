@@ -8,6 +8,7 @@
  * with the roles exchanged, so nothing can be reversed wrongly, and nothing needs to know which op it is: the
  * planner, the loader and the saver ask the bound op for its properties.
  */
+import { checkFields } from "../../arguments.ts";
 import { KernelwrightError } from "../../errors.ts";
 import type { ErrorCode } from "../../error_codes.ts";
 import { formatSpec, sameShape, type TensorSpec } from "../../tensor/mod.ts";
@@ -88,8 +89,14 @@ export function bindMoves(
   return forth;
 }
 
+/** Checks that an op is one. @throws KW-ARGUMENT */
+export function checkOp(at: string, op: ConversionOp): void {
+  checkFields(at, op, { name: "a string", parameters: "an object", bind: "a function" });
+}
+
 /** `concatenate(dim: 0)`, as messages show an op. */
 export function describeOp(op: ConversionOp): string {
+  checkOp("describeOp(): op", op);
   const shown = Object.entries(op.parameters).filter(([, v]) => v !== undefined);
   return `${op.name}(${shown.map(([k, v]) => `${k}: ${JSON.stringify(v)}`).join(", ")})`;
 }

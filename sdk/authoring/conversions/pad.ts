@@ -1,3 +1,4 @@
+import { checkArgument } from "../../arguments.ts";
 import { stridesOf, type TensorSpec } from "../../tensor/mod.ts";
 import { bindMoves, type ConversionOp, dimOf, type Move, refuse } from "./op.ts";
 
@@ -17,6 +18,7 @@ export interface PadOptions {
 
 /** Makes a dimension of each tensor longer. The reverse drops what was added. */
 export function pad(options: PadOptions): ConversionOp {
+  checkArgument("pad(): options", options, "an object");
   const { dim = 0, before = 0, after = 0, multipleOf = 1, value = 0 } = options;
   const op: ConversionOp = {
     name: "pad",

@@ -5,9 +5,11 @@
  *                ╰ both have it: one conversion for each layer
  *                              ╰ only the source has it: a list, sorted as numbers
  */
+import { leastOf } from "../../extremes.ts";
+import { checkArgument } from "../../arguments.ts";
 import { raise } from "../../errors.ts";
 import type { ConversionOp } from "./op.ts";
-import { type ConversionRule, convert, type ConvertOptions, describeRule } from "./rule.ts";
+import { checkRule, type ConversionRule, convert, type ConvertOptions, describeRule } from "./rule.ts";
 
 /** Gives keys of a whole model other names. `*` is one segment of a path, `**` one or more. */
 export class WeightRenaming implements ConversionRule {
@@ -26,6 +28,8 @@ export class WeightRenaming implements ConversionRule {
    * @throws KW-CONVERT-PATTERN
    */
   constructor(from: string, to: string) {
+    checkArgument("new WeightRenaming(): from", from, "a string");
+    checkArgument("new WeightRenaming(): to", to, "a string");
     [this.from, this.to] = [[from], [to]];
     checkPatterns(this);
     if (countWildcards(from) !== countWildcards(to)) {
@@ -71,6 +75,8 @@ export class WeightConverter implements ConversionRule {
 
 /** What the wildcards of a pattern stand for in a key, or undefined where it does not match. */
 export function matchPattern(pattern: string, key: string): string[] | undefined {
+  checkArgument("matchPattern(): pattern", pattern, "a string");
+  checkArgument("matchPattern(): key", key, "a string");
   return compile(pattern).exec(key)?.slice(1);
 }
 
@@ -83,7 +89,9 @@ export function matchPattern(pattern: string, key: string): string[] | undefined
  * @throws KW-CONVERT-SOURCE when some sources of a group are there and others are not, or a numbered list has gaps.
  */
 export function expandRule(rule: ConversionRule, keys: Iterable<string>): ConversionRule[] {
-  const shared = Math.min(...[...rule.from, ...rule.to].map(countWildcards));
+  checkRule("expandRule(): rule", rule);
+  checkArgument("expandRule(): keys", keys, "things to go through");
+  const shared = leastOf([...rule.from, ...rule.to].map(countWildcards));
   const groups = new Map<string, { captures: string[]; lists: { key: string; rest: string[] }[][] }>();
   for (const key of keys) {
     for (const [i, pattern] of rule.from.entries()) {
@@ -106,6 +114,8 @@ export function expandRule(rule: ConversionRule, keys: Iterable<string>): Conver
 
 /** The names of a rule's targets, with lists written out: `experts.*.w1` of 2 tensors is `experts.0.w1`, `experts.1.w1`. */
 export function nameTargets(rule: ConversionRule, count: number): string[] {
+  checkRule("nameTargets(): rule", rule);
+  checkArgument("nameTargets(): count", count, "a count");
   if (!rule.to.some((n) => n.includes("*"))) return [...rule.to];
   const length = count / rule.to.length;
   return rule.to.flatMap((pattern) =>

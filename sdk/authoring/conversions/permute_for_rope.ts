@@ -1,3 +1,4 @@
+import { checkArgument } from "../../arguments.ts";
 import { numel, type TensorSpec } from "../../tensor/mod.ts";
 import { bindMoves, type ConversionOp, type Move, refuse } from "./op.ts";
 import { wholeMove } from "./reshape.ts";
@@ -24,6 +25,7 @@ export interface RopePermutation {
  * Each head is ordered by itself, and each tensor has as many heads as its rows hold (grouped-query attention).
  */
 export function permuteForRope(options: RopePermutation): ConversionOp {
+  checkArgument("permuteForRope(): options", options, "an object");
   const { headDim, heads, from = "halves" } = options;
   const op: ConversionOp = {
     name: "permuteForRope",

@@ -1,3 +1,4 @@
+import { checkFields } from "../../arguments.ts";
 import { numel, type Shape } from "../../tensor/mod.ts";
 
 /** Where the elements of a block lie in one tensor, in elements. */
@@ -55,5 +56,9 @@ export function simplifyRegion(region: Region): Region {
 
 /** Whether the (simplified) block is one run of elements in both tensors. */
 export function isRun(region: Region): boolean {
+  checkFields("isRun(): region", region, { shape: "an array", source: "an object", target: "an object" });
+  for (const side of ["source", "target"] as const) {
+    checkFields(`isRun(): region.${side}`, region[side], { strides: "an array" });
+  }
   return region.shape.length === 1 && region.source.strides[0] === 1 && region.target.strides[0] === 1;
 }

@@ -1,3 +1,4 @@
+import { checkArgument } from "../../arguments.ts";
 import { numel } from "../../tensor/mod.ts";
 import { bindMoves, type ConversionOp, type Move, refuse } from "./op.ts";
 
@@ -7,6 +8,7 @@ import { bindMoves, type ConversionOp, type Move, refuse } from "./op.ts";
  * @param shape The sizes; one may be -1 and is worked out.
  */
 export function reshape(shape: readonly number[]): ConversionOp {
+  checkArgument("reshape(): shape", shape, "numbers in an array");
   const op: ConversionOp = {
     name: "reshape",
     parameters: { shape: [...shape] },

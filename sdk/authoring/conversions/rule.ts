@@ -1,6 +1,7 @@
+import { checkArgument, checkFields } from "../../arguments.ts";
 import { inContext, KernelwrightError } from "../../errors.ts";
-import { formatSpec, sameShape, type Tensor, type TensorSpec } from "../../tensor/mod.ts";
-import type { BoundOp, ConversionOp } from "./op.ts";
+import { checkSpec, formatSpec, sameShape, type Tensor, type TensorSpec } from "../../tensor/mod.ts";
+import { type BoundOp, checkOp, type ConversionOp } from "./op.ts";
 import { runOp } from "./run.ts";
 
 /** How some tensors of a checkpoint become some parameters. */
@@ -48,6 +49,8 @@ export interface BoundRule {
 
 /** The source becomes the target as it is. */
 export function rename(from: string, to: string): ConversionRule {
+  checkArgument("rename(): from", from, "a string");
+  checkArgument("rename(): to", to, "a string");
   return { from: [from], to: [to], ops: [] };
 }
 
@@ -58,6 +61,11 @@ export function convert(
   ops: readonly ConversionOp[],
   options: ConvertOptions = {},
 ): ConversionRule {
+  for (const [name, v] of [["from", from], ["to", to]] as const) {
+    checkArgument(`convert(): ${name}`, typeof v === "string" ? [v] : v, "strings in an array");
+  }
+  checkArgument("convert(): ops", ops, "objects in an array");
+  checkArgument("convert(): options", options, "an object");
   return {
     from: typeof from === "string" ? [from] : [...from],
     to: typeof to === "string" ? [to] : [...to],
@@ -74,6 +82,9 @@ export function convert(
  * reverse in a rule that is not `loadOnly`.
  */
 export function bindRule(rule: ConversionRule, specs: readonly TensorSpec[]): BoundRule {
+  checkRule("bindRule(): rule", rule);
+  checkArgument("bindRule(): specs", specs, "objects in an array");
+  specs.forEach(checkSpec);
   return inContext({ key: rule.from.join(", ") }, () => {
     const steps: BoundOp[] = [];
     let current = specs;
@@ -89,8 +100,19 @@ export function bindRule(rule: ConversionRule, specs: readonly TensorSpec[]): Bo
   });
 }
 
+/** Checks that a rule is one, of ops. @throws KW-ARGUMENT */
+export function checkRule(at: string, rule: ConversionRule): void {
+  checkFields(at, rule, {
+    from: "strings in an array",
+    to: "strings in an array",
+    ops: "objects in an array",
+  });
+  rule.ops.forEach((op, i) => checkOp(`${at}.ops[${i}]`, op));
+}
+
 /** `a, b → c: concatenate(dim: 0)`, as messages show a rule. */
 export function describeRule(rule: ConversionRule): string {
+  checkRule("describeRule(): rule", rule);
   const ops = rule.ops.map((o) => o.name).join(", ");
   return `${rule.from.join(", ")} → ${rule.to.join(", ")}${ops && `: ${ops}`}`;
 }

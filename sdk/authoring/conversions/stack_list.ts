@@ -1,3 +1,4 @@
+import { checkArgument } from "../../arguments.ts";
 import { numel, type TensorSpec } from "../../tensor/mod.ts";
 import { bindMoves, type ConversionOp, dimOf, type Move, onlyInput, refuse, sameSpecs } from "./op.ts";
 import { stridesOf } from "../../tensor/mod.ts";
@@ -15,6 +16,7 @@ export interface StackOptions {
  * @param dim Where the new dimension goes; a negative one counts from the end of the result.
  */
 export function stackList(dim = 0, options: StackOptions = {}): ConversionOp {
+  checkArgument("stackList(): options", options, "an object");
   const lists = options.lists ?? 1;
   const op: ConversionOp = {
     name: "stackList",

@@ -1,3 +1,4 @@
+import { checkArgument } from "../../arguments.ts";
 import { stridesOf, type TensorSpec } from "../../tensor/mod.ts";
 import { bindMoves, type ConversionOp, dimOf, type Move, refuse } from "./op.ts";
 
@@ -26,6 +27,7 @@ export function transpose(a = 0, b = 1): ConversionOp {
  * @param dims For each dimension of the result, the one that it was.
  */
 export function permute(dims: readonly number[]): ConversionOp {
+  checkArgument("permute(): dims", dims, "numbers in an array");
   const op: ConversionOp = {
     name: "permute",
     parameters: { dims: [...dims] },

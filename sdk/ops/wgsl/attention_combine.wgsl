@@ -7,12 +7,14 @@
 
 struct Params { count: u32, steps: u32, chunks: u32 }
 
+const LEAST = -3.4028234663852886e38; // the least finite f32, where chunks begin too
+
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
   let i = id.x + id.y * groups.x * 64u;
   if (i >= params.count) { return; }
   let first = i / params.steps * params.chunks;
-  var largest = -3.0e38;
+  var largest = LEAST;
   var weights = 0.0;
   var sum = A();
   for (var c = first; c < first + params.chunks; c++) {

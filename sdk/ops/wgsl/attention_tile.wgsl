@@ -42,7 +42,7 @@ fn main(
   var sum: array<A, R>;
   for (var r = 0u; r < R; r++) {
     ends[r] = end_key(min(first + r, last));
-    largest[r] = -3.0e38;
+    largest[r] = LEAST;
     own[r] = 0.0;
     sum[r] = A();
   }
@@ -62,10 +62,10 @@ fn main(
       }
     }
     for (var r = 0u; r < R; r++) {
-      scores[r * 64u + lane] = select(-3.0e38, total(products[r]), j < min(ends[r], range.y));
+      scores[r * 64u + lane] = select(LEAST, total(products[r]), j < min(ends[r], range.y));
     }
     workgroupBarrier();
-    var most = -3.0e38;
+    var most = LEAST;
     for (var e = 0u; e < R; e++) { most = max(most, scores[lane * R + e]); }
     largest_of[lane] = most;
     workgroupBarrier();

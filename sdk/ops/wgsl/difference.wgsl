@@ -9,8 +9,18 @@
 
 struct Params { count: u32, parts: u32, tiny: f32 }
 
+const LARGEST = 3.4028234663852886e38; // the largest finite f32
+
 // By its bits: drivers may assume that there is no NaN where floats are compared.
 fn is_nan(v: f32) -> bool { return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u; }
+
+// The distance of two large numbers is infinite in f32 though their ratio is not.
+fn relative(l: f32, r: f32, d: f32) -> f32 {
+  let most = max(abs(r), params.tiny);
+  if (d <= LARGEST) { return d / most; }
+  if (abs(l) <= LARGEST && abs(r) <= LARGEST) { return abs(l / most - r / most); }
+  return d;
+}
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
@@ -28,7 +38,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
       result.x = d;
       result.z = f32(i);
     }
-    result.y = max(result.y, d / max(abs(r), params.tiny));
+    result.y = max(result.y, relative(l, r, d));
   }
   out[id.x] = result;
 }

@@ -8,8 +8,10 @@
 // V is what is loaded at once, A the same in f32: vectors of 4, or scalars. `steps` of them, `inner` apart, make a line.
 struct Params { lines: u32, steps: u32, inner: u32, share: f32 }
 
+const LEAST = -3.4028234663852886e38; // the least finite f32: nothing but −∞ is below it
+
 fn walk(start: u32, first: u32, by: u32) -> S {
-  var largest = A(-3.0e38); // finite, since infinity less infinity is NaN
+  var largest = A(LEAST); // finite, since infinity less infinity is NaN
   var sums = A();
   for (var i = first; i < params.steps; i += by) {
     let v = A(x[start + i * params.inner]);

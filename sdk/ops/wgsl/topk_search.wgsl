@@ -12,10 +12,13 @@ var<workgroup> counts: array<u32, LANES>;
 var<workgroup> sums: array<f32, LANES>;
 var<workgroup> total: u32;
 
-// Larger numbers have larger keys, and both zeros have one.
+// Larger numbers have larger keys, both zeros have one, and NaN has the largest: told by its bits, since drivers may
+// assume that there is none.
 fn key_of(v: f32) -> u32 {
-  let bits = bitcast<u32>(select(v, 0.0, v == 0.0));
-  return select(bits | 0x80000000u, ~bits, bits >= 0x80000000u);
+  let bits = bitcast<u32>(v);
+  let size = bits & 0x7fffffffu;
+  if (size > 0x7f800000u) { return 0xffffffffu; }
+  return select(0x80000000u + size, 0x80000000u - size, bits > size);
 }
 
 // The sum of what the lanes have, in all of them.

@@ -12,7 +12,7 @@ import {
   readText,
   urlSource,
 } from "../checkpoint/mod.ts";
-import { closest, raise } from "../errors.ts";
+import { raise } from "../errors.ts";
 import { openGpu } from "../gpu/mod.ts";
 import {
   type KernelConfig,
@@ -23,9 +23,10 @@ import {
 } from "../kernelize/mod.ts";
 import { siteConversions } from "../kernelize/mod.ts";
 import type { DeviceName } from "../tensor/mod.ts";
-import { CausalLM } from "./causal_lm.ts";
-import { type DecoderConfig, parseDecoderConfig } from "./config.ts";
-import { MixtralDecoderLayer } from "./mixtral.ts";
+import type { CausalLM } from "./causal_lm.ts";
+import type { DecoderConfig } from "./config.ts";
+import { buildCausalLM, FAMILIES, familyOf } from "./families.ts";
+import { baseModelMapping, isOldBuffer } from "./old_keys.ts";
 
 /** What `fromPretrained` may be told. */
 export interface PretrainedOptions
@@ -48,15 +49,19 @@ export interface PretrainedOptions
   readonly device?: Exclude<DeviceName, "meta">;
   /** Whether shaders compile while the weights stream in, and the model comes {@linkcode CausalLM.ready}. */
   readonly ready?: boolean;
-  /** Told of what was loaded, converted and missing. */
-  readonly onReport?: (report: LoadReport) => void;
+  /** Told of what was loaded, converted and missing, and of the config's keys that are not known. */
+  readonly onReport?: (report: PretrainedReport) => void;
+  /**
+   * Told once of everything that is no error but should be known: keys of config.json that nothing is known of,
+   * buffers of old versions that were left out, a kernels.json that was not used. Printed with console.warn unless told.
+   */
+  readonly onWarning?: (message: string) => void;
 }
 
-/** Builds the modules of a config on the meta device: a tree with shapes and no bytes. */
-export function buildCausalLM(config: DecoderConfig): CausalLM {
-  return config.model_type === "mixtral"
-    ? new CausalLM(config, (i) => new MixtralDecoderLayer(config, i))
-    : new CausalLM(config);
+/** What loading a model did. */
+export interface PretrainedReport extends LoadReport {
+  /** Keys of config.json that nothing is known of: whether they would change results is not known either. */
+  readonly unknownConfigKeys: readonly string[];
 }
 
 /**
@@ -73,6 +78,9 @@ export async function loadCausalLM(
   types?: readonly string[],
 ): Promise<CausalLM> {
   const config = await readConfig(dir, types);
+  const warn = options.onWarning ?? ((message: string) => console.warn(message));
+  const unknownConfigKeys = config.unknown_keys ?? [];
+  if (unknownConfigKeys.length > 0) warn(unknownKeysLine(unknownConfigKeys));
   const model = buildCausalLM(config);
   if (options.dtype) model.to(options.dtype);
   const device = options.device ?? "webgpu";
@@ -84,7 +92,7 @@ export async function loadCausalLM(
       'Load it with device: "webgpu".',
     );
   }
-  const kernels = await readKernels(openFolder(dir, { allowLinks: true }), options);
+  const kernels = await readKernels(openFolder(dir, { allowLinks: true }), options, warn);
   const late = options.kernelize?.verify !== undefined;
   if (kernels && !late) await kernelize(model, kernels.config, { base: kernels.base, ...options.kernelize });
   const early = options.ready && device === "webgpu" ? model.ready() : undefined;
@@ -96,13 +104,17 @@ export async function loadCausalLM(
         device,
         dtype: options.dtype,
         conversions: siteConversions(model),
-        mapping: options.mapping,
+        mapping: options.mapping ?? baseModelMapping(checkpoint.tensors.keys()),
         strict: options.strict,
+        ignore: isOldBuffer,
         budget: options.budget,
         onProgress: options.onProgress,
         nonFinite: options.nonFinite,
       });
-      options.onReport?.(report);
+      if (report.ignored.length > 0) {
+        warn(`left out ${some(report.ignored)}: buffers of old versions, which are computed here`);
+      }
+      options.onReport?.({ ...report, unknownConfigKeys });
     } finally {
       await checkpoint.close();
     }
@@ -121,7 +133,7 @@ export async function loadCausalLM(
 /** Reads and checks a folder's config.json. */
 export async function readConfig(
   dir: FolderLocation,
-  types: readonly string[] = MODEL_TYPES,
+  types?: readonly string[],
 ): Promise<DecoderConfig> {
   const folder = openFolder(dir, { allowLinks: true });
   const file = joinFile(folder.name, "config.json");
@@ -138,19 +150,8 @@ export async function readConfig(
   const type = typeof json === "object" && json !== null
     ? (json as { model_type?: unknown }).model_type
     : undefined;
-  if (typeof type !== "string" || !types.includes(type)) {
-    const near = typeof type === "string" ? closest(type, types) : undefined;
-    raise(
-      "KW-MODEL-TYPE",
-      `Cannot load a model of type ${JSON.stringify(type)}`,
-      `Known here: ${types.join(", ")}.${near ? ` Did you mean "${near}"?` : ""}`,
-      {
-        file,
-        json: "model_type",
-      },
-    );
-  }
-  return parseDecoderConfig(json, file);
+  const among = types && FAMILIES.map((f) => ({ ...f, types: f.types.filter((t) => types.includes(t)) }));
+  return familyOf(type, among, file).read(json as Record<string, unknown>, file);
 }
 
 /** Reads a kernels.json at a path or an address. */
@@ -171,14 +172,29 @@ export async function readKernelConfig(path: string | URL): Promise<{ config: Ke
   return { config, base: isUrl ? place : fileUrlOfPath(place) };
 }
 
+/** A line that names a config's unknown keys. */
+export function unknownKeysLine(keys: readonly string[]): string {
+  return `config.json has ${
+    keys.length > 1 ? "keys that are" : "a key that is"
+  } not known here, and may mean other results: ${some(keys)}`;
+}
+
 // ---------------------------------------------------------------------------
 
+/** Names as JSON, so that what a file says cannot steer a terminal. */
+function some(names: readonly string[]): string {
+  const shown = names.slice(0, 8).map((n) => JSON.stringify(n.length > 80 ? `${n.slice(0, 77)}…` : n)).join(
+    ", ",
+  );
+  return names.length > 8 ? `${shown} and ${names.length - 8} more` : shown;
+}
+
 const OWN_KERNELS = "kernels.json";
-const MODEL_TYPES = ["llama", "mistral", "qwen2", "qwen3", "mixtral"];
 
 async function readKernels(
   folder: Folder,
   options: PretrainedOptions,
+  warn: (message: string) => void,
 ): Promise<{ config: KernelConfig; base?: URL } | undefined> {
   const { kernels, device, trust } = options;
   if (typeof kernels === "string" || kernels instanceof URL) return await readKernelConfig(kernels);
@@ -189,7 +205,7 @@ async function readKernels(
   if (trust) {
     return { config: parseKernelConfig(parseJson(text, own), own), base: folder.urlOf?.(OWN_KERNELS) };
   }
-  console.warn(`${own} was not used: pass { trust: true } if you trust the code that it names`);
+  warn(`${own} was not used: pass { trust: true } if you trust the code that it names`);
   return undefined;
 }
 

@@ -1,8 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { buildCausalLM, loadCausalLM, parseDecoderConfig, type PretrainedReport } from "../../sdk/models/mod.ts";
-import { openCheckpoint } from "../../sdk/checkpoint/mod.ts";
-import { savePretrained } from "../../sdk/models/mod.ts";
+import { loadCausalLM, parseDecoderConfig } from "../../sdk/models/mod.ts";
 import { gpuForFile } from "../helpers/gpu_for_file.ts";
 import { expectedJson, expectedTensor, modelDir, needsModels } from "./checkpoints.ts";
 import { largestDifference, logitsOf } from "./logits.ts";
@@ -56,7 +54,9 @@ describe("the keys of config.json", () => {
 
     it(`${type} takes null for every optional key, and neutral values`, () => {
       const keys = [
-        ..."num_key_value_heads head_dim max_position_embeddings rms_norm_eps rope_theta rope_scaling".split(" "),
+        ..."num_key_value_heads head_dim max_position_embeddings rms_norm_eps rope_theta rope_scaling".split(
+          " ",
+        ),
         ..."rope_parameters hidden_act attention_bias mlp_bias tie_word_embeddings sliding_window".split(" "),
         ..."use_sliding_window max_window_layers layer_types eos_token_id bos_token_id".split(" "),
         ..."partial_rotary_factor quantization_config final_logit_softcapping never_heard_of".split(" "),
@@ -87,7 +87,9 @@ describe("the keys of config.json", () => {
           { rope_scaling: { factor: 2 } },
           { rope_scaling: { rope_type: "dynamic", factor: 2 } },
           { rope_scaling: { type: "su" } },
-          { rope_parameters: { full_attention: { rope_theta: 1e4 }, sliding_attention: { rope_theta: 1e3 } } },
+          {
+            rope_parameters: { full_attention: { rope_theta: 1e4 }, sliding_attention: { rope_theta: 1e3 } },
+          },
           { rope_parameters: { rope_type: "default", partial_rotary_factor: 0.5 } },
           { rope_scaling: { type: "default", mrope_section: [16, 24, 24] } },
           { rope_scaling: { type: "linear" } },
@@ -152,8 +154,11 @@ describe(needsModels("every key of a published config"), () => {
 
   /** Where a change must give other numbers, or another tree. */
   const COUNTS = new Set([
-    ..."rms_norm_eps rope_theta rope_scaling hidden_act num_experts_per_tok attention_bias mlp_bias".split(" "),
-    ..."hidden_size intermediate_size num_hidden_layers num_attention_heads num_key_value_heads head_dim".split(" "),
+    ..."rms_norm_eps rope_theta rope_scaling hidden_act num_experts_per_tok attention_bias mlp_bias".split(
+      " ",
+    ),
+    ..."hidden_size intermediate_size num_hidden_layers num_attention_heads num_key_value_heads head_dim"
+      .split(" "),
     ..."vocab_size tie_word_embeddings num_local_experts".split(" "),
   ]);
   const OTHER: Record<string, unknown> = {

@@ -1,10 +1,10 @@
 import { raise } from "../errors.ts";
-import { type AttentionContext, KVCache, Linear, Module } from "../nn/mod.ts";
-import { slice } from "../ops/mod.ts";
+import { type AttentionContext, KVCache, Linear, type Module } from "../nn/mod.ts";
+import { argmax, slice } from "../ops/mod.ts";
 import { type DeviceName, type DType, Tensor } from "../tensor/mod.ts";
 import type { DecoderConfig } from "./config.ts";
 import { type DecoderInputs, DecoderModel, LlamaDecoderLayer } from "./decoder.ts";
-import { makeReady, type ReadyOptions } from "./ready.ts";
+import { PretrainedModel } from "./pretrained_model.ts";
 
 /** What {@linkcode CausalLM.forward} takes besides ids. */
 export interface CausalLMInputs extends DecoderInputs {
@@ -13,7 +13,7 @@ export interface CausalLMInputs extends DecoderInputs {
 }
 
 /** A decoder with a language-model head. */
-export class CausalLM extends Module {
+export class CausalLM extends PretrainedModel {
   /** The decoder. */
   model: DecoderModel;
   /** The head. Where the config ties it, its weight is the embedding's. */
@@ -25,7 +25,7 @@ export class CausalLM extends Module {
    * @param makeLayer Builds a decoder layer; Llama's unless told.
    */
   constructor(
-    readonly config: DecoderConfig,
+    override readonly config: DecoderConfig,
     makeLayer: (index: number) => Module & { forward(h: Tensor, c: AttentionContext): Tensor } = (i) =>
       new LlamaDecoderLayer(config, i),
   ) {
@@ -75,23 +75,28 @@ export class CausalLM extends Module {
     });
   }
 
-  /**
-   * Compiles every shader that the model will need, its kernels' too, so that the next run is a normal one. It may
-   * be called while the weights are still being loaded; what has been compiled before costs nothing.
-   *
-   * @throws KW-SHADER-COMPILE
-   */
-  ready(options: ReadyOptions = {}): Promise<void> {
-    return makeReady(this, options);
+  /** Without a cache and with a short and a long one: attention cuts long caches into chunks, with shaders of their own. */
+  override rehearse(tokens: number, device: "meta" | "webgpu"): Tensor {
+    const run = (ids: Tensor, inputs: CausalLMInputs) => argmax((this as CausalLM).call(ids, inputs));
+    if (device === "webgpu") {
+      using cache = this.makeCache({ maxLength: tokens + 1 });
+      const ids = Tensor.zeros([1, tokens], { dtype: "i32" });
+      return run(ids, { cache, logits_to_keep: 1 });
+    }
+    const ids = Tensor.empty([1, tokens], { dtype: "i32", device });
+    for (const maxLength of new Set([tokens, this.config.max_position_embeddings])) {
+      run(ids, { cache: this.makeCache({ maxLength, device }), logits_to_keep: 1 });
+    }
+    return run(ids, { logits_to_keep: 1 });
   }
 
   /** The dtype of the weights, and of the arithmetic's results. */
-  get dtype(): DType {
+  override get dtype(): DType {
     return this.model.embed_tokens.weight.dtype;
   }
 
   /** What forward takes, for the trace: a prompt, and one step of a generation. */
-  exampleInputs(): unknown[][] {
+  override exampleInputs(): unknown[][] {
     const ids = (tokens: number) => Tensor.empty([1, tokens], { dtype: "i32", device: "meta" });
     return [[ids(4)], [ids(1), { cache: this.makeCache({ maxLength: 8, device: "meta" }) }]];
   }

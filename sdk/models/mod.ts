@@ -14,6 +14,7 @@ export * from "./from_pretrained.ts";
 export * from "./generate.ts";
 export * from "./mixtral/modules.ts";
 export { baseModelMapping, isOldBuffer } from "./old_keys.ts";
+export * from "./pretrained_model.ts";
 export type { ReadyOptions } from "./ready.ts";
 export * from "./save.ts";
 export * from "./tokenizer.ts";

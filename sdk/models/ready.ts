@@ -1,9 +1,9 @@
 import { collectPipelines, openGpu, type PipelineUse, warmPipelines } from "../gpu/mod.ts";
-import { argmax, bestAtOnce, choiceOf, collectProducts, probeProducts } from "../ops/mod.ts";
-import { currentTracer, keep, scope, Tensor, withTracer } from "../tensor/mod.ts";
-import type { CausalLM } from "./causal_lm.ts";
+import { bestAtOnce, choiceOf, collectProducts, probeProducts } from "../ops/mod.ts";
+import { currentTracer, keep, scope, withTracer } from "../tensor/mod.ts";
+import type { PretrainedModel } from "./pretrained_model.ts";
 
-/** What {@linkcode CausalLM.ready} may be told. */
+/** What {@linkcode PretrainedModel.ready} may be told. */
 export interface ReadyOptions {
   /**
    * Lengths of prompts to be ready for; 1 is a step of a generation. Operators choose their shaders by length, so
@@ -17,9 +17,9 @@ export interface ReadyOptions {
   readonly probe?: boolean;
 }
 
-/** Compiles and runs once every pipeline that a model's forward needs; see {@linkcode CausalLM.ready}. */
+/** Compiles and runs once every pipeline that a model's forward needs; see {@linkcode PretrainedModel.ready}. */
 export async function makeReady(
-  model: CausalLM,
+  model: PretrainedModel,
   { tokens = [1, 2, 4, 8, 16, 64], probe = true }: ReadyOptions,
 ): Promise<void> {
   await openGpu();
@@ -33,7 +33,8 @@ export async function makeReady(
     if (products.map(choiceOf).join() !== before) uses = pipelines();
   }
   await warmPipelines(uses);
-  if (model.model.embed_tokens.weight.device === "webgpu") await runOnce(model);
+  const parameters = [...model.namedParameters()];
+  if (parameters.every(([, p]) => p.device === "webgpu")) await runOnce(model);
 }
 
 /** After that many milliseconds no further class of products is measured; what is left is chosen by rule. */
@@ -42,16 +43,10 @@ const PROBE_MS = 1000;
 // ---------------------------------------------------------------------------
 
 /** The pipelines of one length, found by a run on meta: shapes flow, nothing is computed. */
-function pipelinesOf(model: CausalLM, length: number): PipelineUse[] {
+function pipelinesOf(model: PretrainedModel, length: number): PipelineUse[] {
   const uses: PipelineUse[] = [];
   const forward = () => {
-    const ids = Tensor.empty([1, length], { dtype: "i32", device: "meta" });
-    // Attention cuts long caches into chunks, with shaders of their own.
-    for (const maxLength of new Set([length, model.config.max_position_embeddings])) {
-      const cache = model.makeCache({ maxLength, device: "meta" });
-      argmax(model.call(ids, { cache, logits_to_keep: 1 }));
-    }
-    argmax(model.call(ids, { logits_to_keep: 1 }));
+    model.rehearse(length, "meta");
   };
   const silent = currentTracer() ?? { op: () => {} };
   withTracer(
@@ -63,13 +58,9 @@ function pipelinesOf(model: CausalLM, length: number): PipelineUse[] {
 }
 
 /** A prompt and a step of a generation: buffers and bind groups are made, and the engine has seen the code. */
-async function runOnce(model: CausalLM): Promise<void> {
-  using cache = model.makeCache({ maxLength: 3 });
+async function runOnce(model: PretrainedModel): Promise<void> {
   for (const length of [2, 1]) {
-    using next = keep(scope(() => {
-      const ids = Tensor.zeros([1, length], { dtype: "i32" });
-      return bestAtOnce(() => argmax(model.call(ids, { cache, logits_to_keep: 1 })));
-    }));
-    await next.data();
+    using out = keep(scope(() => bestAtOnce(() => model.rehearse(length, "webgpu"))));
+    await out.data();
   }
 }

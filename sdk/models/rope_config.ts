@@ -52,7 +52,9 @@ export function readRope(
   const number = (key: string, at: string, value: unknown, least = 0): number =>
     typeof value === "number" && Number.isFinite(value) && value > least ? value : refuse(
       at,
-      value === undefined ? `the type ${short(kind)} is not supported without ${key}` : `${short(value)} is not a number above ${least}`,
+      value === undefined
+        ? `the type ${short(kind)} is not supported without ${key}`
+        : `${short(value)} is not a number above ${least}`,
     );
   const inside = (key: string, otherwise?: number): number =>
     number(key, `${where}.${key}`, inner[key] ?? otherwise);

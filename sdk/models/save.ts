@@ -2,7 +2,7 @@ import { fileUrlOfPath, fs } from "../checkpoint/files.ts";
 import { saveCheckpoint, type SaveOptions, type SaveReport } from "../checkpoint/mod.ts";
 import { raise } from "../errors.ts";
 import { type KernelConfig, kernelConfig, siteConversions, splitRef } from "../kernelize/mod.ts";
-import type { CausalLM } from "./causal_lm.ts";
+import type { PretrainedModel } from "./pretrained_model.ts";
 
 /** How a model is saved as a folder. */
 export interface SavePretrainedOptions extends Pick<SaveOptions, "maxShardSize"> {
@@ -18,7 +18,7 @@ export interface SavePretrainedOptions extends Pick<SaveOptions, "maxShardSize">
  * a file cannot name.
  */
 export async function savePretrained(
-  model: CausalLM,
+  model: PretrainedModel,
   dir: string,
   options: SavePretrainedOptions = {},
 ): Promise<SaveReport> {

@@ -8,7 +8,7 @@ import {
   rename,
   replaces,
 } from "@kernelwright/sdk";
-import type { AttentionConfig } from "@kernelwright/sdk/nn";
+import { type AttentionConfig, type Rope, ropeFactor, ropeFrequencies } from "@kernelwright/sdk/nn";
 import { attentionConfig, type DecoderConfig, LlamaDecoderLayer } from "@kernelwright/sdk/models";
 
 /** The layer as a whole: a residual cannot be fused with its neighbours from inside, since two read what it adds to. */
@@ -83,7 +83,7 @@ export class DecoderLayerLayout extends Layout {
     this.attention = attentionConfig(config);
     const { num_attention_heads: heads, num_key_value_heads: kvHeads, head_dim } = this.attention;
     this.eps = config.rms_norm_eps;
-    this.turns = turnsOf(config.rope_theta, head_dim);
+    this.turns = turnsOf(config.rope, head_dim);
     const rows = (heads + 2 * kvHeads) * head_dim;
     this.attention_scale = parameter([hidden]);
     this.qkv_proj = parameter([rows, hidden]);
@@ -107,10 +107,11 @@ export class DecoderLayerLayout extends Layout {
  * exactly, where an angle in f32 would be off in the fourth decimal after a few thousand tokens. Two pairs make a
  * vec4 of the uniform.
  */
-function turnsOf(theta: number, head_dim: number): number[] {
+function turnsOf(rope: Rope, head_dim: number): number[] {
+  if (ropeFactor(rope) !== 1) throw new Error("this kernel does not multiply cos and sin by a factor (yarn)");
   const words: number[] = [];
-  for (let pair = 0; pair < head_dim / 2; pair++) {
-    const turns = theta ** (-2 * pair / head_dim) / (2 * Math.PI);
+  for (const frequency of ropeFrequencies(rope, head_dim)) {
+    const turns = frequency / (2 * Math.PI);
     const scaled = (turns - Math.floor(turns)) * 2 ** 32;
     const high = Math.floor(scaled);
     words.push(high, Math.floor((scaled - high) * 2 ** 32));

@@ -9,7 +9,7 @@ await benchMain(QKVAttention, {
       num_attention_heads: heads,
       num_key_value_heads: kv,
       head_dim: size,
-      rope_theta: 10000,
+      rope: { kind: "default", theta: 10000 },
       attention_bias: false,
       qk_norm_eps: norm ? 1e-6 : undefined,
     }, 0),

@@ -74,7 +74,7 @@ testKernel(QKVAttention, {
       num_attention_heads: groups * kv,
       num_key_value_heads: kv,
       head_dim: 2 * half,
-      rope_theta: 10000,
+      rope: { kind: "default", theta: 10000 },
       attention_bias: bias === 1,
       qkv_bias: bias === 2,
       qk_norm_eps: norm ? 1e-6 : undefined,

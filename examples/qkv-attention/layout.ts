@@ -9,7 +9,13 @@ import {
   rename,
   replaces,
 } from "@kernelwright/sdk";
-import { type AttentionConfig, LlamaAttention } from "@kernelwright/sdk/nn";
+import {
+  type AttentionConfig,
+  LlamaAttention,
+  type Rope,
+  ropeFactor,
+  ropeFrequencies,
+} from "@kernelwright/sdk/nn";
 
 /** The whole attention of a decoder layer. */
 export const site = replaces(LlamaAttention);
@@ -66,7 +72,7 @@ export class QKVAttentionLayout extends Layout {
       this.q_scale = parameter([head_dim]);
       this.k_scale = parameter([head_dim]);
     }
-    this.turns = turnsOf(config.rope_theta, head_dim);
+    this.turns = turnsOf(config.rope, head_dim);
   }
 }
 
@@ -77,10 +83,11 @@ export class QKVAttentionLayout extends Layout {
  * exactly, where an angle in f32 would be off in the fourth decimal after a few thousand tokens. Two pairs make a
  * vec4 of the uniform.
  */
-function turnsOf(theta: number, head_dim: number): number[] {
+function turnsOf(rope: Rope, head_dim: number): number[] {
+  if (ropeFactor(rope) !== 1) throw new Error("this kernel does not multiply cos and sin by a factor (yarn)");
   const words: number[] = [];
-  for (let pair = 0; pair < head_dim / 2; pair++) {
-    const turns = theta ** (-2 * pair / head_dim) / (2 * Math.PI);
+  for (const frequency of ropeFrequencies(rope, head_dim)) {
+    const turns = frequency / (2 * Math.PI);
     const scaled = (turns - Math.floor(turns)) * 2 ** 32;
     const high = Math.floor(scaled);
     words.push(high, Math.floor((scaled - high) * 2 ** 32));

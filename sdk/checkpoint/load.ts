@@ -86,7 +86,8 @@ export async function loadCheckpoint(
   loading.commit();
   gpuIfOpen()?.trim();
   setOrigin(model, checkpoint, options.mapping ?? [], plan.dtype);
-  return reportOf(plan, loading, performance.now() - start);
+  const ignored = full.unexpected.map((v) => v.name).filter((key) => options.ignore?.(key));
+  return reportOf(plan, ignored, loading, performance.now() - start);
 }
 
 // ---------------------------------------------------------------------------
@@ -299,7 +300,7 @@ function bytesToRead(plan: LoadPlan): number {
   return values.reduce((n, v) => n + ((v.entry as TensorEntry | undefined)?.bytes ?? 0), 0);
 }
 
-function reportOf(plan: LoadPlan, loading: Loading, ms: number): LoadReport {
+function reportOf(plan: LoadPlan, ignored: readonly string[], loading: Loading, ms: number): LoadReport {
   return {
     loaded: inFileOrder(directSinks(plan)).map((s) => s.value.entry!.key),
     converted: plan.steps.map((s) => ({
@@ -310,6 +311,7 @@ function reportOf(plan: LoadPlan, loading: Loading, ms: number): LoadReport {
     })),
     missing: plan.missing.map((m) => m.key),
     unexpected: plan.unexpected.map((v) => v.name),
+    ignored,
     mismatched: plan.mismatched.map(({ key, checkpoint, model }) => ({ key, checkpoint, model })),
     dropped: plan.dropped.map((d) => d.value.name),
     tied: plan.tied.map((t) => ({ key: t.value.name, same: t.same.value.name })),

@@ -10,6 +10,8 @@ export interface LoadReport {
   readonly missing: readonly string[];
   /** Keys of the checkpoint that the model does not know. */
   readonly unexpected: readonly string[];
+  /** Keys of the checkpoint that were left out on purpose: what `ignore` says of the unexpected ones. */
+  readonly ignored: readonly string[];
   /** Tensors whose shape or dtype does not fit, which were left out. */
   readonly mismatched: readonly MismatchReport[];
   /** Keys that a kernel does not need. */
@@ -91,6 +93,7 @@ export function formatLoadReport(report: LoadReport): string {
   };
   list("missing", report.missing);
   list("unexpected", report.unexpected);
+  list("left out", report.ignored);
   list("mismatched", report.mismatched.map((m) => `${m.key}: ${m.checkpoint}, and the model has ${m.model}`));
   list("dropped", report.dropped);
   list("not finite", report.nonFinite.map((n) => `${n.key}: ${n.count}, the first at element ${n.first}`));

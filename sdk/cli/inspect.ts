@@ -3,7 +3,14 @@ import { type Checkpoint, openCheckpoint, planLoad } from "../checkpoint/mod.ts"
 import { raise } from "../errors.ts";
 import { explainPlan, type KernelPlan, planKernelize } from "../kernelize/mod.ts";
 import { joinPath, type Module, ModuleList } from "../nn/mod.ts";
-import { buildCausalLM, readConfig, readKernelConfig } from "../models/mod.ts";
+import {
+  baseModelMapping,
+  buildCausalLM,
+  isOldBuffer,
+  readConfig,
+  readKernelConfig,
+  unknownKeysLine,
+} from "../models/mod.ts";
 import { resolverFor } from "./resolver.ts";
 import { formatBytes } from "./show.ts";
 import { visibleLine } from "../visible.ts";
@@ -34,7 +41,11 @@ async function inspect(dir: string, flags: InspectFlags): Promise<void> {
   const model = buildCausalLM(config);
   const checkpoint = await openCheckpoint(dir);
   try {
-    const plan = planLoad(model, checkpoint.tensors.values());
+    const mapping = baseModelMapping(checkpoint.tensors.keys());
+    const full = planLoad(model, checkpoint.tensors.values(), { mapping });
+    const ignored = full.unexpected.filter((v) => isOldBuffer(v.name)).map((v) => v.name);
+    const plan = { ...full, unexpected: full.unexpected.filter((v) => !isOldBuffer(v.name)) };
+    const unknownKeys = config.unknown_keys ?? [];
     const kernels = flags.kernels === undefined ? undefined : await readKernelConfig(flags.kernels);
     const planned = kernels && await planKernelize(model, kernels.config, {
       base: kernels.base,
@@ -53,6 +64,8 @@ async function inspect(dir: string, flags: InspectFlags): Promise<void> {
           })),
           missing: plan.missing.map((m) => m.key),
           unexpected: plan.unexpected.map((v) => v.name),
+          ignored,
+          unknownConfigKeys: unknownKeys,
           mismatched: plan.mismatched,
           kernels: planned && { report: planned.report, conversions: conversionsOf(planned.plan) },
         },
@@ -69,6 +82,8 @@ async function inspect(dir: string, flags: InspectFlags): Promise<void> {
     for (const line of drawTree(model, checkpoint, flags.all ?? false)) console.log(visibleLine(line));
     const bytes = [...checkpoint.tensors.values()].reduce((n, t) => n + t.bytes, 0);
     console.log(`${checkpoint.tensors.size} tensors, ${formatBytes(bytes)}`);
+    if (unknownKeys.length > 0) console.log(unknownKeysLine(unknownKeys));
+    for (const key of ignored) console.log(`left out: ${JSON.stringify(key)} (a buffer of an old version)`);
     for (const m of plan.missing) console.log(visibleLine(`missing: ${m.key}`));
     for (const v of plan.unexpected) console.log(visibleLine(`unexpected: ${v.name}`));
     for (const m of plan.mismatched) {

@@ -1,6 +1,11 @@
 import type { FolderLocation } from "../checkpoint/mod.ts";
 import type { CausalLM } from "./causal_lm.ts";
+import type { Family } from "./family.ts";
 import { loadCausalLM, type PretrainedOptions } from "./from_pretrained.ts";
+import { llama } from "./llama/family.ts";
+import { mistral } from "./mistral/family.ts";
+import { mixtral } from "./mixtral/family.ts";
+import { qwen2, qwen3 } from "./qwen/family.ts";
 
 /** Loads models of one family. */
 export interface Pretrained {
@@ -14,18 +19,19 @@ export interface Pretrained {
 }
 
 /** Llama (and Mistral, which is the same without its window). */
-export const LlamaForCausalLM: Pretrained = family("llama", "mistral");
+export const LlamaForCausalLM: Pretrained = family(llama, mistral);
 /** Qwen2: Llama with biases on q, k and v. */
-export const Qwen2ForCausalLM: Pretrained = family("qwen2");
+export const Qwen2ForCausalLM: Pretrained = family(qwen2);
 /** Qwen3: q and k are normalised head by head, and heads have a size of their own. */
-export const Qwen3ForCausalLM: Pretrained = family("qwen3");
+export const Qwen3ForCausalLM: Pretrained = family(qwen3);
 /** Mixtral: a mixture of experts in place of the MLP. */
-export const MixtralForCausalLM: Pretrained = family("mixtral");
+export const MixtralForCausalLM: Pretrained = family(mixtral);
 /** Whatever the folder's config says. */
 export const AutoModelForCausalLM: Pretrained = {
   fromPretrained: (dir, options) => loadCausalLM(dir, options),
 };
 
-function family(...types: string[]): Pretrained {
+function family(...families: Family[]): Pretrained {
+  const types = families.flatMap((f) => f.types);
   return { fromPretrained: (dir, options) => loadCausalLM(dir, options, types) };
 }

@@ -1,11 +1,11 @@
 import { raise } from "../errors.ts";
-import { type AttentionContext, KVCache, Linear, Module, moduleAt } from "../nn/mod.ts";
-import { FLOATS, slice } from "../ops/mod.ts";
+import { type AttentionContext, KVCache, Linear, type Module, moduleAt } from "../nn/mod.ts";
+import { argmax, FLOATS, slice } from "../ops/mod.ts";
 import { type DeviceName, type DType, scope, Tensor, withTracer } from "../tensor/mod.ts";
 import type { DecoderConfig } from "./config.ts";
 import { type DecoderInputs, DecoderModel, LlamaDecoderLayer } from "./decoder.ts";
 import type { GenerationConfig } from "./generation_config.ts";
-import { makeReady, type ReadyOptions } from "./ready.ts";
+import { PretrainedModel } from "./pretrained_model.ts";
 
 /** What {@linkcode CausalLM.forward} takes besides ids. */
 export interface CausalLMInputs extends DecoderInputs {
@@ -14,7 +14,7 @@ export interface CausalLMInputs extends DecoderInputs {
 }
 
 /** A decoder with a language-model head. */
-export class CausalLM extends Module {
+export class CausalLM extends PretrainedModel {
   /** The decoder. */
   model: DecoderModel;
   /** What the folder's generation_config.json says; `generate` goes by it where its caller says nothing. */
@@ -28,7 +28,7 @@ export class CausalLM extends Module {
    * @param makeLayer Builds a decoder layer; Llama's unless told.
    */
   constructor(
-    readonly config: DecoderConfig,
+    override readonly config: DecoderConfig,
     makeLayer: (index: number) => Module & { forward(h: Tensor, c: AttentionContext): Tensor } = (i) =>
       new LlamaDecoderLayer(config, i),
   ) {
@@ -79,21 +79,27 @@ export class CausalLM extends Module {
     });
   }
 
-  /**
-   * Compiles every shader that the model will need, its kernels' too, so that the next run is a normal one. It may
-   * be called while the weights are still being loaded; what has been compiled before costs nothing.
-   *
-   * @throws KW-SHADER-COMPILE
-   */
-  ready(options: ReadyOptions = {}): Promise<void> {
-    return makeReady(this, options);
+  /** Without a cache and with a short and a long one: attention cuts long caches into chunks, with shaders of their own. */
+  override rehearse(tokens: number, device: "meta" | "webgpu"): Tensor {
+    const run = (ids: Tensor, inputs: CausalLMInputs) =>
+      argmax((this as CausalLM).call(ids, inputs), -1, true);
+    if (device === "webgpu") {
+      using cache = this.makeCache({ maxLength: tokens + 1 });
+      const ids = Tensor.zeros([1, tokens], { dtype: "i32" });
+      return run(ids, { cache, logits_to_keep: 1 });
+    }
+    const ids = Tensor.empty([1, tokens], { dtype: "i32", device });
+    for (const maxLength of new Set([tokens, this.config.max_position_embeddings])) {
+      run(ids, { cache: this.makeCache({ maxLength, device }), logits_to_keep: 1 });
+    }
+    return run(ids, { logits_to_keep: 1 });
   }
 
   /**
    * The dtype of what the embedding returns, and with it of the arithmetic: found by running it on meta, since a kernel
    * may stand for it.
    */
-  get dtype(): DType {
+  override get dtype(): DType {
     const embedding = moduleAt(this, "model.embed_tokens");
     // A kernel may also stand for the whole decoder.
     if (!embedding) {
@@ -107,14 +113,8 @@ export class CausalLM extends Module {
       }));
   }
 
-  /** Where the weights are: `meta` before they are loaded. */
-  get device(): DeviceName {
-    for (const [, { device }] of this.namedParameters()) if (device !== "meta") return device;
-    return "meta";
-  }
-
   /** What forward takes, for the trace: a prompt, and one step of a generation. */
-  exampleInputs(): unknown[][] {
+  override exampleInputs(): unknown[][] {
     const ids = (tokens: number) => Tensor.empty([1, tokens], { dtype: "i32", device: "meta" });
     return [[ids(4)], [ids(1), { cache: this.makeCache({ maxLength: 8, device: "meta" }) }]];
   }

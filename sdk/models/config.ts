@@ -1,10 +1,23 @@
 import * as z from "zod";
 import { KernelwrightError, raise } from "../errors.ts";
+import type { Rope } from "../nn/mod.ts";
+import { short, withoutNulls } from "./config_keys.ts";
+import { readRope } from "./rope_config.ts";
+
+/** What the config of every pretrained model has. */
+export interface PretrainedConfig {
+  /** The family's name in the file. */
+  readonly model_type: string;
+  /** The longest sequence that the model was made for. */
+  readonly max_position_embeddings: number;
+  /** The JSON that it was read from, for saving. */
+  readonly source?: Readonly<Record<string, unknown>>;
+  /** Keys of the file that nothing is known of: whether they would change results is not known either. */
+  readonly unknown_keys?: readonly string[];
+}
 
 /** A decoder's config.json, checked and completed. The names are those of the file. */
-export interface DecoderConfig {
-  /** `llama`, `qwen2`, `qwen3`, `mistral` or `mixtral`. */
-  readonly model_type: string;
+export interface DecoderConfig extends PretrainedConfig {
   /** The residual stream's width. */
   readonly hidden_size: number;
   /** The MLP's width. */
@@ -19,21 +32,23 @@ export interface DecoderConfig {
   readonly head_dim: number;
   /** Token ids. */
   readonly vocab_size: number;
-  /** The longest sequence that the model was made for. */
-  readonly max_position_embeddings: number;
   /** The norms' epsilon. */
   readonly rms_norm_eps: number;
-  /** The base of the rotary frequencies. */
-  readonly rope_theta: number;
+  /** How positions turn the heads. */
+  readonly rope: Rope;
   /** The MLP's activation. */
   readonly hidden_act: string;
   /** Whether all four projections of attention have biases. */
   readonly attention_bias: boolean;
+  /** Whether q, k and v have biases though o has none. */
+  readonly qkv_bias: boolean;
+  /** Whether q and k are normalised head by head. */
+  readonly qk_norm: boolean;
   /** Whether the MLP's projections have biases. */
   readonly mlp_bias: boolean;
   /** Whether the head's weight is the embedding's. */
   readonly tie_word_embeddings: boolean;
-  /** Experts of a Mixtral layer. */
+  /** Experts of a layer, in a mixture of experts. */
   readonly num_local_experts?: number;
   /** Experts that each token uses. */
   readonly num_experts_per_tok?: number;
@@ -41,18 +56,48 @@ export interface DecoderConfig {
   readonly eos_token_ids: readonly number[];
   /** The id that begins a text. */
   readonly bos_token_id?: number;
-  /** The JSON that it was read from, for saving. */
-  readonly source?: Readonly<Record<string, unknown>>;
 }
 
+/** What a family of decoders says of itself. */
+export interface DecoderTraits {
+  /** The base of the rotary frequencies where the file has none. */
+  readonly rope_theta?: number;
+  /** The norms' epsilon where the file has none. */
+  readonly rms_norm_eps?: number;
+  /** Whether q, k and v have biases though o has none. */
+  readonly qkv_bias?: boolean;
+  /** Whether q and k are normalised head by head. */
+  readonly qk_norm?: boolean;
+  /** The first layer whose attention is windowed, and how wide; undefined where none is. Keys are without nulls. */
+  readonly window?: (json: Readonly<Record<string, unknown>>, source: Readonly<Record<string, unknown>>) =>
+    | { readonly width: number; readonly from: number }
+    | undefined;
+  /** What the file may have besides. */
+  readonly fields?: z.ZodRawShape;
+}
+
+/** The keys that every decoder reads. */
+export const DECODER_KEYS: readonly string[] = [
+  ..."hidden_size intermediate_size num_hidden_layers num_attention_heads num_key_value_heads head_dim".split(
+    " ",
+  ),
+  ..."vocab_size max_position_embeddings rms_norm_eps rope_theta rope_scaling rope_parameters".split(" "),
+  ..."original_max_position_embeddings hidden_act tie_word_embeddings layer_types".split(" "),
+  ..."eos_token_id bos_token_id".split(" "),
+];
+
 /**
- * Checks a decoder's config.json.
+ * Checks what all decoders have in config.json, and completes it. A key that is null counts as absent.
  *
- * @param value The parsed JSON. @param file Its path, for errors.
  * @throws KW-CONFIG-VALUE naming the field, what it is and what was expected.
  */
-export function parseDecoderConfig(value: unknown, file?: string): DecoderConfig {
-  const parsed = Schema.safeParse(value);
+export function readDecoder(
+  source: Readonly<Record<string, unknown>>,
+  traits: DecoderTraits,
+  file?: string,
+): DecoderConfig {
+  const json = withoutNulls(source);
+  const parsed = z.object({ ...shape, ...traits.fields }).safeParse(json);
   if (!parsed.success) {
     const [first, ...rest] = parsed.error.issues;
     const say = (i: z.core.$ZodIssue) => `${i.path.join(".") || "the file"}: ${i.message}`;
@@ -63,14 +108,16 @@ export function parseDecoderConfig(value: unknown, file?: string): DecoderConfig
       notes: rest.slice(0, 5).map(say),
     });
   }
-  const c = parsed.data;
+  const { layer_types, eos_token_id, bos_token_id, rms_norm_eps, ...c } = parsed.data as
+    & z.infer<z.ZodObject<typeof shape>>
+    & Record<string, unknown>;
   const refuse = (field: string, what: string, fix?: string): never =>
     raise("KW-CONFIG-VALUE", `Cannot use config.json: ${field}: ${what}`, fix, { file, json: field });
   const kvHeads = c.num_key_value_heads ?? c.num_attention_heads;
   if (c.num_attention_heads % kvHeads !== 0) {
     refuse("num_key_value_heads", `${kvHeads} does not divide num_attention_heads, ${c.num_attention_heads}`);
   }
-  if (c.head_dim == null && c.hidden_size % c.num_attention_heads !== 0) {
+  if (c.head_dim === undefined && c.hidden_size % c.num_attention_heads !== 0) {
     refuse(
       "num_attention_heads",
       `${c.num_attention_heads} does not divide hidden_size, ${c.hidden_size}`,
@@ -79,68 +126,72 @@ export function parseDecoderConfig(value: unknown, file?: string): DecoderConfig
   }
   const head_dim = c.head_dim ?? c.hidden_size / c.num_attention_heads;
   if (head_dim % 2 !== 0) refuse("head_dim", `${head_dim} is odd; rotary embeddings turn pairs`);
-  const rope = c.rope_parameters ?? c.rope_scaling;
-  const scaling = rope?.rope_type ?? rope?.type ?? "default";
-  if (scaling !== "default") {
-    refuse("rope_scaling", `the type ${JSON.stringify(scaling)} is not supported`, 'Only "default" is.');
+  const { rope, unknown } = readRope(json, traits.rope_theta ?? 10000, c.max_position_embeddings, file);
+  // A head of other sizes would be refused by the operators; here before lists of its size are made.
+  if (head_dim > MOST_HEAD_DIM && rope.kind !== "default") {
+    refuse("head_dim", `${head_dim} is more than ${MOST_HEAD_DIM}`);
   }
-  if (
-    c.sliding_window != null && c.use_sliding_window !== false && c.sliding_window < c.max_position_embeddings
-  ) {
-    refuse(
-      "sliding_window",
-      `${c.sliding_window} is shorter than max_position_embeddings, and windows are not supported`,
-    );
-  }
-  const experts = c.num_local_experts;
-  const chosen = c.num_experts_per_tok;
-  if (c.model_type === "mixtral" && (experts === undefined || chosen === undefined || chosen > experts)) {
-    refuse("num_experts_per_tok", `${chosen} of num_local_experts ${experts}`);
-  }
-  const eos = c.eos_token_id ?? [];
+  refuseWindows();
+  const ids = (value: number | number[] | undefined) => [value ?? []].flat().filter((id) => id >= 0);
   return {
     ...c,
     num_key_value_heads: kvHeads,
     head_dim,
-    rope_theta: c.rope_theta ?? c.rope_parameters?.rope_theta ?? 10000,
-    eos_token_ids: typeof eos === "number" ? [eos] : eos,
-    bos_token_id: c.bos_token_id ?? undefined,
-    source: value as Record<string, unknown>,
-  };
+    rms_norm_eps: rms_norm_eps ?? traits.rms_norm_eps ?? 1e-6,
+    rope,
+    attention_bias: c.attention_bias === true,
+    mlp_bias: c.mlp_bias === true,
+    qkv_bias: traits.qkv_bias ?? false,
+    qk_norm: traits.qk_norm ?? false,
+    eos_token_ids: ids(eos_token_id),
+    bos_token_id: ids(bos_token_id).at(0),
+    source,
+    unknown_keys: unknown,
+  } as DecoderConfig;
+
+  function refuseWindows(): void {
+    const other = layer_types?.find((t) => t !== "full_attention");
+    if (other !== undefined) {
+      refuse("layer_types", `${short(other)} is not supported`, 'Only "full_attention" is.');
+    }
+    if (layer_types && layer_types.length !== c.num_hidden_layers) {
+      refuse("layer_types", `${layer_types.length} of them for num_hidden_layers ${c.num_hidden_layers}`);
+    }
+    const window = layer_types ? undefined : traits.window?.(json, source);
+    if (!window || window.from >= c.num_hidden_layers || window.width >= c.max_position_embeddings) return;
+    refuse(
+      "sliding_window",
+      `${window.width} is shorter than max_position_embeddings, ${c.max_position_embeddings}, and windows are not supported`,
+    );
+  }
 }
 
 // ---------------------------------------------------------------------------
 
+const MOST_HEAD_DIM = 65_536;
 const size = z.number().int().positive().max(2 ** 31 - 1);
 const positive = z.number().positive().finite();
-const rope = z.object({
-  rope_type: z.string().optional(),
-  type: z.string().optional(),
-  rope_theta: positive.optional(),
-}).nullish();
+const id = z.number().int().min(-1);
 
-const Schema = z.object({
-  model_type: z.enum(["llama", "mistral", "qwen2", "qwen3", "mixtral"]),
+const shape = {
+  model_type: z.string(),
   hidden_size: size,
   intermediate_size: size,
   num_hidden_layers: size.max(10_000),
   num_attention_heads: size,
   num_key_value_heads: size.optional(),
-  head_dim: size.nullish(),
+  head_dim: size.optional(),
   vocab_size: size,
   max_position_embeddings: size.default(2048),
-  rms_norm_eps: positive.default(1e-6),
-  rope_theta: positive.optional(),
-  rope_scaling: rope,
-  rope_parameters: rope,
+  rms_norm_eps: positive.optional(),
   hidden_act: z.string().default("silu"),
   attention_bias: z.boolean().default(false),
   mlp_bias: z.boolean().default(false),
   tie_word_embeddings: z.boolean().default(false),
-  sliding_window: size.nullish(),
+  sliding_window: size.optional(),
   use_sliding_window: z.boolean().optional(),
-  num_local_experts: size.max(10_000).optional(),
-  num_experts_per_tok: size.optional(),
-  eos_token_id: z.union([z.number().int().nonnegative(), z.array(z.number().int().nonnegative())]).nullish(),
-  bos_token_id: z.number().int().nonnegative().nullish(),
-});
+  max_window_layers: z.number().int().nonnegative().optional(),
+  layer_types: z.array(z.string()).optional(),
+  eos_token_id: z.union([id, z.array(id)]).optional(),
+  bos_token_id: z.union([id, z.array(id)]).optional(),
+};

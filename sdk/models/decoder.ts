@@ -107,9 +107,9 @@ export function attentionConfig(c: DecoderConfig): LlamaAttention["config"] {
     num_attention_heads: c.num_attention_heads,
     num_key_value_heads: c.num_key_value_heads,
     head_dim: c.head_dim,
-    rope_theta: c.rope_theta,
+    rope: c.rope,
     attention_bias: c.attention_bias,
-    qkv_bias: c.model_type === "qwen2",
-    qk_norm_eps: c.model_type === "qwen3" ? c.rms_norm_eps : undefined,
+    qkv_bias: c.qkv_bias,
+    qk_norm_eps: c.qk_norm ? c.rms_norm_eps : undefined,
   };
 }

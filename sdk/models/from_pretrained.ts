@@ -14,7 +14,7 @@ import {
   readText,
 } from "../checkpoint/mod.ts";
 import { throwIfAborted } from "../abort.ts";
-import { closest, type ErrorCode, KernelwrightError, raise } from "../errors.ts";
+import { type ErrorCode, KernelwrightError, raise } from "../errors.ts";
 import { openGpu } from "../gpu/mod.ts";
 import {
   type KernelConfig,
@@ -26,10 +26,11 @@ import {
 import { siteConversions } from "../kernelize/mod.ts";
 import type { DeviceName } from "../tensor/mod.ts";
 import { visibleLine } from "../visible.ts";
-import { CausalLM } from "./causal_lm.ts";
-import { type DecoderConfig, parseDecoderConfig } from "./config.ts";
+import type { CausalLM } from "./causal_lm.ts";
+import type { DecoderConfig } from "./config.ts";
+import { buildCausalLM, FAMILIES, familyOf } from "./families.ts";
+import { baseModelMapping, isOldBuffer } from "./old_keys.ts";
 import { type GenerationConfig, parseGenerationConfig } from "./generation_config.ts";
-import { MixtralDecoderLayer } from "./mixtral.ts";
 import { setOtherFiles } from "./other_files.ts";
 
 /** What `fromPretrained` may be told. */
@@ -55,16 +56,19 @@ export interface PretrainedOptions
   readonly ready?: boolean;
   /** Stops the loading at its next step; nothing half-loaded remains. */
   readonly signal?: AbortSignal;
-  /** Told of what was loaded, converted and missing. */
-  readonly onReport?: (report: LoadReport) => void;
+  /** Told of what was loaded, converted and missing, and of the config's keys that are not known. */
+  readonly onReport?: (report: PretrainedReport) => void;
+  /**
+   * Told once of everything that is no error but should be known: keys of config.json that nothing is known of,
+   * buffers of old versions that were left out, a kernels.json that was not used. Printed with console.warn unless told.
+   */
+  readonly onWarning?: (message: string) => void;
 }
 
-/** Builds the modules of a config on the meta device: a tree with shapes and no bytes. */
-export function buildCausalLM(config: DecoderConfig): CausalLM {
-  checkArgument("buildCausalLM(): config", config, "an object");
-  return config.model_type === "mixtral"
-    ? new CausalLM(config, (i) => new MixtralDecoderLayer(config, i))
-    : new CausalLM(config);
+/** What loading a model did. */
+export interface PretrainedReport extends LoadReport {
+  /** Keys of config.json that nothing is known of: whether they would change results is not known either. */
+  readonly unknownConfigKeys: readonly string[];
 }
 
 /**
@@ -85,8 +89,11 @@ export async function loadCausalLM(
   const { signal } = options;
   throwIfAborted(signal, LOADING);
   const config = await readConfig(dir, types);
+  const warn = options.onWarning ?? ((message: string) => console.warn(message));
+  const unknownConfigKeys = config.unknown_keys ?? [];
+  if (unknownConfigKeys.length > 0) warn(unknownKeysLine(unknownConfigKeys));
   const folder = openFolder(dir, { allowLinks: true });
-  const generation = await readGenerationConfig(folder);
+  const generation = await readGenerationConfig(folder, warn);
   const model = buildCausalLM(config);
   model.generation_config = generation;
   setOtherFiles(model, folder);
@@ -100,7 +107,7 @@ export async function loadCausalLM(
       'Load it with device: "webgpu".',
     );
   }
-  const kernels = await readKernels(folder, options);
+  const kernels = await readKernels(folder, options, warn);
   throwIfAborted(signal, LOADING);
   const stop = { signal }; // for each of the stages
   const late = options.kernelize?.verify !== undefined;
@@ -117,14 +124,18 @@ export async function loadCausalLM(
         device,
         dtype: options.dtype,
         conversions: siteConversions(model),
-        mapping: options.mapping,
+        mapping: options.mapping ?? baseModelMapping(checkpoint.tensors.keys()),
         strict: options.strict,
+        ignore: isOldBuffer,
         budget: options.budget,
         onProgress: options.onProgress,
         nonFinite: options.nonFinite,
         ...stop,
       });
-      options.onReport?.(report);
+      if (report.ignored.length > 0) {
+        warn(`left out ${some(report.ignored)}: buffers of old versions, which are computed here`);
+      }
+      options.onReport?.({ ...report, unknownConfigKeys });
     } finally {
       await checkpoint.close();
     }
@@ -148,7 +159,7 @@ export async function loadCausalLM(
 /** Reads and checks a folder's config.json. */
 export async function readConfig(
   dir: FolderLocation,
-  types: readonly string[] = MODEL_TYPES,
+  types?: readonly string[],
 ): Promise<DecoderConfig> {
   checkArgument("readConfig(): types", types, "strings in an array");
   const folder = openFolder(dir, { allowLinks: true });
@@ -166,19 +177,8 @@ export async function readConfig(
   const type = typeof json === "object" && json !== null
     ? (json as { model_type?: unknown }).model_type
     : undefined;
-  if (typeof type !== "string" || !types.includes(type)) {
-    const near = typeof type === "string" ? closest(type, types) : undefined;
-    raise(
-      "KW-MODEL-TYPE",
-      `Cannot load a model of type ${JSON.stringify(type)}`,
-      `Known here: ${types.join(", ")}.${near ? ` Did you mean "${near}"?` : ""}`,
-      {
-        file,
-        json: "model_type",
-      },
-    );
-  }
-  return parseDecoderConfig(json, file);
+  const among = types && FAMILIES.map((f) => ({ ...f, types: f.types.filter((t) => types.includes(t)) }));
+  return familyOf(type, among, file).read(json as Record<string, unknown>, file);
 }
 
 /**
@@ -215,10 +215,25 @@ export async function readKernelConfig(path: string | URL): Promise<{ config: Ke
   return { config: parseKernelConfig(parseJson(text, file), file), base };
 }
 
+/** A line that names a config's unknown keys. */
+export function unknownKeysLine(keys: readonly string[]): string {
+  return `config.json has ${
+    keys.length > 1 ? "keys that are" : "a key that is"
+  } not known here, and may mean other results: ${some(keys)}`;
+}
+
 // ---------------------------------------------------------------------------
 
-const LOADING = "loading the model";
+/** Names as JSON, so that what a file says cannot steer a terminal. */
+function some(names: readonly string[]): string {
+  const shown = names.slice(0, 8).map((n) => JSON.stringify(n.length > 80 ? `${n.slice(0, 77)}…` : n)).join(
+    ", ",
+  );
+  return names.length > 8 ? `${shown} and ${names.length - 8} more` : shown;
+}
+
 const OWN_KERNELS = "kernels.json";
+const LOADING = "loading the model";
 
 /** Far more than a kernels.json is. */
 const KERNELS_LIMITS = { maxBytes: 4 * 1024 * 1024 };
@@ -234,11 +249,11 @@ async function textOfFile(path: string, missing: (cause?: unknown) => never): Pr
     { file: path },
   );
 }
-const MODEL_TYPES = ["llama", "mistral", "qwen2", "qwen3", "mixtral"];
 
 async function readKernels(
   folder: Folder,
   options: PretrainedOptions,
+  warn: (message: string) => void,
 ): Promise<{ config: KernelConfig; base?: URL } | undefined> {
   const { kernels, device, trust } = options;
   if (typeof kernels === "string" || kernels instanceof URL) return await readKernelConfig(kernels);
@@ -249,18 +264,21 @@ async function readKernels(
   if (trust) {
     return { config: parseKernelConfig(parseJson(text, own), own), base: folder.urlOf?.(OWN_KERNELS) };
   }
-  console.warn(`${visibleLine(own)} was not used: pass { trust: true } if you trust the code that it names`);
+  warn(`${visibleLine(own)} was not used: pass { trust: true } if you trust the code that it names`);
   return undefined;
 }
 
 /** What nobody knows is said once, at loading; what is not supported is an error of `generate`. */
-async function readGenerationConfig(folder: Folder): Promise<GenerationConfig | undefined> {
+async function readGenerationConfig(
+  folder: Folder,
+  warn: (message: string) => void,
+): Promise<GenerationConfig | undefined> {
   const text = await readText(folder, "generation_config.json");
   if (text === undefined) return undefined;
   const file = joinFile(folder.name, "generation_config.json");
   const config = parseGenerationConfig(parseJson(text, file, "KW-GENERATE-CONFIG"), file);
   if (config.unknown.length > 0) {
-    console.warn(
+    warn(
       `${file}: not known, and without effect: ${config.unknown.map((k) => JSON.stringify(k)).join(", ")}`,
     );
   }

@@ -6,11 +6,16 @@
 export * from "./architectures.ts";
 export * from "./causal_lm.ts";
 export * from "./config.ts";
+export type { ConfigKeys } from "./config_keys.ts";
 export * from "./decoder.ts";
+export * from "./families.ts";
+export * from "./family.ts";
 export * from "./from_pretrained.ts";
 export * from "./generate.ts";
 export * from "./generation_config.ts";
-export * from "./mixtral.ts";
+export * from "./mixtral/modules.ts";
+export { baseModelMapping, isOldBuffer } from "./old_keys.ts";
+export * from "./pretrained_model.ts";
 export type { ReadyOptions } from "./ready.ts";
 export * from "./save.ts";
 export * from "./tokenizer.ts";

@@ -2,10 +2,10 @@
 import { fs, isMissing, messageOf } from "../checkpoint/files.ts";
 import type { Folder } from "../checkpoint/mod.ts";
 import { KernelwrightError } from "../errors.ts";
-import type { CausalLM } from "./causal_lm.ts";
+import type { PretrainedModel } from "./pretrained_model.ts";
 
 /** Remembers which folder a model was loaded from. */
-export function setOtherFiles(model: CausalLM, folder: Folder): void {
+export function setOtherFiles(model: PretrainedModel, folder: Folder): void {
   folders.set(model, folder);
 }
 
@@ -16,7 +16,10 @@ export function setOtherFiles(model: CausalLM, folder: Folder): void {
  * @param target The folder that it is saved into.
  * @throws KW-CHECKPOINT-WRITE where the folder has gone or a file cannot be read.
  */
-export async function readOtherFiles(model: CausalLM, target: string): Promise<Map<string, Uint8Array>> {
+export async function readOtherFiles(
+  model: PretrainedModel,
+  target: string,
+): Promise<Map<string, Uint8Array>> {
   const folder = folders.get(model);
   const found = new Map<string, Uint8Array>();
   if (!folder || await isSame(folder, target)) return found;
@@ -45,7 +48,7 @@ export async function readOtherFiles(model: CausalLM, target: string): Promise<M
 
 // ---------------------------------------------------------------------------
 
-const folders = new WeakMap<CausalLM, Folder>();
+const folders = new WeakMap<PretrainedModel, Folder>();
 
 /** Weights in any format, with what describes them; what saving writes itself; and drafts. */
 const NOT_OTHER = [

@@ -1,10 +1,10 @@
 import { throwIfAborted } from "../abort.ts";
 import { collectPipelines, openGpu, type PipelineUse, warmPipelines } from "../gpu/mod.ts";
-import { argmax, bestAtOnce, choiceOf, collectProducts, probeProducts } from "../ops/mod.ts";
-import { currentTracer, keep, scope, Tensor, withTracer } from "../tensor/mod.ts";
-import type { CausalLM } from "./causal_lm.ts";
+import { bestAtOnce, choiceOf, collectProducts, probeProducts } from "../ops/mod.ts";
+import { currentTracer, keep, scope, withTracer } from "../tensor/mod.ts";
+import type { PretrainedModel } from "./pretrained_model.ts";
 
-/** What {@linkcode CausalLM.ready} may be told. */
+/** What {@linkcode PretrainedModel.ready} may be told. */
 export interface ReadyOptions {
   /**
    * Lengths of prompts to be ready for; 1 is a step of a generation. Operators choose their shaders by length, so
@@ -20,9 +20,9 @@ export interface ReadyOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Compiles and runs once every pipeline that a model's forward needs; see {@linkcode CausalLM.ready}. */
+/** Compiles and runs once every pipeline that a model's forward needs; see {@linkcode PretrainedModel.ready}. */
 export async function makeReady(
-  model: CausalLM,
+  model: PretrainedModel,
   { tokens = [1, 2, 4, 8, 16, 64], probe = true, signal }: ReadyOptions,
 ): Promise<void> {
   throwIfAborted(signal, WHAT);
@@ -39,7 +39,8 @@ export async function makeReady(
   }
   await warmPipelines(uses, () => throwIfAborted(signal, WHAT));
   throwIfAborted(signal, WHAT);
-  if (model.device === "webgpu") await runOnce(model, signal);
+  const parameters = [...model.namedParameters()];
+  if (parameters.every(([, p]) => p.device === "webgpu")) await runOnce(model, signal);
 }
 
 const WHAT = "making the model ready";
@@ -50,16 +51,10 @@ const PROBE_MS = 1000;
 // ---------------------------------------------------------------------------
 
 /** The pipelines of one length, found by a run on meta: shapes flow, nothing is computed. */
-function pipelinesOf(model: CausalLM, length: number): PipelineUse[] {
+function pipelinesOf(model: PretrainedModel, length: number): PipelineUse[] {
   const uses: PipelineUse[] = [];
   const forward = () => {
-    const ids = Tensor.empty([1, length], { dtype: "i32", device: "meta" });
-    // Attention cuts long caches into chunks, with shaders of their own.
-    for (const maxLength of new Set([length, model.config.max_position_embeddings])) {
-      const cache = model.makeCache({ maxLength, device: "meta" });
-      argmax(model.call(ids, { cache, logits_to_keep: 1 }), -1, true);
-    }
-    argmax(model.call(ids, { logits_to_keep: 1 }), -1, true);
+    model.rehearse(length, "meta");
   };
   const silent = currentTracer() ?? { op: () => {} };
   withTracer(
@@ -71,14 +66,10 @@ function pipelinesOf(model: CausalLM, length: number): PipelineUse[] {
 }
 
 /** A prompt and a step of a generation: buffers and bind groups are made, and the engine has seen the code. */
-async function runOnce(model: CausalLM, signal: AbortSignal | undefined): Promise<void> {
-  using cache = model.makeCache({ maxLength: 3 });
+async function runOnce(model: PretrainedModel, signal: AbortSignal | undefined): Promise<void> {
   for (const length of [2, 1]) {
     throwIfAborted(signal, WHAT);
-    using next = keep(scope(() => {
-      const ids = Tensor.zeros([1, length], { dtype: "i32" });
-      return bestAtOnce(() => argmax(model.call(ids, { cache, logits_to_keep: 1 }), -1, true));
-    }));
-    await next.data();
+    using out = keep(scope(() => bestAtOnce(() => model.rehearse(length, "webgpu"))));
+    await out.data();
   }
 }

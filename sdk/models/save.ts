@@ -15,8 +15,8 @@ import {
   splitRef,
   takeTurn,
 } from "../kernelize/mod.ts";
-import type { CausalLM } from "./causal_lm.ts";
 import { readOtherFiles } from "./other_files.ts";
+import type { PretrainedModel } from "./pretrained_model.ts";
 
 /** How a model is saved as a folder. */
 export interface SavePretrainedOptions extends Pick<SaveOptions, "maxShardSize"> {
@@ -42,7 +42,7 @@ export interface SavePretrainedOptions extends Pick<SaveOptions, "maxShardSize">
  * a file cannot name.
  */
 export async function savePretrained(
-  model: CausalLM,
+  model: PretrainedModel,
   dir: string,
   options: SavePretrainedOptions = {},
 ): Promise<SaveReport> {
@@ -53,7 +53,11 @@ export async function savePretrained(
   return await takeTurn(model, () => save(model, dir, options), options.signal);
 }
 
-async function save(model: CausalLM, dir: string, options: SavePretrainedOptions): Promise<SaveReport> {
+async function save(
+  model: PretrainedModel,
+  dir: string,
+  options: SavePretrainedOptions,
+): Promise<SaveReport> {
   const { signal } = options;
   const { mkdir, writeFile } = fs();
   const kernels = options.kernels === false ? undefined : kernelConfig(model);

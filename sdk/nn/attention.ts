@@ -7,6 +7,7 @@ import { layer } from "./layer.ts";
 import { Linear } from "./linear.ts";
 import { Module } from "./module.ts";
 import { RMSNorm } from "./norms.ts";
+import { type Rope, ropeFactor, ropeFrequencies } from "./rope.ts";
 
 /** What every decoder layer of one run shares. */
 export interface AttentionContext {
@@ -28,8 +29,8 @@ export interface AttentionConfig {
   readonly num_key_value_heads: number;
   /** Elements per head. */
   readonly head_dim: number;
-  /** The base of the rotary embedding's frequencies. */
-  readonly rope_theta: number;
+  /** How positions turn q and k. */
+  readonly rope: Rope;
   /** Whether the projections have biases. */
   readonly attention_bias: boolean;
   /** Whether q, k and v have biases though o has none (Qwen2). */
@@ -53,6 +54,7 @@ export class LlamaAttention extends Module {
   q_norm?: RMSNorm;
   /** The same for k. */
   k_norm?: RMSNorm;
+  readonly #frequencies?: readonly number[];
 
   /**
    * Builds the module; its parameters are on the meta device.
@@ -74,6 +76,7 @@ export class LlamaAttention extends Module {
         `num_attention_heads (${heads}) is no multiple of num_key_value_heads (${kvHeads})`,
       );
     }
+    if (config.rope.kind !== "default") this.#frequencies = ropeFrequencies(config.rope, head_dim);
     const bias = config.attention_bias || (config.qkv_bias ?? false);
     this.q_proj = new Linear(hidden_size, heads * head_dim, bias);
     this.k_proj = new Linear(hidden_size, kvHeads * head_dim, bias);
@@ -88,22 +91,24 @@ export class LlamaAttention extends Module {
   /** `[batch, tokens, hidden_size]` → the same shape. Writes the cache of its layer, if there is one. */
   override forward(hidden_states: Tensor, context: AttentionContext): Tensor {
     const [batch, tokens] = hidden_states.shape;
-    const { num_attention_heads: heads, num_key_value_heads: kvHeads, head_dim, rope_theta: theta } =
-      this.config;
+    const { num_attention_heads: heads, num_key_value_heads: kvHeads, head_dim } = this.config;
     let q = this.q_proj.call(hidden_states).reshape([batch, tokens, heads, head_dim]);
     let k = this.k_proj.call(hidden_states).reshape([batch, tokens, kvHeads, head_dim]);
     let v = this.v_proj.call(hidden_states).reshape([batch, tokens, kvHeads, head_dim]);
     if (this.q_norm) q = this.q_norm.call(q);
     if (this.k_norm) k = this.k_norm.call(k);
     const { position, starts, cache } = context;
-    q = rope(q, position, { theta, starts });
-    k = rope(k, position, { theta, starts });
+    const turning = { theta: this.config.rope.theta, frequencies: this.#frequencies, starts };
+    q = rope(q, position, turning);
+    k = rope(k, position, turning);
     if (cache) {
       cacheWrite(cache.keys[this.layer_idx], k, position);
       cacheWrite(cache.values[this.layer_idx], v, position);
       [k, v] = [cache.keys[this.layer_idx], cache.values[this.layer_idx]];
     }
-    const heads_out = attention(q, k, v, { position, causal: true, starts });
+    // The factor is on q and on k; their product is where it counts.
+    const scale = ropeFactor(this.config.rope) ** 2 / Math.sqrt(head_dim);
+    const heads_out = attention(q, k, v, { position, causal: true, starts, scale });
     return this.o_proj.call(heads_out.reshape([batch, tokens, heads * head_dim]));
   }
 }

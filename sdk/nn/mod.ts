@@ -16,3 +16,4 @@ export * from "./module.ts";
 export * from "./module_list.ts";
 export * from "./norms.ts";
 export * from "./observe.ts";
+export * from "./rope.ts";

@@ -25,7 +25,7 @@ function messageFor(change: Record<string, unknown>): string {
 describe("parseDecoderConfig()", () => {
   it("completes what a config leaves out", () => {
     const c = parseDecoderConfig(GOOD);
-    assertEquals([c.head_dim, c.num_key_value_heads, c.rope_theta, c.hidden_act, c.eos_token_ids], [
+    assertEquals([c.head_dim, c.num_key_value_heads, c.rope.theta, c.hidden_act, c.eos_token_ids], [
       8,
       8,
       10000,
@@ -37,7 +37,7 @@ describe("parseDecoderConfig()", () => {
         ...GOOD,
         eos_token_id: [2, 3],
         rope_parameters: { rope_theta: 5e5, rope_type: "default" },
-      }).rope_theta,
+      }).rope.theta,
       5e5,
     );
   });

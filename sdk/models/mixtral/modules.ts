@@ -1,4 +1,4 @@
-import { checkArgument } from "../arguments.ts";
+import { checkArgument } from "../../arguments.ts";
 import {
   type AttentionContext,
   type GatedActivation,
@@ -9,11 +9,11 @@ import {
   Module,
   ModuleList,
   RMSNorm,
-} from "../nn/mod.ts";
-import { add, mul, slice, softmax, topkMask } from "../ops/mod.ts";
-import type { Tensor } from "../tensor/mod.ts";
-import type { DecoderConfig } from "./config.ts";
-import { attentionConfig } from "./decoder.ts";
+} from "../../nn/mod.ts";
+import { add, mul, slice, softmax, topkMask } from "../../ops/mod.ts";
+import type { Tensor } from "../../tensor/mod.ts";
+import type { DecoderConfig } from "../config.ts";
+import { attentionConfig } from "../decoder.ts";
 
 /** One expert: `w2(act(w1 x) · (w3 x))`. */
 @layer("MixtralExpert")

@@ -124,6 +124,7 @@ export const ERROR_CODES = {
   "KW-TOKENIZER": "A tokenizer.json cannot be used.",
   "KW-SAMPLE-OPTION": "A temperature, topK, topP or seed is out of range.",
   "KW-GENERATE-PROMPT": "A prompt is empty, too long, or has ids that the model does not know.",
+  "KW-ABORTED": "The caller's AbortSignal stopped what was running.",
   "KW-MODEL-TYPE": "A folder holds no model, or one of an architecture that is not known.",
   "KW-CLI-ARGUMENT": "A command was given an argument that it cannot use.",
   // the harness, the bench

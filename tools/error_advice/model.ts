@@ -192,6 +192,10 @@ export const MODEL_ADVICE: Partial<Record<ErrorCode, Advice>> = {
     "An empty prompt, one longer than the context, or ids of another vocabulary.",
     "Begin with the bos token; encode with the model's own tokenizer.",
   ],
+  "KW-ABORTED": [
+    "The signal that was passed as `signal` was aborted: a stop button, a time-out.",
+    "Nothing; its reason is the error's `cause`.",
+  ],
   "KW-MODEL-TYPE": [
     "A folder without config.json, or a model_type that is not known here.",
     "The message lists the known ones.",

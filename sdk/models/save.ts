@@ -1,11 +1,11 @@
-import { fileUrlOfPath, fs } from "../checkpoint/files.ts";
+import { fileUrlOfPath } from "../checkpoint/files.ts";
 import { saveCheckpoint, type SaveOptions, type SaveReport } from "../checkpoint/mod.ts";
 import { raise } from "../errors.ts";
 import { type KernelConfig, kernelConfig, siteConversions, splitRef } from "../kernelize/mod.ts";
 import type { CausalLM } from "./causal_lm.ts";
 
 /** How a model is saved as a folder. */
-export interface SavePretrainedOptions extends Pick<SaveOptions, "maxShardSize"> {
+export interface SavePretrainedOptions extends Pick<SaveOptions, "maxShardSize" | "signal"> {
   /** Whether kernels.json is written for a model that has kernels; true unless told. */
   readonly kernels?: boolean;
 }
@@ -14,7 +14,9 @@ export interface SavePretrainedOptions extends Pick<SaveOptions, "maxShardSize">
  * Saves a model as a folder in Hugging Face format: the weights as the original has them, whatever kernels are in,
  * with config.json, and kernels.json beside them so that the same kernels can be put in again.
  *
- * @throws KW-CHECKPOINT-WRITE, KW-CONVERT-NO-REVERSE; KW-CONFIG-KERNELS for kernels that were given as classes, which
+ * All of it goes into place together; without kernels, an older kernels.json goes.
+ *
+ * @throws KW-CHECKPOINT-WRITE, KW-CONVERT-NO-REVERSE, KW-ABORTED; KW-CONFIG-KERNELS for kernels that were given as classes, which
  * a file cannot name.
  */
 export async function savePretrained(
@@ -22,18 +24,19 @@ export async function savePretrained(
   dir: string,
   options: SavePretrainedOptions = {},
 ): Promise<SaveReport> {
-  const { mkdir, writeFile } = fs();
   const kernels = options.kernels === false ? undefined : kernelConfig(model);
   // Before anything is written. References without a base were found from the working folder.
   const text = kernels && kernelsJson(kernels.config, kernels.base ?? fileUrlOfPath("./"));
-  await mkdir(dir, { recursive: true });
-  const report = await saveCheckpoint(model, dir, {
+  const config = `${JSON.stringify(model.config.source ?? model.config, null, 2)}\n`;
+  const extra = [{ name: "config.json", from: new TextEncoder().encode(config) }];
+  if (text !== undefined) extra.push({ name: "kernels.json", from: new TextEncoder().encode(text) });
+  return await saveCheckpoint(model, dir, {
     maxShardSize: options.maxShardSize,
+    signal: options.signal,
     conversions: siteConversions(model),
+    extra,
+    remove: ["kernels.json"],
   });
-  await writeFile(`${dir}/config.json`, `${JSON.stringify(model.config.source ?? model.config, null, 2)}\n`);
-  if (text !== undefined) await writeFile(`${dir}/kernels.json`, text);
-  return report;
 }
 
 /**

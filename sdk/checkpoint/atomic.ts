@@ -71,8 +71,9 @@ export async function replaceFiles(
     await ours(folder, UNCHANGED, async () => {
       made = await mkdir(folder, { recursive: true });
       for (const name of [...names, ...remove]) await checkPlace(folder, name);
-      for (const name of [...names, JOURNAL_NAME]) handles.set(name, await open(draft(name), "wx"));
+      for (const name of names) handles.set(name, await open(draft(name), "wx"));
       await write((name, bytes, position) => writeAll(handles.get(name)!, bytes, position));
+      handles.set(JOURNAL_NAME, await open(draft(JOURNAL_NAME), "wx"));
       await writeAll(handles.get(JOURNAL_NAME)!, writeJournal(journal), 0);
       for (const [name, handle] of handles) {
         await handle.sync();

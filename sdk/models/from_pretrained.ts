@@ -12,6 +12,7 @@ import {
   readText,
   urlSource,
 } from "../checkpoint/mod.ts";
+import { throwIfAborted } from "../abort.ts";
 import { closest, raise } from "../errors.ts";
 import { openGpu } from "../gpu/mod.ts";
 import {
@@ -29,7 +30,7 @@ import { MixtralDecoderLayer } from "./mixtral.ts";
 
 /** What `fromPretrained` may be told. */
 export interface PretrainedOptions
-  extends Pick<LoadOptions, "strict" | "budget" | "onProgress" | "nonFinite" | "mapping"> {
+  extends Pick<LoadOptions, "strict" | "budget" | "onProgress" | "nonFinite" | "mapping" | "signal"> {
   /**
    * Kernels to put in: a config, or the path or address of a kernels.json. They are checked before a byte of weights is read,
    * and the weights are converted while they load.
@@ -48,6 +49,8 @@ export interface PretrainedOptions
   readonly device?: Exclude<DeviceName, "meta">;
   /** Whether shaders compile while the weights stream in, and the model comes {@linkcode CausalLM.ready}. */
   readonly ready?: boolean;
+  /** Allows weights that are links to outside of the folder; links within Hugging Face's cache are always followed. */
+  readonly allowLinks?: boolean;
   /** Told of what was loaded, converted and missing. */
   readonly onReport?: (report: LoadReport) => void;
 }
@@ -72,7 +75,9 @@ export async function loadCausalLM(
   options: PretrainedOptions = {},
   types?: readonly string[],
 ): Promise<CausalLM> {
+  throwIfAborted(options.signal, "loading");
   const config = await readConfig(dir, types);
+  throwIfAborted(options.signal, "loading");
   const model = buildCausalLM(config);
   if (options.dtype) model.to(options.dtype);
   const device = options.device ?? "webgpu";
@@ -90,7 +95,7 @@ export async function loadCausalLM(
   const early = options.ready && device === "webgpu" ? model.ready() : undefined;
   early?.catch(() => {}); // told below, unless loading fails first
   try {
-    const checkpoint = await openCheckpoint(dir);
+    const checkpoint = await openCheckpoint(dir, { allowLinks: options.allowLinks });
     try {
       const report = await loadCheckpoint(model, checkpoint, {
         device,
@@ -101,6 +106,7 @@ export async function loadCausalLM(
         budget: options.budget,
         onProgress: options.onProgress,
         nonFinite: options.nonFinite,
+        signal: options.signal,
       });
       options.onReport?.(report);
     } finally {

@@ -38,18 +38,11 @@ export async function recover(folder: string): Promise<void> {
   });
 }
 
-/** Runs one save after the other, where they go into the same folder. */
-export async function inTurn<T>(folder: string, run: () => Promise<T>): Promise<T> {
-  const key = await fs().realpath(folder).catch(() => folder);
-  const before = turns.get(key);
-  const mine = (before ?? Promise.resolve()).then(run);
-  const settled = mine.then(() => {}, () => {});
-  turns.set(key, settled);
-  try {
-    return await mine;
-  } finally {
-    if (turns.get(key) === settled) turns.delete(key);
-  }
+/** Runs one save after the other, in the order in which they were asked for. */
+export async function inTurn<T>(run: () => Promise<T>): Promise<T> {
+  const mine = last.then(run);
+  last = mine.then(() => {}, () => {});
+  return await mine;
 }
 
 /**
@@ -101,7 +94,7 @@ export async function replaceFiles(
 
 const UNCHANGED = "The files that were there are as they were.";
 
-const turns = new Map<string, Promise<void>>();
+let last: Promise<void> = Promise.resolve();
 
 /** @param again Whether some of it may have been done before. */
 async function putInPlace(folder: string, journal: Journal, again: boolean): Promise<void> {

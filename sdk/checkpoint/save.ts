@@ -61,7 +61,7 @@ export interface SaveReport {
  *
  * Everything goes into place together: the files are written beside those that are there, and on any error the folder
  * is as it was. Where the process ends in between, the folder loads as the old checkpoint or as the new one, and the next
- * save clears up. Saves into one folder wait for each other; two processes must not save into one at a time.
+ * save clears up. Saves of one process wait for each other; two processes must not save into one at a time.
  *
  * @throws KW-CONVERT-NO-REVERSE, KW-CHECKPOINT-WRITE, KW-CHECKPOINT-OPTION, KW-ABORTED
  */
@@ -71,7 +71,7 @@ export async function saveCheckpoint(
   options: SaveOptions = {},
 ): Promise<SaveReport> {
   throwIfAborted(options.signal, "saving");
-  return await inTurn(folder, () => save(model, folder, options));
+  return await inTurn(() => save(model, folder, options));
 }
 
 // ---------------------------------------------------------------------------
@@ -79,6 +79,7 @@ export async function saveCheckpoint(
 async function save(model: Module, folder: string, options: SaveOptions): Promise<SaveReport> {
   const start = performance.now();
   const { extra = [], remove = [], signal } = options;
+  throwIfAborted(signal, "saving"); // while it waited
   const origin = options.origin === false ? undefined : options.origin ?? originOf(model);
   const plan = planSave(model, options.conversions ?? [], origin);
   const most = options.maxShardSize === undefined ? undefined : parseSize(options.maxShardSize);

@@ -62,24 +62,33 @@ describe("a save whose process ends", () => {
       const [old, fresh] = [await loaded(one), await loaded(two)];
       const outcomes = new Set<string>();
       let newSince: number | undefined;
-      for (let n = 0, ended = true; ended; n++) {
-        await inFolder(async (parent) => {
+      await inFolder(async (parent) => {
+        const whole = async (model: Tree, name: string, options: SaveOptions) => {
+          await endedBefore(Infinity, () => saveCheckpoint(model, `${parent}/${name}`, options));
+          return await seen(`${parent}/${name}`);
+        };
+        const was = before ? await whole(old, "old", before) : "none none nothing";
+        const goal = await whole(fresh, "goal", after);
+        for (let n = 0, ended = true; ended; n++) {
           const folder = `${parent}/model`;
-          if (before) await endedBefore(Infinity, () => saveCheckpoint(old, folder, before));
-          const was = before ? await seen(folder) : "none none nothing";
-          await endedBefore(Infinity, () => saveCheckpoint(fresh, `${parent}/goal`, after));
-          const goal = await seen(`${parent}/goal`);
+          if (before) {
+            Deno.mkdirSync(folder);
+            for (const name of names(`${parent}/old`)) {
+              Deno.copyFileSync(`${parent}/old/${name}`, `${folder}/${name}`);
+            }
+          }
           ended = await endedBefore(n, () => saveCheckpoint(fresh, folder, after)) > n;
-          const is = before || names(parent).includes("model") ? await seen(folder) : was;
+          const is = names(parent).includes("model") ? await seen(folder) : was;
           assert(is === was || is === goal, `before operation ${n}: ${is}`);
           if (is === goal) newSince ??= n;
           else assertEquals(newSince, undefined, `old again before operation ${n}`);
           outcomes.add(is);
           // The next save clears up, whichever it is.
-          await endedBefore(Infinity, () => saveCheckpoint(fresh, folder, after));
-          assertEquals([await seen(folder), names(folder)], [goal, names(`${parent}/goal`)]);
-        });
-      }
+          assertEquals(await whole(fresh, "model", after), goal);
+          assertEquals(names(folder), names(`${parent}/goal`));
+          Deno.removeSync(folder, { recursive: true });
+        }
+      });
       assertEquals(outcomes.size, 2);
       old.dispose();
       fresh.dispose();

@@ -28,7 +28,7 @@ export function checkPlan(plan: LoadPlan, name: string, device: DeviceName, stri
 
 // ---------------------------------------------------------------------------
 
-const SHOWN = 10;
+const [SHOWN, MOST_CANDIDATES] = [10, 2000];
 
 function checkFit(plan: LoadPlan, name: string): void {
   const { missing, unexpected, mismatched } = plan;
@@ -37,9 +37,10 @@ function checkFit(plan: LoadPlan, name: string): void {
     const code = m.dtype ? "KW-CHECKPOINT-DTYPE" : "KW-CHECKPOINT-SHAPE";
     problems.push({ code, key: m.key, text: `${q(m.key)} is ${m.checkpoint}, and the model has ${m.model}` });
   }
-  const names = unexpected.map((v) => v.name);
+  const candidates = unexpected.slice(0, MOST_CANDIDATES).map((v) => v.name);
   for (const m of missing) {
-    const near = problems.length < SHOWN ? closest(m.key, names) : undefined; // the others are only counted
+    // Only for what is shown: each search looks at every candidate.
+    const near = problems.length < SHOWN ? closest(m.key, candidates) : undefined;
     const hint = near === undefined ? "" : `; there is ${q(near)}`;
     problems.push({
       code: "KW-CHECKPOINT-KEYS",

@@ -2,6 +2,7 @@
 import { checkArgument, checkFields, checkInstance, refuseArgument } from "../arguments.ts";
 import { KernelwrightError, raise } from "../errors.ts";
 import { fileUrlOfPath, fs, hasFiles, isMissing, joinFile, messageOf, pathOfFileUrl } from "./files.ts";
+import { currentNames, isDraft, JOURNAL_NAME, readJournal } from "./journal.ts";
 import { blobSource, fileSource, type Source } from "./source.ts";
 import { urlSource } from "./url_source.ts";
 
@@ -76,12 +77,20 @@ function diskFolder(path: string, options: FolderOptions): Folder {
   return {
     name: path,
     async open(name) {
-      const file = joinFile(path, name);
-      if (!await exists(file)) return undefined;
-      if (!options.allowLinks) await checkInside(path, file);
-      return await fileSource(file);
+      // Each time: a save may end, or begin, between two files.
+      for (const now of currentNames(name, await readJournal(path))) {
+        const file = joinFile(path, now);
+        if (!await exists(file)) continue;
+        if (!options.allowLinks) await checkInside(path, file);
+        return await fileSource(file);
+      }
+      return undefined;
     },
-    list: () => filesIn(path),
+    async list() {
+      const journal = await readJournal(path);
+      const names = new Set([...await filesIn(path), ...journal?.files ?? []]);
+      return [...names].filter((n) => n !== JOURNAL_NAME && !isDraft(n) && !journal?.remove.includes(n));
+    },
     urlOf: (name) => fileUrlOfPath(joinFile(path, name)),
   };
 }
@@ -102,8 +111,12 @@ function urlFolder(url: URL): Folder {
   }
   const base = new URL(url);
   base.pathname = joinFile(base.pathname, "");
-  // Encoded, so that no name leads to another place: "http:elsewhere/x" would.
-  const at = (name: string) => new URL(name.split("/").map(encodeURIComponent).join("/"), base);
+  // Encoded, so that no name leads to another place: "http:elsewhere/x" would. A token in the query is for each file.
+  const at = (name: string) => {
+    const file = new URL(name.split("/").map(encodeURIComponent).join("/"), base);
+    file.search = base.search;
+    return file;
+  };
   return { name: url.href, open: (name) => urlSource(at(name)), urlOf: at };
 }
 
@@ -135,6 +148,9 @@ async function checkInside(folder: string, path: string): Promise<void> {
   const { realpath } = fs();
   const [root, real] = await Promise.all([realpath(folder), realpath(path)]);
   if (real.startsWith(joinFile(root, "")) || real.startsWith(`${root}\\`)) return;
+  // Hugging Face's cache: snapshots/<revision>/file is a link to blobs/<digest> beside snapshots.
+  const [, cache, slash] = /^(.*)([/\\])snapshots[/\\][^/\\]+(?:[/\\].*)?$/.exec(root) ?? [];
+  if (cache !== undefined && real.startsWith(`${cache}${slash}blobs${slash}`)) return;
   raise(
     "KW-CHECKPOINT-SHARD",
     "The file is a link that leads out of the checkpoint's folder",

@@ -1,3 +1,4 @@
+import { throwIfAborted } from "../abort.ts";
 import { checkArgument, checkFields, checkInstance } from "../arguments.ts";
 import { KernelwrightError, raise } from "../errors.ts";
 import { gpuIfOpen, proveTensors } from "../gpu/mod.ts";
@@ -35,6 +36,8 @@ export interface LoadOptions extends PlanOptions {
   readonly budget?: number;
   /** What to do about NaN and infinity: nothing, name them on stderr and in the report (unless told), or fail. */
   readonly nonFinite?: "ignore" | "warn" | "error";
+  /** Stops the load before its next piece; the model is as it was. */
+  readonly signal?: AbortSignal;
   /** Told after each piece. */
   readonly onProgress?: (progress: LoadProgress) => void;
 }
@@ -54,7 +57,7 @@ const DRAIN_BYTES = 8 * 1024 * 1024;
  * conversions, into new memory; the model gets it when all of it is there. On any error the model is as it was.
  *
  * @throws KW-CHECKPOINT-KEYS, -SHAPE, -DTYPE: the checkpoint is not of this model; KW-CONVERT-…: a conversion cannot
- * work; KW-CHECKPOINT-TRUNCATED, -RANGE, -NONFINITE: found while reading; KW-CHECKPOINT-OPTION; KW-GPU-….
+ * work; KW-CHECKPOINT-TRUNCATED, -RANGE, -NONFINITE: found while reading; KW-CHECKPOINT-OPTION; KW-ABORTED; KW-GPU-….
  */
 export async function loadCheckpoint(
   model: Module,
@@ -65,6 +68,7 @@ export async function loadCheckpoint(
   checkFields("loadCheckpoint(): checkpoint", checkpoint, { tensors: "a Map" });
   checkArgument("loadCheckpoint(): options", options, "an object");
   const start = performance.now();
+  throwIfAborted(options.signal, "loading");
   const budget = options.budget ?? DEFAULT_BUDGET;
   if (!(budget >= LEAST_BUDGET)) {
     raise("KW-CHECKPOINT-OPTION", `The budget is ${budget} bytes`, `Give at least ${LEAST_BUDGET}.`);
@@ -78,6 +82,7 @@ export async function loadCheckpoint(
   try {
     await loading.run();
     await loading.settle();
+    throwIfAborted(options.signal, "loading");
     loading.checkFinite(checkpoint.name, options.nonFinite ?? "warn");
   } catch (error) {
     loading.discard();
@@ -99,19 +104,21 @@ class Loading {
   readonly #device: DeviceName;
   readonly #reader: PieceReader;
   readonly #budget: number;
+  readonly #signal: AbortSignal | undefined;
   readonly #staged = new Map<Parameter, Tensor>();
   readonly #temporary = new Set<Tensor>();
   #waiting = 0;
   #fence: Tensor | undefined;
 
   constructor(plan: LoadPlan, device: DeviceName, budget: number, options: LoadOptions) {
-    [this.#plan, this.#device, this.#budget] = [plan, device, budget];
+    [this.#plan, this.#device, this.#budget, this.#signal] = [plan, device, budget, options.signal];
     const totalBytes = bytesToRead(plan);
     const scan = options.nonFinite !== "ignore";
     this.#reader = new PieceReader(budget, {
       read: ({ key }, bytes) => {
         this.bytes += bytes;
         options.onProgress?.({ bytes: this.bytes, totalBytes, key });
+        throwIfAborted(options.signal, "loading");
         return this.#drain(bytes);
       },
       nonFinite: scan ? ({ key }, count, first) => this.#note(key, count, first) : undefined,
@@ -120,10 +127,12 @@ class Loading {
 
   async run(): Promise<void> {
     for (const sink of inFileOrder(directSinks(this.#plan))) {
+      throwIfAborted(this.#signal, "loading");
       const target = this.#stage(sink);
       await this.#reader.fill(target, 0, wholeOf(sink.value));
     }
     for (const group of groupSteps(this.#plan)) {
+      throwIfAborted(this.#signal, "loading");
       const [step] = group.steps;
       const moves = group.steps.length === 1 && step.inputs.every((v) => v.entry) && directMoves(step.bound);
       if (moves) await this.#stream(group, step, moves);

@@ -38,7 +38,7 @@ export {
   type Value,
 } from "./plan.ts";
 export { readHeader, type SafetensorsHeader, type TensorEntry } from "./safetensors.ts";
-export { saveCheckpoint, type SaveOptions, type SaveReport } from "./save.ts";
+export { type ExtraFile, saveCheckpoint, type SaveOptions, type SaveReport } from "./save.ts";
 export { blobSource, bytesSource, fileSource, type Source } from "./source.ts";
 export { urlSource } from "./url_source.ts";
 export { stderrProgress } from "./progress.ts";

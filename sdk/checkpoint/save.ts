@@ -1,10 +1,11 @@
+import { throwIfAborted } from "../abort.ts";
 import { checkArgument, checkInstance } from "../arguments.ts";
 import { raise } from "../errors.ts";
 import { gpuIfOpen } from "../gpu/mod.ts";
 import { Module } from "../nn/mod.ts";
 import { keep, type Tensor } from "../tensor/mod.ts";
-import { replaceFiles, type WriteAt } from "./atomic.ts";
-import { fs, isMissing, joinFile } from "./files.ts";
+import { inTurn, recover, replaceFiles, type WriteAt } from "./atomic.ts";
+import { isMissing, joinFile } from "./files.ts";
 import type { Group } from "./groups.ts";
 import { fileBytes, type PlannedTensor } from "./header_writer.ts";
 import { type Origin, originOf } from "./origin.ts";
@@ -12,11 +13,25 @@ import type { SiteConversion, Value } from "./plan.ts";
 import { planSave, type SavePlan } from "./save_plan.ts";
 import { INDEX_NAME, readShardIndex } from "./shard_index.ts";
 import { namesOf, parseSize, planFiles, type PlannedFiles } from "./shards.ts";
-import { fileSource } from "./source.ts";
+import { fileSource, type Source } from "./source.ts";
 import { tensorBytes } from "./tensor_bytes.ts";
+
+/** A file that is saved together with the weights. */
+export interface ExtraFile {
+  /** Its name in the folder. */
+  readonly name: string;
+  /** Its bytes, or where they are read from; a source is read before anything is replaced, and not closed. */
+  readonly from: Uint8Array | Source;
+}
 
 /** How a model is saved. */
 export interface SaveOptions {
+  /** Files that go into place together with the weights, such as config.json. */
+  readonly extra?: readonly ExtraFile[];
+  /** Names of files that must not be in the folder afterwards; those of `extra` stay. */
+  readonly remove?: readonly string[];
+  /** Stops the save before its next tensor; the folder is as it was. */
+  readonly signal?: AbortSignal;
   /** What the swapped sites do: it is reversed. */
   readonly conversions?: readonly SiteConversion[];
   /** The largest file, in bytes or as `"5GB"`. Unless told: the files that the model was loaded from, or one. */
@@ -45,10 +60,11 @@ export interface SaveReport {
  * Saves a model as the checkpoint that it was loaded from: conversions are reversed, and keys, dtypes, tied weights,
  * metadata and order are the original's. What was not changed comes out byte by byte the same.
  *
- * The files are written beside those that are there and take their place at the end; on any error the folder is as it
- * was.
+ * Everything goes into place together: the files are written beside those that are there, and on any error the folder
+ * is as it was. Where the process ends in between, the folder loads as the old checkpoint or as the new one, and the next
+ * save clears up. Saves of one process wait for each other; two processes must not save into one at a time.
  *
- * @throws KW-CONVERT-NO-REVERSE, KW-CHECKPOINT-WRITE, KW-CHECKPOINT-OPTION
+ * @throws KW-CONVERT-NO-REVERSE, KW-CHECKPOINT-WRITE, KW-CHECKPOINT-OPTION, KW-ABORTED
  */
 export async function saveCheckpoint(
   model: Module,
@@ -58,23 +74,35 @@ export async function saveCheckpoint(
   checkInstance("saveCheckpoint(): model", model, Module);
   checkArgument("saveCheckpoint(): folder", folder, "a string");
   checkArgument("saveCheckpoint(): options", options, "an object");
+  throwIfAborted(options.signal, "saving");
+  return await inTurn(() => save(model, folder, options));
+}
+
+// ---------------------------------------------------------------------------
+
+async function save(model: Module, folder: string, options: SaveOptions): Promise<SaveReport> {
   const start = performance.now();
+  const { extra = [], remove = [], signal } = options;
+  throwIfAborted(signal, "saving"); // while it waited
   const origin = options.origin === false ? undefined : options.origin ?? originOf(model);
   const plan = planSave(model, options.conversions ?? [], origin);
   const most = options.maxShardSize === undefined ? undefined : parseSize(options.maxShardSize);
-  let files = planFiles(plan.tensors, origin, most);
-  // A shard that is there must stay until the new index names the new ones.
-  if (files.index && await anyExists(folder, files.files.map((f) => f.name))) {
-    files = planFiles(plan.tensors, origin, most, crypto.randomUUID().slice(0, 8));
-  }
-  const names = namesOf(files);
+  const files = planFiles(plan.tensors, origin, most);
+  const weights = namesOf(files);
+  const names = [...weights, ...extra.map((e) => e.name)];
+  checkNames(names);
+  await recover(folder);
   await replaceFiles(folder, {
     names,
-    write: (writeAt) => new Saving(plan, files, writeAt).run(),
-    remove: (await oldFiles(folder)).filter((name) => !names.includes(name)),
+    write: async (writeAt) => {
+      await new Saving(plan, files, writeAt, signal).run();
+      for (const file of extra) await writeExtra(file, writeAt, signal);
+      throwIfAborted(signal, "saving");
+    },
+    remove: [...await oldFiles(folder), ...remove].filter((name) => !names.includes(name)),
   });
   return {
-    files: names,
+    files: weights,
     tensors: plan.tensors.length,
     bytes: plan.tensors.reduce((n, t) => n + fileBytes(t), 0),
     leftOut: plan.leftOut,
@@ -83,7 +111,28 @@ export async function saveCheckpoint(
   };
 }
 
-// ---------------------------------------------------------------------------
+const COPY_BYTES = 4 * 1024 * 1024;
+
+async function writeExtra({ name, from }: ExtraFile, writeAt: WriteAt, signal?: AbortSignal): Promise<void> {
+  if (from instanceof Uint8Array) return await writeAt(name, from, 0);
+  for (let at = 0; at < from.size;) {
+    throwIfAborted(signal, "saving");
+    const piece = await from.read(at, COPY_BYTES);
+    if (piece.length === 0) {
+      raise("KW-CHECKPOINT-TRUNCATED", "The file has become shorter while it was copied", undefined, {
+        file: from.name,
+      });
+    }
+    await writeAt(name, piece, at);
+    at += piece.length;
+  }
+}
+
+function checkNames(names: readonly string[]): void {
+  const twice = names.find((n, i) => names.indexOf(n) !== i);
+  if (twice === undefined) return;
+  raise("KW-CHECKPOINT-OPTION", `Two files of the save are called ${JSON.stringify(twice)}`);
+}
 
 class Saving {
   readonly #plan: SavePlan;
@@ -91,8 +140,10 @@ class Saving {
   readonly #writeAt: WriteAt;
   readonly #places = new Map<string, { file: string; at: number; tensor: PlannedTensor }>();
 
-  constructor(plan: SavePlan, files: PlannedFiles, writeAt: WriteAt) {
-    [this.#plan, this.#files, this.#writeAt] = [plan, files, writeAt];
+  readonly #signal: AbortSignal | undefined;
+
+  constructor(plan: SavePlan, files: PlannedFiles, writeAt: WriteAt, signal?: AbortSignal) {
+    [this.#plan, this.#files, this.#writeAt, this.#signal] = [plan, files, writeAt, signal];
     for (const { name, tensors, header } of files.files) {
       let at = header.length;
       for (const tensor of tensors) {
@@ -114,6 +165,7 @@ class Saving {
   }
 
   async #put(key: string, t: Tensor): Promise<void> {
+    throwIfAborted(this.#signal, "saving");
     const { file, at, tensor } = this.#places.get(key)!;
     await this.#writeAt(file, await tensorBytes(t, tensor.dtype), at);
   }
@@ -165,12 +217,6 @@ function lost(value: Value): never {
     undefined,
     { key: value.name },
   );
-}
-
-async function anyExists(folder: string, names: readonly string[]): Promise<boolean> {
-  const { stat } = fs();
-  const found = await Promise.all(names.map((n) => stat(joinFile(folder, n)).then(() => true, () => false)));
-  return found.includes(true);
 }
 
 /** The files of the checkpoint that is in the folder now. */

@@ -26,21 +26,16 @@ const SINGLE_NAME = "model.safetensors";
 /**
  * Divides tensors among files. With an origin and no size asked for, the files are the origin's; where nothing has
  * changed, with the very same header and index.
- *
- * @param tag Put into the shards' names where those without it are taken.
  */
 export function planFiles(
   tensors: readonly PlannedTensor[],
   origin: Origin | undefined,
   maxShardSize: number | undefined,
-  tag?: string,
 ): PlannedFiles {
   const divided = maxShardSize === undefined && origin
     ? byOrigin(tensors, origin)
     : numbered(pack(tensors, maxShardSize ?? Infinity), origin?.files[0]?.metadata);
-  const named = divided.length === 1
-    ? [{ ...divided[0], name: SINGLE_NAME }]
-    : divided.map((f) => ({ ...f, name: tag ? f.name.replace(/^(model-)?/, `$1${tag}-`) : f.name }));
+  const named = divided.length === 1 ? [{ ...divided[0], name: SINGLE_NAME }] : divided;
   const files = named.map(({ name, tensors, metadata, raw }): PlannedFile => ({
     name,
     tensors,
@@ -48,12 +43,12 @@ export function planFiles(
   }));
   if (files.length === 1) return { files };
   const map = new Map(files.flatMap((f) => f.tensors.map((t) => [t.key, f.name])));
-  const same = origin?.index && !tag && divided.every((f) => f.raw);
+  const same = origin?.index && divided.every((f) => f.raw);
   const total = tensors.reduce((n, t) => n + fileBytes(t), 0);
   return { files, index: same ? origin.index!.bytes : writeShardIndex(map, total) };
 }
 
-/** The names of everything that will be written; the one that decides comes last. */
+/** The names of everything that will be written. */
 export function namesOf({ files, index }: PlannedFiles): string[] {
   return [...files.map((f) => f.name), ...(index ? [INDEX_NAME] : [])];
 }

@@ -6,8 +6,6 @@ import { type FileHandle, fs, messageOf } from "./files.ts";
 export interface Source {
   /** The file's path, or another name for errors. */
   readonly name: string;
-  /** The address that the bytes came from in the end, after redirects, where they came from one. */
-  readonly address?: string;
   /** How many bytes there are. */
   readonly size: number;
   /**

@@ -1,5 +1,6 @@
 import { checkInstance } from "../arguments.ts";
-import { raise } from "../errors.ts";
+import { boundedFetch, type BoundedResponse, FetchBoundError } from "../bounded_fetch.ts";
+import { KernelwrightError, raise } from "../errors.ts";
 import { messageOf } from "./files.ts";
 import { blobSource, bytesSource, type Source } from "./source.ts";
 
@@ -22,33 +23,34 @@ const ABSENT = [403, 404, 410];
 export async function urlSource(url: URL): Promise<Source | undefined> {
   checkInstance("urlSource(): url", url, URL);
   const stop = new AbortController();
-  const first = await request(url, 0, AHEAD, stop.signal);
-  const source = await sourceOf(url, first, stop);
-  return source && Object.assign(source, { address: first.url || url.href });
-}
-
-// ---------------------------------------------------------------------------
-
-async function sourceOf(url: URL, first: Response, stop: AbortController): Promise<Source | undefined> {
-  const { status, headers } = first;
+  const asked = await request(url, 0, AHEAD, stop.signal);
+  const { status, headers, ok } = asked.response;
   // A server of an application answers with its page, whatever it is asked for.
   const page = headers.get("content-type")?.startsWith("text/html") && !url.pathname.endsWith(".html");
   if (ABSENT.includes(status) || page) {
-    await first.body?.cancel();
+    asked.cancel();
     return undefined;
   }
   if (status === 416) { // an empty file has no first byte
-    await first.body?.cancel();
+    asked.cancel();
     return bytesSource(new Uint8Array(0), url.href);
   }
-  if (!first.ok) await refuse(url, first);
-  const part = partOf(first);
+  if (!ok) refuse(url, asked);
+  const part = partOf(asked.response);
+  const most = mostBytes(url);
   if (status !== 206 || part?.size === undefined) {
     // A part of unknown size, as where another site hides the header, is no more of use than none.
-    const whole = status === 206 ? await anew(url, first, stop.signal) : first;
-    return blobSource(await reading(url, () => whole.blob()), url.href);
+    const whole = status === 206 ? await anew(url, asked, stop.signal) : asked;
+    const bytes = await reading(url, () => whole.bytes(Math.min(most, decodedMost(whole.response))));
+    return blobSource(new Blob([bytes]), url.href);
   }
-  const bytes = reading(url, async () => new Uint8Array(await first.arrayBuffer()));
+  if (part.size > most) {
+    asked.cancel();
+    await reading(url, () => {
+      throw new FetchBoundError("bytes", `it has ${part.size} bytes, and at most ${most} are read`);
+    });
+  }
+  const bytes = reading(url, () => asked.bytes(AHEAD));
   return new UrlSource(url, part.size, headers.get("etag"), stop, {
     from: 0,
     to: Math.min(AHEAD, part.to),
@@ -107,17 +109,18 @@ class UrlSource implements Source {
   }
 
   async #fetch(from: number, to: number): Promise<Bytes> {
-    const response = await request(this.#url, from, to, this.#stop.signal);
+    const asked = await request(this.#url, from, to, this.#stop.signal);
+    const { response } = asked;
     const part = partOf(response);
     const same = part?.from === from && part.size === this.size && response.headers.get("etag") === this.#tag;
     if (response.status === 206 && same) {
-      const bytes = await reading(this.#url, async () => new Uint8Array(await response.arrayBuffer()));
+      const bytes = await reading(this.#url, () => asked.bytes(to - from));
       // A server may send less than it was asked for, but something.
       if (bytes.length >= to - from) return bytes;
       if (bytes.length > 0) return joined(bytes, await this.#fetch(from + bytes.length, to));
     }
-    if (!response.ok) await refuse(this.#url, response);
-    await response.body?.cancel();
+    if (!response.ok) refuse(this.#url, asked);
+    asked.cancel();
     raise("KW-CHECKPOINT-OPEN", "The file has changed while it was read", "Load it again.", {
       file: this.name,
       byte: from,
@@ -125,14 +128,26 @@ class UrlSource implements Source {
   }
 }
 
-function request(url: URL, from: number, to: number, signal: AbortSignal): Promise<Response> {
-  return reading(url, () => fetch(url, { headers: { range: `bytes=${from}-${to - 1}` }, signal }));
+function request(url: URL, from: number, to: number, signal: AbortSignal): Promise<BoundedResponse> {
+  return reading(url, () => boundedFetch(url, { headers: { range: `bytes=${from}-${to - 1}` } }, { signal }));
 }
 
-async function anew(url: URL, partial: Response, signal: AbortSignal): Promise<Response> {
-  await partial.body?.cancel();
-  const response = await reading(url, () => fetch(url, { signal }));
-  return response.ok ? response : await refuse(url, response);
+async function anew(url: URL, partial: BoundedResponse, signal: AbortSignal): Promise<BoundedResponse> {
+  partial.cancel();
+  const asked = await reading(url, () => boundedFetch(url, {}, { signal }));
+  return asked.response.ok ? asked : refuse(url, asked);
+}
+
+/** Weights may have any size; a config has a few kilobytes, and the largest index or tokenizer less than 100 MB. */
+function mostBytes({ pathname, protocol }: URL): number {
+  if (!/^https?:$/.test(protocol) || !pathname.endsWith(".json")) return Infinity;
+  return /\/(config|kernels|generation_config)\.json$/.test(pathname) ? 16_000_000 : 100_000_000;
+}
+
+/** What is packed may unpack to far more than was sent; weights hardly do. */
+function decodedMost({ headers }: Response): number {
+  if (headers.get("content-encoding") === null) return Infinity;
+  return Math.max(16_000_000, 16 * Number(headers.get("content-length") ?? 0));
 }
 
 function joined(a: Bytes, b: Bytes): Bytes {
@@ -148,8 +163,8 @@ function partOf({ headers }: Response): { from: number; to: number; size: number
   return size === undefined ? undefined : { from: Number(from), to: Number(last) + 1, size: Number(size) };
 }
 
-async function refuse(url: URL, response: Response): Promise<never> {
-  await response.body?.cancel();
+function refuse(url: URL, { response, cancel }: BoundedResponse): never {
+  cancel();
   raise("KW-CHECKPOINT-OPEN", `Cannot read the file: the server answered ${response.status}`, undefined, {
     file: url.href,
   });
@@ -159,6 +174,18 @@ async function reading<T>(url: URL, fn: () => Promise<T>): Promise<T> {
   try {
     return await fn();
   } catch (cause) {
+    if (cause instanceof KernelwrightError) throw cause;
+    if (cause instanceof FetchBoundError) {
+      raise(
+        "KW-CHECKPOINT-OPEN",
+        `Cannot read the file: ${cause.message}`,
+        "Download it, and give its path.",
+        {
+          file: url.href,
+        },
+        cause,
+      );
+    }
     raise(
       "KW-CHECKPOINT-OPEN",
       `Cannot read the file: ${messageOf(cause)}`,

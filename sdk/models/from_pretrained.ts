@@ -35,7 +35,7 @@ import { setOtherFiles } from "./other_files.ts";
 
 /** What `fromPretrained` may be told. */
 export interface PretrainedOptions
-  extends Pick<LoadOptions, "strict" | "budget" | "onProgress" | "nonFinite" | "mapping"> {
+  extends Pick<LoadOptions, "strict" | "budget" | "onProgress" | "nonFinite" | "mapping" | "signal"> {
   /**
    * Kernels to put in: a config, or the path or address of a kernels.json. They are checked before a byte of weights is read,
    * and the weights are converted while they load.
@@ -54,6 +54,8 @@ export interface PretrainedOptions
   readonly device?: Exclude<DeviceName, "meta">;
   /** Whether shaders compile while the weights stream in, and the model comes {@linkcode CausalLM.ready}. */
   readonly ready?: boolean;
+  /** Allows weights that are links to outside of the folder; links within Hugging Face's cache are always followed. */
+  readonly allowLinks?: boolean;
   /** Stops the loading at its next step; nothing half-loaded remains. */
   readonly signal?: AbortSignal;
   /** Told of what was loaded, converted and missing, and of the config's keys that are not known. */
@@ -118,7 +120,7 @@ export async function loadCausalLM(
   early?.catch(() => {}); // told below, unless loading fails first
   try {
     throwIfAborted(signal, LOADING);
-    const checkpoint = await openCheckpoint(dir);
+    const checkpoint = await openCheckpoint(dir, { allowLinks: options.allowLinks });
     try {
       const report = await loadCheckpoint(model, checkpoint, {
         device,

@@ -1,6 +1,6 @@
 import { throwIfAborted } from "../abort.ts";
 import { checkArgument, checkFields, refuseArgument } from "../arguments.ts";
-import { fileUrlOfPath, fs } from "../checkpoint/files.ts";
+import { fileUrlOfPath } from "../checkpoint/files.ts";
 import { saveCheckpoint, type SaveOptions, type SaveReport } from "../checkpoint/mod.ts";
 import { raise } from "../errors.ts";
 import {
@@ -19,7 +19,7 @@ import { readOtherFiles } from "./other_files.ts";
 import type { PretrainedModel } from "./pretrained_model.ts";
 
 /** How a model is saved as a folder. */
-export interface SavePretrainedOptions extends Pick<SaveOptions, "maxShardSize"> {
+export interface SavePretrainedOptions extends Pick<SaveOptions, "maxShardSize" | "signal"> {
   /** Whether kernels.json is written for a model that has kernels; true unless told. */
   readonly kernels?: boolean;
   /**
@@ -27,8 +27,6 @@ export interface SavePretrainedOptions extends Pick<SaveOptions, "maxShardSize">
    * tokenizer's files, the license, and whatever holds no weights. True unless told.
    */
   readonly otherFiles?: boolean;
-  /** Stops the saving at its next step; the folder is as it was. */
-  readonly signal?: AbortSignal;
 }
 
 /**
@@ -38,7 +36,9 @@ export interface SavePretrainedOptions extends Pick<SaveOptions, "maxShardSize">
  *
  * It waits its turn: a `kernelize` of the model that is running comes first, and one that is asked for later waits.
  *
- * @throws KW-CHECKPOINT-WRITE, KW-CONVERT-NO-REVERSE; KW-CONFIG-KERNELS for kernels that were given as classes, which
+ * All of it goes into place together; without kernels, an older kernels.json goes.
+ *
+ * @throws KW-CHECKPOINT-WRITE, KW-CONVERT-NO-REVERSE, KW-ABORTED; KW-CONFIG-KERNELS for kernels that were given as classes, which
  * a file cannot name.
  */
 export async function savePretrained(
@@ -59,22 +59,25 @@ async function save(
   options: SavePretrainedOptions,
 ): Promise<SaveReport> {
   const { signal } = options;
-  const { mkdir, writeFile } = fs();
   const kernels = options.kernels === false ? undefined : kernelConfig(model);
   // Before anything is written. References without a base were found from the working folder.
   const text = kernels && kernelsJson(kernels.config, kernels.base ?? fileUrlOfPath("./"));
   const others = options.otherFiles === false ? new Map() : await readOtherFiles(model, dir);
   throwIfAborted(signal, "saving the model");
-  await mkdir(dir, { recursive: true });
-  const report = await saveCheckpoint(model, dir, {
+  const config = `${JSON.stringify(model.config.source ?? model.config, null, 2)}\n`;
+  const encoder = new TextEncoder();
+  const extra = [
+    ...[...others].map(([name, from]) => ({ name, from })),
+    { name: "config.json", from: encoder.encode(config) },
+    ...text === undefined ? [] : [{ name: "kernels.json", from: encoder.encode(text) }],
+  ];
+  return await saveCheckpoint(model, dir, {
     maxShardSize: options.maxShardSize,
+    signal,
     conversions: siteConversions(model),
-    ...{ signal },
+    extra,
+    remove: ["kernels.json"],
   });
-  for (const [name, bytes] of others) await writeFile(`${dir}/${name}`, bytes);
-  await writeFile(`${dir}/config.json`, `${JSON.stringify(model.config.source ?? model.config, null, 2)}\n`);
-  if (text !== undefined) await writeFile(`${dir}/kernels.json`, text);
-  return report;
 }
 
 /**

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { backtracksIn } from "../sdk/backtracking.ts";
+import { backtracksIn } from "../sdk/models/backtracking.ts";
 
 const { raw } = String;
 

@@ -28,9 +28,9 @@ export const TARGETS: readonly Target[] = [
   ...registry("sdk_range.ts", "sdk_range"),
   ...registry("signature.ts", "registry", "packages"),
   ...registry("tar.ts", "packages"),
-  { file: "sdk/address.ts", tests: ["tests/registry/redirects_test.ts"] },
+  { file: "sdk/host/address.ts", tests: ["tests/registry/redirects_test.ts"] },
   {
-    file: "sdk/guarded_fetch.ts",
+    file: "sdk/host/guarded_fetch.ts",
     tests: ["tests/registry/redirects_test.ts", "tests/registry/registry_test.ts"],
   },
   { file: "sdk/cli/terminal.ts", tests: ["tests/cli/terminal_test.ts"] },

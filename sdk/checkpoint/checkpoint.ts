@@ -1,4 +1,4 @@
-import type { SafetensorsHeader, TensorEntry } from "./safetensors.ts";
+import type { SafetensorsHeader, TensorEntry } from "./safetensors/header.ts";
 
 /** A checkpoint whose headers have been read and checked: one file, or shards with their index. */
 export interface Checkpoint {

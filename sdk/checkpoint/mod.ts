@@ -4,7 +4,7 @@
  * @module
  */
 export { type Checkpoint, type CheckpointFile } from "./checkpoint.ts";
-export { FILE_DTYPES, type FileDType, type FileDTypeInfo } from "./file_dtype.ts";
+export { FILE_DTYPES, type FileDType, type FileDTypeInfo } from "./safetensors/file_dtype.ts";
 export {
   type FileSet,
   type Folder,
@@ -12,15 +12,15 @@ export {
   type FolderOptions,
   openFolder,
   readText,
-} from "./folder.ts";
-export { loadCheckpoint, type LoadOptions, type LoadProgress } from "./load.ts";
+} from "./source/folder.ts";
+export { loadCheckpoint, type LoadOptions, type LoadProgress } from "./load/load.ts";
 export {
   type ConvertedReport,
   formatLoadReport,
   type LoadReport,
   type MismatchReport,
   type NonFiniteReport,
-} from "./load_report.ts";
+} from "./load/report.ts";
 export { openCheckpoint, type OpenOptions } from "./open.ts";
 export { type Origin, type OriginFile, originOf } from "./origin.ts";
 export {
@@ -36,12 +36,12 @@ export {
   type SiteRule,
   type Step,
   type Value,
-} from "./plan.ts";
-export { readHeader, type SafetensorsHeader, type TensorEntry } from "./safetensors.ts";
-export { type ExtraFile, saveCheckpoint, type SaveOptions, type SaveReport } from "./save.ts";
-export { blobSource, bytesSource, fileSource, type Source } from "./source.ts";
-export { urlSource } from "./url_source.ts";
-export { stderrProgress } from "./progress.ts";
-export type { Bytes } from "./codec.ts";
-export { tensorBytes } from "./tensor_bytes.ts";
-export { type WriteOptions, writeSafetensors } from "./write_safetensors.ts";
+} from "./plan/plan.ts";
+export { readHeader, type SafetensorsHeader, type TensorEntry } from "./safetensors/header.ts";
+export { type ExtraFile, saveCheckpoint, type SaveOptions, type SaveReport } from "./save/save.ts";
+export { blobSource, bytesSource, fileSource, type Source } from "./source/source.ts";
+export { urlSource } from "./source/url_source.ts";
+export { stderrProgress } from "./load/progress.ts";
+export type { Bytes } from "./safetensors/codec.ts";
+export { tensorBytes } from "./safetensors/tensor_bytes.ts";
+export { type WriteOptions, writeSafetensors } from "./safetensors/write.ts";

@@ -1,12 +1,12 @@
 import { checkArgument, checkFields, refuseArgument } from "../arguments.ts";
 import { closest, raise } from "../errors.ts";
 import { type Checkpoint, type CheckpointFile, makeCheckpoint } from "./checkpoint.ts";
-import { fs, joinFile } from "./files.ts";
-import { type Folder, type FolderLocation, type FolderOptions, locate, openFolder } from "./folder.ts";
-import { readHeader, shortKey } from "./safetensors.ts";
-import { INDEX_NAME, readShardIndex, type ShardIndex } from "./shard_index.ts";
-import { fileSource, type Source } from "./source.ts";
-import { urlSource } from "./url_source.ts";
+import { fs, joinFile } from "../host/files.ts";
+import { type Folder, type FolderLocation, type FolderOptions, locate, openFolder } from "./source/folder.ts";
+import { readHeader, shortKey } from "./safetensors/header.ts";
+import { INDEX_NAME, readShardIndex, type ShardIndex } from "./safetensors/shard_index.ts";
+import { fileSource, type Source } from "./source/source.ts";
+import { urlSource } from "./source/url_source.ts";
 
 /** How a checkpoint is opened. */
 export interface OpenOptions extends FolderOptions {

@@ -1,7 +1,7 @@
 import type { ConversionRule } from "../authoring/mod.ts";
 import type { Module } from "../nn/mod.ts";
 import type { Checkpoint } from "./checkpoint.ts";
-import type { TensorEntry } from "./safetensors.ts";
+import type { TensorEntry } from "./safetensors/header.ts";
 
 /** What a model was loaded from: with it, saving gives the same files back. */
 export interface Origin {

@@ -1,8 +1,8 @@
 /** What `new-kernel` asks at a terminal: each answer is checked where it is given, not after the last one. */
 import type { Readable, Writable } from "node:stream";
 import { KernelwrightError, raise } from "../errors.ts";
-import { LICENSES } from "./license.ts";
-import { STAGES } from "./stages.ts";
+import { LICENSES } from "./new_kernel/license.ts";
+import { STAGES } from "./new_kernel/stages.ts";
 
 /** What a kernel does to the modules. */
 export type Role = "replaces" | "fuses" | "parallel" | "function";

@@ -13,7 +13,7 @@ import {
   reachesOutside,
   sha256,
 } from "../registry/mod.ts";
-import { checkMayRun, type ClassFacts, classFacts, type ParameterFact } from "./module_facts.ts";
+import { checkMayRun, type ClassFacts, classFacts, type ParameterFact } from "./new_kernel/module_facts.ts";
 
 const ENTRY = "kernel.js";
 

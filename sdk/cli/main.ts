@@ -5,11 +5,11 @@
  */
 import { Command } from "commander";
 import { KernelwrightError, renderDiagnostic } from "../errors.ts";
-import { variable } from "../user_cache.ts";
+import { variable } from "../host/user_cache.ts";
 import { registerBundle } from "./bundle.ts";
 import { registerDemo } from "./demo.ts";
 import { registerInspect } from "./inspect.ts";
-import { registerNewKernel } from "./new_kernel.ts";
+import { registerNewKernel } from "./new_kernel/new_kernel.ts";
 import { registerRegistry } from "./registry.ts";
 import { registerReport } from "./report.ts";
 import { registerRun } from "./run.ts";

@@ -1,9 +1,9 @@
 import { checkArgument } from "../arguments.ts";
 import { raise } from "../errors.ts";
 import { registerBackend } from "../tensor/mod.ts";
-import { GpuBackend } from "./backend.ts";
-import { GpuCore } from "./core.ts";
-import { leaveOutOpenGL } from "./no_opengl.ts";
+import { GpuBackend } from "./device/backend.ts";
+import { GpuCore } from "./device/core.ts";
+import { leaveOutOpenGL } from "./device/no_opengl.ts";
 
 /** What {@linkcode openGpu} may be told. */
 export interface GpuOptions {

@@ -1,15 +1,15 @@
 import { checkArgument, refuseArgument, showValue } from "../arguments.ts";
 import { about, currentContext, didYouMean, KernelwrightError, raise, type Where } from "../errors.ts";
 import { currentTracer, DTYPES, isGuarded, noteWrite, Tensor, writesAreGuarded } from "../tensor/mod.ts";
-import { checkFit } from "./binding_fit.ts";
-import { GpuStorage } from "./backend.ts";
-import { namedConstants } from "./overrides.ts";
-import type { PipelineRequest } from "./pipeline.ts";
-import type { GpuBuffer } from "./buffer.ts";
-import type { StorageBinding } from "./reflect.ts";
-import { Shader, type ShaderVariant } from "./shader.ts";
-import { packUniform, type UniformValues } from "./uniforms.ts";
-import { mayWrite } from "./written.ts";
+import { checkFit } from "./shader/binding_fit.ts";
+import { GpuStorage } from "./device/backend.ts";
+import { namedConstants } from "./shader/overrides.ts";
+import type { PipelineRequest } from "./stream/pipeline.ts";
+import type { GpuBuffer } from "./memory/buffer.ts";
+import type { StorageBinding } from "./shader/reflect.ts";
+import { Shader, type ShaderVariant } from "./shader/shader.ts";
+import { packUniform, type UniformValues } from "./shader/uniforms.ts";
+import { mayWrite } from "./shader/written.ts";
 
 /** What a shader's bindings get, by the names of the WGSL variables. */
 export type DispatchBindings = Readonly<Record<string, Tensor | UniformValues | number | readonly number[]>>;

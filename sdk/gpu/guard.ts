@@ -10,9 +10,9 @@
  *
  * A binding whose `arrayLength` the shader asks for is still bound exactly, since the length would be wrong.
  */
-import type { GpuStorage, Guard } from "./backend.ts";
+import type { GpuStorage, Guard } from "./device/backend.ts";
 import { currentGpu, type Gpu } from "./device.ts";
-import type { ShaderVariant } from "./shader.ts";
+import type { ShaderVariant } from "./shader/shader.ts";
 
 /** Bytes behind each tensor. A multiple of every element's size, so that bindings stay whole. */
 const ZONE = 4096;

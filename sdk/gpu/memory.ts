@@ -1,5 +1,5 @@
 import { currentGpu } from "./device.ts";
-import type { PoolStats } from "./pool.ts";
+import type { PoolStats } from "./memory/pool.ts";
 
 /** What the GPU holds. */
 export interface MemoryReport extends PoolStats {

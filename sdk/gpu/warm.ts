@@ -7,7 +7,7 @@
 import { checkArgument, checkFields } from "../arguments.ts";
 import { inContext, type Where } from "../errors.ts";
 import { currentGpu } from "./device.ts";
-import type { CompiledPipeline, PipelineRequest } from "./pipeline.ts";
+import type { CompiledPipeline, PipelineRequest } from "./stream/pipeline.ts";
 
 /** A pipeline that will be needed, with the uniforms of one of its dispatches. */
 export interface PipelineUse {

@@ -2,11 +2,11 @@ import { checkArgument, checkFields } from "../arguments.ts";
 import { didYouMean, raise } from "../errors.ts";
 import type { Module } from "../nn/mod.ts";
 import { kernelPlan, kernelReport } from "./kernelize.ts";
-import { describeEntry } from "./match.ts";
-import type { KernelPlan } from "./plan.ts";
+import { describeEntry } from "./match/match.ts";
+import type { KernelPlan } from "./plan/plan.ts";
 import type { KernelReport } from "./report.ts";
-import type { Considered } from "./select.ts";
-import { isBelow } from "./tree.ts";
+import type { Considered } from "./match/select.ts";
+import { isBelow } from "./match/tree.ts";
 
 /** Why a module runs what it runs; prints as text. */
 export interface Explanation {

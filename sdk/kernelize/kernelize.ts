@@ -3,19 +3,19 @@ import { checkArgument, checkInstance } from "../arguments.ts";
 import { inContext, raise } from "../errors.ts";
 import { gpuIfOpen, proveTensors } from "../gpu/mod.ts";
 import { Module } from "../nn/mod.ts";
-import { type AppliedSite, applySite, lostWithout, releaseAfterLast } from "./apply.ts";
-import type { KernelConfig } from "./config.ts";
-import { compareResults, resultOf } from "./end_to_end.ts";
-import type { RefResolver } from "./local_ref.ts";
-import type { Mode } from "./mode.ts";
-import type { KernelPlan } from "./plan.ts";
+import { type AppliedSite, applySite, lostWithout, releaseAfterLast } from "./swap/apply.ts";
+import type { KernelConfig } from "./config/config.ts";
+import { compareResults, resultOf } from "./verify/end_to_end.ts";
+import type { RefResolver } from "./config/reference.ts";
+import type { Mode } from "./config/mode.ts";
+import type { KernelPlan } from "./plan/plan.ts";
 import { loadKernels, prepare } from "./prepare.ts";
 import { KernelReport, reportOf, tunedOf } from "./report.ts";
-import { indexTree, type TreeIndex } from "./tree.ts";
+import { indexTree, type TreeIndex } from "./match/tree.ts";
 import { afterTurns, takeTurn } from "./turns.ts";
-import { samplesOf, type TuneOptions, tuneSites } from "./tune.ts";
-import { soundPlan } from "./sound.ts";
-import type { VerifyOptions } from "./verify.ts";
+import { samplesOf, type TuneOptions, tuneSites } from "./tune/tune.ts";
+import { soundPlan } from "./verify/verdict.ts";
+import type { VerifyOptions } from "./verify/verify.ts";
 
 /** What {@linkcode kernelize} may be told. */
 export interface KernelizeOptions {

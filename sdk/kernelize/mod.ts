@@ -18,8 +18,8 @@ export {
   parseKernelConfig,
   replace,
   type ReplaceEntry,
-} from "./config.ts";
-export { mapRefs } from "./choice.ts";
+} from "./config/config.ts";
+export { mapRefs } from "./config/choice.ts";
 export { explain, explainPlan, type Explanation } from "./explain.ts";
 export {
   type ExampleInputs,
@@ -42,29 +42,29 @@ export {
   type RefResolver,
   resolveLocal,
   splitRef,
-} from "./local_ref.ts";
+} from "./config/reference.ts";
 export {
   type KernelMapping,
   kernelMapping,
   type MappingOptions,
   registerKernelMapping,
   useKernelMapping,
-} from "./mapping.ts";
-export type { MatchedSite, MatchKind, ShadowedSite } from "./match.ts";
-export { type KernelMode, Mode } from "./mode.ts";
-export type { PathPattern } from "./pattern.ts";
-export type { KeptSite, KernelPlan, NeededPipeline, PlannedSite } from "./plan.ts";
-export { compareValues, defaultTolerance, type Difference, type Tolerance } from "./compare.ts";
+} from "./config/mapping.ts";
+export type { MatchedSite, MatchKind, ShadowedSite } from "./match/match.ts";
+export { type KernelMode, Mode } from "./config/mode.ts";
+export type { PathPattern } from "./config/pattern.ts";
+export type { KeptSite, KernelPlan, NeededPipeline, PlannedSite } from "./plan/plan.ts";
+export { compareValues, defaultTolerance, type Difference, type Tolerance } from "./verify/compare.ts";
 export { drawTable, type EndToEnd, formatNumber, KernelReport, type SiteReport } from "./report.ts";
-export type { VerifyOptions } from "./verify.ts";
-export type { Considered, Selection, Target } from "./select.ts";
+export type { VerifyOptions } from "./verify/verify.ts";
+export type { Considered, Selection, Target } from "./match/select.ts";
 export type { KeyedParameter, SiteConversion, SiteRule } from "../checkpoint/mod.ts";
-export type { SiteTime } from "./run_site.ts";
-export type { PlannedRule, SitePlanConversions } from "./site_conversion.ts";
+export type { SiteTime } from "./verify/run_site.ts";
+export type { PlannedRule, SitePlanConversions } from "./prove/conversions.ts";
 export { siteConversions } from "./site_conversions.ts";
-export type { Node, TreeIndex } from "./tree.ts";
+export type { Node, TreeIndex } from "./match/tree.ts";
 export { takeTurn } from "./turns.ts";
-export type { TuneOptions } from "./tune.ts";
-export { forgetTuned, type TuneCacheLocation } from "./tune_cache.ts";
-export type { RaceOptions } from "./tune_race.ts";
-export type { DroppedConstants, SiteTuning, TunedCall } from "./tuning.ts";
+export type { TuneOptions } from "./tune/tune.ts";
+export { forgetTuned, type TuneCacheLocation } from "./tune/winners.ts";
+export type { RaceOptions } from "./tune/race.ts";
+export type { DroppedConstants, SiteTuning, TunedCall } from "./plan/tuned_calls.ts";

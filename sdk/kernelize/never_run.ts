@@ -4,10 +4,10 @@
  * Told by a second run on meta, with the kernels in place and all values where they are.
  */
 import type { Module } from "../nn/mod.ts";
-import { placeSite } from "./apply.ts";
-import type { PlannedSite } from "./plan.ts";
-import { traceModel } from "./trace.ts";
-import { indexTree } from "./tree.ts";
+import { placeSite } from "./swap/apply.ts";
+import type { PlannedSite } from "./plan/plan.ts";
+import { traceModel } from "./prove/trace.ts";
+import { indexTree } from "./match/tree.ts";
 
 /** Why sites cannot be swapped: their originals would run on, without their weights. */
 export function neverRun(

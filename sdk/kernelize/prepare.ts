@@ -4,19 +4,19 @@ import { throwIfAborted } from "../abort.ts";
 import { inContext, KernelwrightError, raise } from "../errors.ts";
 import { type Gpu, gpuIfOpen } from "../gpu/mod.ts";
 import type { Module } from "../nn/mod.ts";
-import { type Candidate, textRefs } from "./choice.ts";
-import { type KernelConfig, parseKernelConfig } from "./config.ts";
+import { type Candidate, textRefs } from "./config/choice.ts";
+import { type KernelConfig, parseKernelConfig } from "./config/config.ts";
 import type { ExampleInputs, KernelizeOptions } from "./kernelize.ts";
-import { resolveLocal } from "./local_ref.ts";
+import { resolveLocal } from "./config/reference.ts";
 import { orAborted } from "./or_aborted.ts";
-import { hintingAtHidden } from "./hidden.ts";
-import { configInScope, kernelMapping } from "./mapping.ts";
-import { type KernelPlan, planKernels, withoutRival, withRivals } from "./plan.ts";
-import { races } from "./rivals.ts";
-import type { Target } from "./select.ts";
-import { kernelsOff } from "./switch.ts";
-import { recallTuned, samplesOf } from "./tune.ts";
-import type { TreeIndex } from "./tree.ts";
+import { hintingAtHidden } from "./prove/hidden.ts";
+import { configInScope, kernelMapping } from "./config/mapping.ts";
+import { type KernelPlan, planKernels, withoutRival, withRivals } from "./plan/plan.ts";
+import { races } from "./verify/rivals.ts";
+import type { Target } from "./match/select.ts";
+import { kernelsOff } from "./config/off.ts";
+import { recallTuned, samplesOf } from "./tune/tune.ts";
+import type { TreeIndex } from "./match/tree.ts";
 
 /** What a plan is made from. */
 export interface Prepared {

@@ -1,13 +1,13 @@
 import { largestOf } from "../extremes.ts";
 import { checkArgument } from "../arguments.ts";
 import { describeRule } from "../authoring/mod.ts";
-import type { Difference } from "./compare.ts";
-import type { SiteTime } from "./run_site.ts";
-import type { SiteFindings } from "./verify.ts";
-import type { Considered } from "./select.ts";
-import type { KernelPlan, PlannedSite } from "./plan.ts";
-import { describeEntry } from "./match.ts";
-import { describeTuned, type TunedCall } from "./tuning.ts";
+import type { Difference } from "./verify/compare.ts";
+import type { SiteTime } from "./verify/run_site.ts";
+import type { SiteFindings } from "./verify/verify.ts";
+import type { Considered } from "./match/select.ts";
+import type { KernelPlan, PlannedSite } from "./plan/plan.ts";
+import { describeEntry } from "./match/match.ts";
+import { describeTuned, type TunedCall } from "./plan/tuned_calls.ts";
 
 /** How the whole model's result moved. */
 export interface EndToEnd {

@@ -1,7 +1,7 @@
 /** Whose turn it is with a model: two at once would each plan, or save, a tree that the other one changes. */
 import { throwIfAborted } from "../abort.ts";
 import type { Module } from "../nn/mod.ts";
-import { withMappingOfNow } from "./mapping.ts";
+import { withMappingOfNow } from "./config/mapping.ts";
 import { orAborted } from "./or_aborted.ts";
 
 /**

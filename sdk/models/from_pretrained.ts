@@ -1,7 +1,7 @@
 import { checkArgument } from "../arguments.ts";
-import { fileUrlOfPath, joinFile } from "../checkpoint/files.ts";
-import { locate, textOf } from "../checkpoint/folder.ts";
-import { fetchFile } from "../guarded_fetch.ts";
+import { fileUrlOfPath, joinFile } from "../host/files.ts";
+import { locate, textOf } from "../checkpoint/source/folder.ts";
+import { fetchFile } from "../host/guarded_fetch.ts";
 import {
   fileSource,
   type Folder,

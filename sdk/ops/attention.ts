@@ -3,10 +3,10 @@ import { dispatch, type Shader, shader } from "../gpu/mod.ts";
 import { referenceValues, Tensor } from "../tensor/mod.ts";
 import { attentionCode, attentionHead } from "./attention_code.ts";
 import { checkExactShape, checkPosition, checkSameDType, checkStarts, shapeError } from "./checks.ts";
-import { type AttentionPlan, planAttention } from "./choose.ts";
-import { grid } from "./grid.ts";
+import { type AttentionPlan, planAttention } from "./dispatch/adapter.ts";
+import { grid } from "./dispatch/grid.ts";
 import { checkDType, FLOATS, operator } from "./operator.ts";
-import { vectorize } from "./vector.ts";
+import { vectorize } from "./dispatch/vector.ts";
 import combineCode from "./wgsl/attention_combine.wgsl" with { type: "text" };
 import tileCode from "./wgsl/attention_tile.wgsl" with { type: "text" };
 

@@ -1,7 +1,7 @@
 import { dispatch, shader } from "../gpu/mod.ts";
 import { broadcastShapes, referenceValues, type Shape, stridesOf, type Tensor } from "../tensor/mod.ts";
 import { checkSameDType, shapeError } from "./checks.ts";
-import { eight, grid } from "./grid.ts";
+import { eight, grid } from "./dispatch/grid.ts";
 import { checkDType, FLOATS, operator } from "./operator.ts";
 import code from "./wgsl/binary.wgsl" with { type: "text" };
 

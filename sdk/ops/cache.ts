@@ -2,7 +2,7 @@ import { raise } from "../errors.ts";
 import { dispatch, shader } from "../gpu/mod.ts";
 import { referenceValues, type Tensor } from "../tensor/mod.ts";
 import { checkPosition, checkSameDType, shapeError } from "./checks.ts";
-import { grid } from "./grid.ts";
+import { grid } from "./dispatch/grid.ts";
 import { checkDType, FLOATS, inPlaceOperator } from "./operator.ts";
 import advanceCode from "./wgsl/advance.wgsl" with { type: "text" };
 import cacheWriteCode from "./wgsl/cache_write.wgsl" with { type: "text" };

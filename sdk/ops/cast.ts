@@ -1,6 +1,6 @@
 import { dispatch, type Shader, shader } from "../gpu/mod.ts";
 import { type DType, referenceValues, type Tensor } from "../tensor/mod.ts";
-import { grid } from "./grid.ts";
+import { grid } from "./dispatch/grid.ts";
 import { checkDType, operator } from "./operator.ts";
 import { raise } from "../errors.ts";
 import code from "./wgsl/cast.wgsl" with { type: "text" };

@@ -1,8 +1,8 @@
 import { dispatch, shader } from "../gpu/mod.ts";
 import { referenceValues, sameShape, Tensor } from "../tensor/mod.ts";
 import { checkSameDType, shapeError } from "./checks.ts";
-import { MOST_ROUNDS } from "./choose.ts";
-import { grid } from "./grid.ts";
+import { MOST_ROUNDS } from "./dispatch/adapter.ts";
+import { grid } from "./dispatch/grid.ts";
 import { checkDType, FLOATS, operator } from "./operator.ts";
 import mergeCode from "./wgsl/difference_merge.wgsl" with { type: "text" };
 import partCode from "./wgsl/difference.wgsl" with { type: "text" };

@@ -2,7 +2,7 @@ import { raise } from "../errors.ts";
 import { dispatch, shader } from "../gpu/mod.ts";
 import { referenceValues, type Tensor } from "../tensor/mod.ts";
 import { shapeError } from "./checks.ts";
-import { grid } from "./grid.ts";
+import { grid } from "./dispatch/grid.ts";
 import { checkDType, FLOATS, operator } from "./operator.ts";
 import code from "./wgsl/embedding.wgsl" with { type: "text" };
 

@@ -4,8 +4,8 @@ export { advance, cacheWrite } from "./cache.ts";
 export { cast } from "./cast.ts";
 export { maxAbsDifference } from "./difference.ts";
 export { embedding } from "./embedding.ts";
-export { linear } from "./linear.ts";
-export { matmul } from "./matmul.ts";
+export { linear } from "./matmul/linear.ts";
+export { matmul } from "./matmul/matmul.ts";
 export { layerNorm, rmsNorm } from "./norm.ts";
 export {
   checkDType,
@@ -15,10 +15,10 @@ export {
   operator,
   type OperatorLegs,
 } from "./operator.ts";
-export { type Probed, type ProbeOptions, probeProducts } from "./probe.ts";
-export { choiceOf, collectProducts, type Product, type ProductChoice } from "./families.ts";
-export type { ProductCacheFolder } from "./product_cache.ts";
-export { bestAtOnce } from "./tiers.ts";
+export { type Probed, type ProbeOptions, probeProducts } from "./matmul/probe.ts";
+export { choiceOf, collectProducts, type Product, type ProductChoice } from "./matmul/choice.ts";
+export type { ProductCacheFolder } from "./matmul/remembered.ts";
+export { bestAtOnce } from "./matmul/stand_in.ts";
 export { concat, permute, slice, transpose } from "./rearrange.ts";
 export { argmax, max, mean, sum } from "./reduce.ts";
 export { rope, type RopeOptions } from "./rope.ts";

@@ -1,6 +1,6 @@
 import { referenceValues, type Tensor, type TensorSpec } from "../tensor/mod.ts";
 import { checkExactShape, checkRank, checkSameDType } from "./checks.ts";
-import { dispatchLines, lineShaders } from "./lines.ts";
+import { dispatchLines, lineShaders } from "./dispatch/lines.ts";
 import { checkDType, FLOATS, operator } from "./operator.ts";
 import layerNormCode from "./wgsl/layer_norm.wgsl" with { type: "text" };
 import rmsNormCode from "./wgsl/rms_norm.wgsl" with { type: "text" };

@@ -1,7 +1,7 @@
 import { referenceValues, resolveDim, type Tensor, type TensorSpec } from "../tensor/mod.ts";
 import { shapeError } from "./checks.ts";
-import { aroundDim } from "./grid.ts";
-import { dispatchLines, lineShaders } from "./lines.ts";
+import { aroundDim } from "./dispatch/grid.ts";
+import { dispatchLines, lineShaders } from "./dispatch/lines.ts";
 import { checkDType, FLOATS, operator } from "./operator.ts";
 import argmaxCode from "./wgsl/argmax.wgsl" with { type: "text" };
 import reduceCode from "./wgsl/reduce.wgsl" with { type: "text" };

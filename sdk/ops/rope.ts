@@ -2,8 +2,8 @@ import { checkArgument } from "../arguments.ts";
 import { dispatch, type Shader, shader } from "../gpu/mod.ts";
 import { referenceValues, type Tensor } from "../tensor/mod.ts";
 import { checkPosition, checkStarts, shapeError } from "./checks.ts";
-import { MOST_ROUNDS, onSoftware } from "./choose.ts";
-import { grid } from "./grid.ts";
+import { MOST_ROUNDS, onSoftware } from "./dispatch/adapter.ts";
+import { grid } from "./dispatch/grid.ts";
 import { checkDType, FLOATS, operator } from "./operator.ts";
 import code from "./wgsl/rope.wgsl" with { type: "text" };
 

@@ -12,7 +12,7 @@ import { raise } from "../errors.ts";
 import { dispatch, type GpuStorage, shader } from "../gpu/mod.ts";
 import { currentTracer, DTYPES, referenceValues, Tensor } from "../tensor/mod.ts";
 import { checkSameDType, shapeError } from "./checks.ts";
-import { eight, grid } from "./grid.ts";
+import { eight, grid } from "./dispatch/grid.ts";
 import { inPlaceOperator } from "./operator.ts";
 import { checkRegion, collapseRegion, type RegionDim, type StridedRegion } from "./strided_region.ts";
 import narrowCode from "./wgsl/strided_copy_narrow.wgsl" with { type: "text" };

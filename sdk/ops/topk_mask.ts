@@ -1,9 +1,9 @@
 import { dispatch, shader } from "../gpu/mod.ts";
 import { referenceValues, type Tensor } from "../tensor/mod.ts";
 import { shapeError } from "./checks.ts";
-import { MOST_ROUNDS, onSoftware } from "./choose.ts";
-import { grid } from "./grid.ts";
-import { dispatchLines, lineShaders } from "./lines.ts";
+import { MOST_ROUNDS, onSoftware } from "./dispatch/adapter.ts";
+import { grid } from "./dispatch/grid.ts";
+import { dispatchLines, lineShaders } from "./dispatch/lines.ts";
 import { checkDType, FLOATS, operator } from "./operator.ts";
 import code from "./wgsl/topk_mask.wgsl" with { type: "text" };
 import searchCode from "./wgsl/topk_search.wgsl" with { type: "text" };

@@ -1,6 +1,6 @@
 import { dispatch, shader } from "../gpu/mod.ts";
 import { referenceValues, type Tensor } from "../tensor/mod.ts";
-import { grid } from "./grid.ts";
+import { grid } from "./dispatch/grid.ts";
 import { checkDType, FLOATS, operator } from "./operator.ts";
 import { erfc } from "./erf.ts";
 import code from "./wgsl/unary.wgsl" with { type: "text" };

@@ -1,8 +1,8 @@
 /** Fetched files by their digest: what was fetched once serves offline, and cannot change. */
 import { checkArgument } from "../arguments.ts";
-import { fs, hasFiles, joinFile, messageOf } from "../checkpoint/files.ts";
+import { fs, hasFiles, joinFile, messageOf } from "../host/files.ts";
 import { raise } from "../errors.ts";
-import { userCacheFile, variable } from "../user_cache.ts";
+import { userCacheFile, variable } from "../host/user_cache.ts";
 import { sha256 } from "./digest.ts";
 
 /** A folder of files, each named by its SHA-256. In a page, which has no files, it keeps nothing. */

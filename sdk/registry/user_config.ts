@@ -1,8 +1,8 @@
 import { checkArgument } from "../arguments.ts";
 import * as z from "zod";
-import { fs, hasFiles, isMissing, joinFile, messageOf } from "../checkpoint/files.ts";
+import { fs, hasFiles, isMissing, joinFile, messageOf } from "../host/files.ts";
 import { raise } from "../errors.ts";
-import { variable } from "../user_cache.ts";
+import { variable } from "../host/user_cache.ts";
 import type { Registries } from "./registries.ts";
 import type { Trust } from "./trust.ts";
 

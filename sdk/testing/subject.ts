@@ -12,8 +12,8 @@ import { type KernelClass, type KernelDefinition, kernelDefinition } from "../au
 import { raise } from "../errors.ts";
 import type { Constants } from "../authoring/tune.ts";
 import { fuse, fuseParallel, type KernelConfig, kernelize, kernelPlan, replace } from "../kernelize/mod.ts";
-import { withConstants } from "../kernelize/tuning.ts";
-import { declaredWrites, leaveUnguarded } from "../kernelize/writes.ts";
+import { withConstants } from "../kernelize/plan/tuned_calls.ts";
+import { declaredWrites, leaveUnguarded } from "../kernelize/plan/writes.ts";
 import { layerNameOfClass, Module } from "../nn/mod.ts";
 import { type DeviceName, type DType, DTYPES, keep, numel, type Shape, Tensor } from "../tensor/mod.ts";
 import { knownInputs, knownModules, knownSizes } from "./known_modules.ts";

@@ -1,6 +1,6 @@
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { boundedFetch, FetchBoundError } from "../../sdk/bounded_fetch.ts";
+import { boundedFetch, FetchBoundError } from "../../sdk/host/bounded_fetch.ts";
 import { openFolder, readText } from "../../sdk/checkpoint/mod.ts";
 import { messageOf } from "./files.ts";
 

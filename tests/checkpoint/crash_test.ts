@@ -8,7 +8,7 @@ import {
   saveCheckpoint,
   type SaveOptions,
 } from "../../sdk/checkpoint/mod.ts";
-import { JOURNAL_NAME } from "../../sdk/checkpoint/journal.ts";
+import { JOURNAL_NAME } from "../../sdk/checkpoint/source/journal.ts";
 import { endedBefore } from "./crash.ts";
 import { checkpointOf, f32, inFolder, messageOf } from "./files.ts";
 import { type Tree, treeOf } from "./tree.ts";

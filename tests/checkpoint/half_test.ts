@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import * as fc from "fast-check";
-import { narrowBF16, narrowF16, widenBF16, widenF16 } from "../../sdk/checkpoint/half.ts";
+import { narrowBF16, narrowF16, widenBF16, widenF16 } from "../../sdk/checkpoint/safetensors/half.ts";
 
 const ALL = Uint16Array.from({ length: 65536 }, (_, i) => i);
 

@@ -9,8 +9,8 @@ import {
   saveCheckpoint,
   writeSafetensors,
 } from "../../sdk/checkpoint/mod.ts";
-import { replaceFiles } from "../../sdk/checkpoint/atomic.ts";
-import { PieceReader } from "../../sdk/checkpoint/pieces.ts";
+import { replaceFiles } from "../../sdk/checkpoint/source/atomic.ts";
+import { PieceReader } from "../../sdk/checkpoint/load/pieces.ts";
 import { memory } from "../../sdk/gpu/mod.ts";
 import { parameter, Tensor } from "../../sdk/tensor/mod.ts";
 import { gpuForFile } from "../helpers/gpu_for_file.ts";

@@ -6,7 +6,7 @@ import { PassThrough, Writable } from "node:stream";
 import { stripVTControlCharacters } from "node:util";
 import { KernelwrightError } from "@kernelwright/sdk";
 import type { Terminal } from "../../sdk/cli/ask.ts";
-import { newKernel, type NewKernelOptions } from "../../sdk/cli/new_kernel.ts";
+import { newKernel, type NewKernelOptions } from "../../sdk/cli/new_kernel/new_kernel.ts";
 
 const [ENTER, DOWN, CANCEL, CLEAR] = ["\r", "\x1b[B", "\x03", "\x15"];
 

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, it } from "@std/testing/bdd";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { join } from "@std/path";
 import { KernelwrightError } from "@kernelwright/sdk";
-import { newKernel, type NewKernelOptions } from "../../sdk/cli/new_kernel.ts";
+import { newKernel, type NewKernelOptions } from "../../sdk/cli/new_kernel/new_kernel.ts";
 
 /** Every flag, and every template in one of them. What is written is checked and tested as its author would. */
 const WRITTEN: [name: string, options: NewKernelOptions][] = [

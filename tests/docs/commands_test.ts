@@ -4,7 +4,7 @@ import { Command } from "commander";
 import { registerBundle } from "../../sdk/cli/bundle.ts";
 import { registerDemo } from "../../sdk/cli/demo.ts";
 import { registerInspect } from "../../sdk/cli/inspect.ts";
-import { registerNewKernel } from "../../sdk/cli/new_kernel.ts";
+import { registerNewKernel } from "../../sdk/cli/new_kernel/new_kernel.ts";
 import { registerRegistry } from "../../sdk/cli/registry.ts";
 import { registerReport } from "../../sdk/cli/report.ts";
 import { registerRun } from "../../sdk/cli/run.ts";

@@ -1,6 +1,6 @@
 /** The folder that a reader of the tutorial has at its end. @module */
 import { join } from "@std/path";
-import { newKernel } from "../../sdk/cli/new_kernel.ts";
+import { newKernel } from "../../sdk/cli/new_kernel/new_kernel.ts";
 import { type Block, blocksOf } from "./page.ts";
 
 /** The tutorial's blocks. */

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import fc from "fast-check";
-import { type Lifetime, packLifetimes, type Slot } from "../../sdk/gpu/lifetimes.ts";
+import { type Lifetime, packLifetimes, type Slot } from "../../sdk/gpu/capture/lifetimes.ts";
 
 const lifetime = fc.record({ bytes: fc.integer({ min: 1, max: 64 }), first: fc.nat(40), length: fc.nat(10) })
   .map(({ bytes, first, length }): Lifetime => ({ bytes, first, last: first + length }));

@@ -1,8 +1,8 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { KernelwrightError } from "@kernelwright/sdk";
-import { linearRegex } from "../../sdk/kernelize/linear_regex.ts";
-import { compilePattern } from "../../sdk/kernelize/pattern.ts";
+import { linearRegex } from "../../sdk/kernelize/config/linear_regex.ts";
+import { compilePattern } from "../../sdk/kernelize/config/pattern.ts";
 
 const TEXTS = [
   "",

@@ -4,7 +4,7 @@ import { join } from "@std/path";
 import { describe, it } from "@std/testing/bdd";
 import { KernelwrightError } from "@kernelwright/sdk";
 import { kernelDefinition } from "../../sdk/authoring/mod.ts";
-import { fileUrlOfPath } from "../../sdk/checkpoint/files.ts";
+import { fileUrlOfPath } from "../../sdk/host/files.ts";
 import { besideAddress, type KernelConfig, resolveLocal } from "../../sdk/kernelize/mod.ts";
 import { kernelsJson } from "../../sdk/models/save.ts";
 import { kernelResolver } from "../../sdk/registry/mod.ts";

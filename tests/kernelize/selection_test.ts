@@ -17,8 +17,8 @@ import {
   type Tensor,
 } from "@kernelwright/sdk";
 import { RMSNorm } from "@kernelwright/sdk/nn";
-import { candidatesOf } from "../../sdk/kernelize/choice.ts";
-import { selectKernel, type Target } from "../../sdk/kernelize/select.ts";
+import { candidatesOf } from "../../sdk/kernelize/config/choice.ts";
+import { selectKernel, type Target } from "../../sdk/kernelize/match/select.ts";
 import { SwiGLU } from "../../examples/swiglu/mod.ts";
 import { decorate } from "../helpers/decorate.ts";
 import { assertRefusedLater } from "../helpers/refused.ts";

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { afterEach, beforeEach, describe, it } from "@std/testing/bdd";
 import { forgetTuned, kernelize, tune, unkernelize } from "../../sdk/kernelize/mod.ts";
-import { MOST_WINNERS, TuneCache } from "../../sdk/kernelize/tune_cache.ts";
+import { MOST_WINNERS, TuneCache } from "../../sdk/kernelize/tune/winners.ts";
 import { gpuForFile } from "../helpers/gpu_for_file.ts";
 import { FAST, filled, input, QUICK, SlowByDefault, told, with_ } from "./tune_fixtures.ts";
 

@@ -14,9 +14,9 @@ import {
   tune,
   unkernelize,
 } from "../../sdk/kernelize/mod.ts";
-import { traceModel } from "../../sdk/kernelize/trace.ts";
-import { indexTree } from "../../sdk/kernelize/tree.ts";
-import { callClass } from "../../sdk/kernelize/tuning.ts";
+import { traceModel } from "../../sdk/kernelize/prove/trace.ts";
+import { indexTree } from "../../sdk/kernelize/match/tree.ts";
+import { callClass } from "../../sdk/kernelize/plan/tuned_calls.ts";
 import { Module, type RMSNorm } from "../../sdk/nn/mod.ts";
 import { gpu, gpuForFile } from "../helpers/gpu_for_file.ts";
 import { Mixer, Norm, Stack } from "./fixtures.ts";

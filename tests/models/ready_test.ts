@@ -2,7 +2,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { currentGpu } from "../../sdk/gpu/mod.ts";
 import { generate, loadCausalLM } from "../../sdk/models/mod.ts";
-import { measuredOn } from "../../sdk/ops/families.ts";
+import { measuredOn } from "../../sdk/ops/matmul/choice.ts";
 import { gpuForFile } from "../helpers/gpu_for_file.ts";
 import { modelFolder } from "../helpers/models.ts";
 import { onAdapter } from "../ops/on_adapter.ts";

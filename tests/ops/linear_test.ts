@@ -4,7 +4,7 @@ import * as fc from "fast-check";
 import { KernelwrightError } from "../../sdk/errors.ts";
 import { linear, matmul } from "../../sdk/ops/mod.ts";
 import { Tensor } from "../../sdk/tensor/mod.ts";
-import { withChoice } from "../../sdk/ops/families.ts";
+import { withChoice } from "../../sdk/ops/matmul/choice.ts";
 import { gpu, gpuForFile } from "../helpers/gpu_for_file.ts";
 import { assertParity, floatDTypes, valuesOn } from "../helpers/parity.ts";
 import { seed, size, values } from "../helpers/random.ts";

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { KernelwrightError } from "../../sdk/errors.ts";
 import { collectPipelines, memory } from "../../sdk/gpu/mod.ts";
-import { grid } from "../../sdk/ops/grid.ts";
+import { grid } from "../../sdk/ops/dispatch/grid.ts";
 import { add, advance, argmax, attention, cast, concat, matmul, operator, scale } from "../../sdk/ops/mod.ts";
 import { scope, Tensor, withTracer } from "../../sdk/tensor/mod.ts";
 import { gpuForFile } from "../helpers/gpu_for_file.ts";

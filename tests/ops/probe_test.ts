@@ -11,7 +11,7 @@ import {
   type ProductChoice,
   shapeClass,
   withChoice,
-} from "../../sdk/ops/families.ts";
+} from "../../sdk/ops/matmul/choice.ts";
 import { linear, matmul, probeProducts, type Product } from "../../sdk/ops/mod.ts";
 import { Tensor, withTracer } from "../../sdk/tensor/mod.ts";
 import { gpu, gpuForFile } from "../helpers/gpu_for_file.ts";

@@ -2,8 +2,8 @@
 import { afterEach, describe, it } from "@std/testing/bdd";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { KernelwrightError } from "@kernelwright/sdk";
-import { lookUp, placeOf, placeOfAddress, placesOf } from "../../sdk/address.ts";
-import { fetchBytes } from "../../sdk/guarded_fetch.ts";
+import { lookUp, placeOf, placeOfAddress, placesOf } from "../../sdk/host/address.ts";
+import { fetchBytes } from "../../sdk/host/guarded_fetch.ts";
 import { readKernelConfig } from "../../sdk/models/mod.ts";
 
 const real = globalThis.fetch;
@@ -193,7 +193,7 @@ describe("a redirect", () => {
     const found = await lookUp("localhost");
     assert(found.length > 0 && found.every((a) => placeOfAddress(a) === "loopback"), found.join());
     assertEquals(await lookUp("no.such.name.invalid"), []);
-    const address = new URL("../../sdk/address.ts", import.meta.url).href;
+    const address = new URL("../../sdk/host/address.ts", import.meta.url).href;
     const program = `const { lookUp } = await import(${
       JSON.stringify(address)
     }); console.log(await lookUp("localhost"));`;

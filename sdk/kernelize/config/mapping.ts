@@ -1,0 +1,131 @@
+/**
+ * Kernels by layer name, for every model that is kernelized without a config of its own:
+ *
+ *   registerKernelMapping({ RMSNorm: A })            everywhere
+ *   └─ useKernelMapping({ RMSNorm: B }, …, fn)       in fn and all that it awaits
+ *      └─ useKernelMapping({ SiluAndMul: C }, …)     B and C; with inherit: false only C
+ *
+ * A mapping changes no model: it is looked at when kernelize is called, and only there.
+ */
+import { checkArgument } from "../../arguments.ts";
+import { didYouMean, KernelwrightError, raise } from "../../errors.ts";
+import { openStorage } from "../../host/async_scope.ts";
+import { disable, type KernelChoice, type KernelConfig, parseKernelConfig, replace } from "./config.ts";
+import type { TreeIndex } from "../match/tree.ts";
+
+/** Kernels by layer name; `null` keeps the originals. */
+export type KernelMapping = Readonly<Record<string, KernelChoice | null>>;
+
+/** How a mapping relates to those around it. */
+export interface MappingOptions {
+  /** Whether names that this one does not have are looked up in those around it; true unless told. */
+  readonly inherit?: boolean;
+}
+
+/**
+ * Runs `fn` with a mapping: a `kernelize(model)` inside, also after an `await`, uses it. What runs beside `fn` does
+ * not see it.
+ *
+ * ```ts
+ * import { kernelize, type KernelChoice, type Module, useKernelMapping } from "@kernelwright/sdk";
+ * async function makeFast(model: Module, FastNorm: KernelChoice): Promise<void> {
+ *   await useKernelMapping({ RMSNorm: FastNorm }, { inherit: false }, () => kernelize(model));
+ * }
+ * ```
+ *
+ * @returns What `fn` returns.
+ * @throws KW-CONFIG-KERNELS when the mapping is malformed.
+ */
+export function useKernelMapping<T>(mapping: KernelMapping, options: MappingOptions, fn: () => T): T {
+  checkMapping(mapping, options);
+  checkArgument("useKernelMapping(): fn", fn, "a function");
+  const around = options.inherit ?? true ? kernelMapping() : {};
+  return scopes().run({ ...around, ...mapping }, fn);
+}
+
+/**
+ * Adds a mapping to what holds everywhere. With `inherit: false` it takes the place of those registered before.
+ *
+ * @returns Takes it out again.
+ * @throws KW-CONFIG-KERNELS when the mapping is malformed.
+ */
+export function registerKernelMapping(mapping: KernelMapping, options: MappingOptions = {}): () => void {
+  checkMapping(mapping, options);
+  const entry = { mapping, inherit: options.inherit ?? true };
+  registered.push(entry);
+  return () => {
+    const at = registered.indexOf(entry);
+    if (at >= 0) registered.splice(at, 1);
+  };
+}
+
+/** The mapping that a `kernelize(model)` called here would use. */
+export function kernelMapping(): KernelMapping {
+  return scopes().getStore() ?? registered.reduce<KernelMapping>(
+    (all, { mapping, inherit }) => ({ ...inherit ? all : {}, ...mapping }),
+    {},
+  );
+}
+
+/** `fn` with the mapping that holds here. It runs later, and pages carry no mapping there. */
+export function withMappingOfNow<T>(fn: () => T): () => T {
+  const mapping = scopes().getStore();
+  return mapping ? () => scopes().run(mapping, fn) : fn;
+}
+
+/**
+ * The config for a tree from the mapping in scope. Names that the tree lacks are left out and said: a mapping serves
+ * many models.
+ *
+ * @throws KW-MAPPING-NONE when there is no mapping, KW-MATCH-NAME when it has nothing for this tree.
+ */
+export function configInScope(tree: TreeIndex): { config: KernelConfig; notes: string[] } {
+  const mapping = Object.entries(kernelMapping());
+  if (mapping.length === 0) {
+    raise(
+      "KW-MAPPING-NONE",
+      "kernelize was given no config, and no kernel mapping is in scope",
+      "Pass a config, or call it inside useKernelMapping(…), or after registerKernelMapping(…).",
+    );
+  }
+  const names = mapping.map(([name]) => name);
+  const fitting = mapping.filter(([name]) => tree.byName.has(name));
+  const others = names.filter((name) => !tree.byName.has(name));
+  if (fitting.length === 0) {
+    raise(
+      "KW-MATCH-NAME",
+      `The kernel mapping has kernels for ${names.join(", ")}, and the model has no such layer`,
+      didYouMean(names[0], tree.byName.keys()),
+    );
+  }
+  return {
+    config: {
+      kernels: fitting.map(([name, choice]) => choice === null ? disable(name) : replace(name, choice)),
+    },
+    notes: others.map((name) => `the kernel mapping's "${name}" is no layer of this model`),
+  };
+}
+
+// ---------------------------------------------------------------------------
+
+const registered: { readonly mapping: KernelMapping; readonly inherit: boolean }[] = [];
+
+const scopes = openStorage<KernelMapping>();
+
+function checkMapping(mapping: KernelMapping, options: MappingOptions): void {
+  checkArgument("a kernel mapping", mapping, "an object");
+  checkArgument("a kernel mapping's options", options, "an object");
+  for (const [name, choice] of Object.entries(mapping)) {
+    if (choice === null) continue;
+    try {
+      parseKernelConfig({ kernels: [replace(name, choice)] });
+    } catch (error) {
+      if (!(error instanceof KernelwrightError)) throw error;
+      raise(
+        "KW-CONFIG-KERNELS",
+        `Cannot use the kernel mapping: ${error.diagnostic.what.replaceAll("kernels[0].with", name)}`,
+        "A mapping is { LayerName: kernel }; null keeps the originals.",
+      );
+    }
+  }
+}

@@ -1,0 +1,118 @@
+/**
+ * How products of matrices run: in blocks of registers, of several sizes, or in tiles of workgroup memory.
+ *
+ *   linear f32 [16,512] · [1408,512]ᵀ ─► class "linear f32 16-127 x 1024+ x 256-1023" ─► "block 16x16"
+ *
+ * What was measured on this adapter wins (`probe.ts`, which `model.ready()` asks); then what was measured on software
+ * adapters and is known beforehand (`known_products.ts`); and until something is measured, a guess.
+ */
+import { checkArgument, checkFields } from "../../arguments.ts";
+import { type AdapterInfo, type Gpu, gpuIfOpen } from "../../gpu/mod.ts";
+import type { DType } from "../../tensor/mod.ts";
+import { KNOWN_ON_SOFTWARE } from "./known.ts";
+
+/** `tile`: workgroup memory. `block RxC`: registers, no barrier, up to so many rows and columns an invocation. */
+export type ProductChoice = "tile" | `block ${number}x${number}`;
+
+/** A product of matrices, as far as the choice looks at it. */
+export interface Product {
+  /** The operator. */
+  readonly operator: "matmul" | "linear";
+  /** The dtype. */
+  readonly dtype: DType;
+  /** Rows of the result. */
+  readonly rows: number;
+  /** Columns of the result. */
+  readonly columns: number;
+  /** What is summed over. */
+  readonly depth: number;
+}
+
+/** What may be chosen for a product. */
+export function candidatesOf({ rows }: Product): readonly ProductChoice[] {
+  return rows < 2
+    ? ["block 1x4", "block 1x8", "block 1x16", "tile"]
+    : ["block 4x4", "block 8x8", "block 16x16", "tile"];
+}
+
+/** What runs. */
+export function choiceOf(product: Product): ProductChoice {
+  checkFields("choiceOf(): product", product, { rows: "a number" });
+  collector?.push(product);
+  if (forced) return forced;
+  return knownChoice(product) ?? guess(product);
+}
+
+/** What was measured for a product's class, on this adapter or beforehand. */
+export function knownChoice(product: Product): ProductChoice | undefined {
+  const gpu = gpuIfOpen();
+  if (!gpu) return undefined;
+  const shape = shapeClass(product);
+  return measuredOn(gpu).get(shape) ?? (gpu.info.software ? KNOWN_ON_SOFTWARE[shape] : undefined);
+}
+
+/** What was measured with a device's adapter, by shape class. */
+export function measuredOn(gpu: Gpu): Map<string, ProductChoice> {
+  let own = ofDevice.get(gpu);
+  if (!own) {
+    const key = adapterKey(gpu.info);
+    own = ofAdapter.get(key) ?? new Map<string, ProductChoice>();
+    ofAdapter.set(key, own);
+    ofDevice.set(gpu, own);
+  }
+  return own;
+}
+
+/** Products that are chosen for alike: operator, dtype, and each size by its magnitude. */
+export function shapeClass({ operator, dtype, rows, columns, depth }: Product): string {
+  const height = rows < 2 ? "1" : rows < 16 ? "2-15" : rows < 128 ? "16-127" : "128+";
+  const size = (n: number) => n < 256 ? "<256" : n < 1024 ? "256-1023" : "1024+";
+  return `${operator} ${dtype} ${height} x ${size(columns)} x ${size(depth)}`;
+}
+
+/** One name for an adapter and its driver. */
+export function adapterKey({ vendor, architecture, device, description }: AdapterInfo): string {
+  return [vendor, architecture, device, description].filter((s) => s).join(" ") || "unknown";
+}
+
+/** Runs `fn` with one choice for every product: for probes and tests. */
+export function withChoice<T>(choice: ProductChoice, fn: () => T): T {
+  const before = forced;
+  forced = choice;
+  try {
+    return fn();
+  } finally {
+    forced = before;
+  }
+}
+
+/** Whether {@linkcode withChoice} decides, so that nothing else may be run in its place. */
+export function isForced(): boolean {
+  return forced !== undefined;
+}
+
+/** The products that `fn` chooses for, one after the other. */
+export function collectProducts(fn: () => void): Product[] {
+  checkArgument("collectProducts(): fn", fn, "a function");
+  const before = collector;
+  const found: Product[] = collector = [];
+  try {
+    fn();
+  } finally {
+    collector = before;
+  }
+  return found;
+}
+
+// ---------------------------------------------------------------------------
+
+const ofAdapter = new Map<string, Map<string, ProductChoice>>();
+const ofDevice = new WeakMap<Gpu, Map<string, ProductChoice>>();
+let forced: ProductChoice | undefined;
+let collector: Product[] | undefined;
+
+/** A real GPU wants tiles where there are rows enough to fill one; its registers are few. */
+function guess({ rows, columns }: Product): ProductChoice {
+  if (rows < 2) return "block 1x4";
+  return Math.min(rows, columns) >= 16 ? "tile" : "block 8x8";
+}

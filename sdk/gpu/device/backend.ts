@@ -155,7 +155,7 @@ export class GpuBackend implements Backend {
 
   #callSite(): string | undefined {
     if (!this.traceAllocations) return undefined;
-    const here = import.meta.resolve("../");
+    const here = import.meta.resolve("../../");
     const holder: { stack?: string } = {};
     Error.captureStackTrace?.(holder);
     const lines = holder.stack?.split("\n").slice(1) ?? [];

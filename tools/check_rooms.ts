@@ -1,5 +1,7 @@
 /**
- * The rooms of the SDK and who may import whom: a room imports only from lower floors or from itself.
+ * Who may import whom, by `tools/house.ts`: a room imports only from lower floors or from itself, and from another
+ * room only its `mod.ts`; a wing imports only from wings to its left; files do not import each other in a circle,
+ * types apart.
  *
  * Imports are read by Deno itself (`deno info`), so that types, re-exports and literal dynamic imports count
  * and text that only looks like an import does not.
@@ -8,38 +10,22 @@
  *
  * @module
  */
-import { fromFileUrl, join, relative, resolve, SEPARATOR, toFileUrl } from "@std/path";
+import { basename, fromFileUrl, join, relative, resolve, SEPARATOR, toFileUrl } from "@std/path";
+import { FLOORS, TOP, WINGS } from "./house.ts";
 import { walk } from "./walk.ts";
-
-/**
- * From the ground up. Rooms of one floor do not see each other. Two steps are finer than in the drawing of
- * the architecture: a layout is built from modules, so `authoring` stands on `nn`; and the loose files of
- * sdk/ (`errors.ts`) are what even `tensor` stands on.
- */
-export const FLOORS: readonly (readonly string[])[] = [
-  ["errors"],
-  ["tensor"],
-  ["gpu"],
-  ["ops"],
-  ["nn"],
-  ["authoring"],
-  ["checkpoint"],
-  ["kernelize"],
-  ["models", "registry", "testing"],
-  ["cli"],
-];
 
 /** Every violation below `root`, each as `file:line: what is wrong`. */
 export async function checkRooms(root: string): Promise<string[]> {
   root = resolve(root);
   const files = walk(join(root, "sdk"), (path) => /\.[mc]?[jt]sx?$/.test(path));
   const found: string[] = [];
-  for (const { file, target, specifier, line } of await readImports(files, root)) {
+  const imports = await readImports(files, root);
+  for (const { file, target, specifier, line } of imports) {
     const [from, to] = [roomOf(file, root), roomOf(target, root)];
-    const problem = judge(from, to);
+    const problem = judge(from, to) ?? judgeWithin(from, to, relative(root, file), relative(root, target));
     if (problem) found.push(`${relative(root, file)}:${line}: "${specifier}": ${problem}`);
   }
-  return [...found, ...checkEntry(root)];
+  return [...found, ...circles(imports, root), ...checkEntry(root)];
 }
 
 // ---------------------------------------------------------------------------------------------------------
@@ -48,12 +34,74 @@ export async function checkRooms(root: string): Promise<string[]> {
 function judge(from: string | undefined, to: string | undefined): string | undefined {
   if (from === undefined || to === undefined || from === to) return undefined;
   const [a, b] = [floorOf(from), floorOf(to)];
-  if (a < 0) return `sdk/${from} is no room: give it a floor in tools/check_rooms.ts`;
-  if (b < 0) return `room "${from}" imports "${to}", which is no room of the SDK`;
+  if (a < 0) return `sdk/${from} is not a room: give it a floor in tools/house.ts`;
+  if (b < 0) return `room "${from}" imports "${to}", which is not a room of the SDK`;
   if (b < a) return undefined;
   return a === b
     ? `room "${from}" imports its sibling "${to}"`
     : `room "${from}" imports "${to}", which is above it`;
+}
+
+/** Why a file must not import another that its room may see; nothing if it may. */
+function judgeWithin(
+  from: string | undefined,
+  to: string | undefined,
+  file: string,
+  target: string,
+): string | undefined {
+  if (from === undefined || to === undefined) return undefined;
+  if (from !== to) {
+    if (to === "errors" || basename(target) === "mod.ts") return undefined;
+    return `room "${from}" reaches past sdk/${to}/mod.ts`;
+  }
+  const order = WINGS[from];
+  if (!order || basename(file) === "mod.ts" || !target.endsWith(".ts")) return undefined;
+  const [a, b] = [wingOf(file), wingOf(target)];
+  if (a === b) return undefined;
+  for (const wing of [a, b]) {
+    if (!order.includes(wing)) return `sdk/${from}/${wing} has no place among the wings in tools/house.ts`;
+  }
+  if (order.indexOf(b) < order.indexOf(a)) return undefined;
+  return `${nameWing(a)} imports ${nameWing(b)}, which is to its right`;
+}
+
+/** The folder of a file below its room, or {@linkcode TOP}. */
+function wingOf(path: string): string {
+  const parts = path.split(SEPARATOR);
+  return parts.length > 3 ? parts[2] : TOP;
+}
+
+function nameWing(wing: string): string {
+  return wing === TOP ? "the room's top" : `wing "${wing}"`;
+}
+
+/** Files that need each other to be evaluated: each circle once, as the way around it. */
+function circles(imports: readonly Import[], root: string): string[] {
+  const next = new Map<string, string[]>();
+  for (const { file, target, typeOnly } of imports) {
+    if (typeOnly) continue;
+    const list = next.get(file);
+    if (list) list.push(target);
+    else next.set(file, [target]);
+  }
+  const found: string[] = [];
+  const done = new Set<string>();
+  const way: string[] = [];
+  const visit = (file: string) => {
+    const at = way.indexOf(file);
+    if (at >= 0) {
+      const circle = [...way.slice(at), file].map((f) => relative(root, f));
+      found.push(`${circle[0]}: a circle of imports: ${circle.join(" → ")}`);
+      return;
+    }
+    if (done.has(file)) return;
+    way.push(file);
+    for (const target of next.get(file) ?? []) visit(target);
+    way.pop();
+    done.add(file);
+  };
+  for (const file of next.keys()) visit(file);
+  return found;
 }
 
 function floorOf(room: string): number {
@@ -74,6 +122,8 @@ interface Import {
   target: string;
   specifier: string;
   line: number;
+  /** Whether nothing of it is evaluated. */
+  typeOnly: boolean;
 }
 
 /** The part of the output of `deno info --json` that matters here. */
@@ -116,6 +166,7 @@ function importsOf(module: Graph["modules"][number]): Import[] {
       target: fromFileUrl(resolved.specifier),
       specifier,
       line: resolved.span.start.line + 1,
+      typeOnly: code === undefined,
     }];
   });
 }

@@ -67,14 +67,77 @@ describe("checkRooms()", () => {
     });
     assertEquals(found, [
       `sdk/testing/a.ts:1: "../models/mod.ts": room "testing" imports its sibling "models"`,
-      `sdk/testing/b.ts:1: "@kernelwright/sdk": room "testing" imports "mod.ts", which is no room of the SDK`,
-      `sdk/testing/c.ts:1: "../../tools/a.ts": room "testing" imports "tools/a.ts", which is no room of the SDK`,
+      `sdk/testing/b.ts:1: "@kernelwright/sdk": room "testing" imports "mod.ts", which is not a room of the SDK`,
+      `sdk/testing/c.ts:1: "../../tools/a.ts": room "testing" imports "tools/a.ts", which is not a room of the SDK`,
     ]);
+  });
+
+  it("refuses to reach past a room's mod.ts", async () => {
+    assertEquals(
+      await check({
+        ...GROUND,
+        "sdk/tensor/shape.ts": "export const rank = 1;",
+        "sdk/nn/a.ts": `import "../tensor/shape.ts";`,
+        "sdk/nn/b.ts": `import type { rank } from "../tensor/shape.ts";`,
+        "sdk/nn/c.ts": `import "../errors.ts";`,
+      }),
+      [
+        `sdk/nn/a.ts:1: "../tensor/shape.ts": room "nn" reaches past sdk/tensor/mod.ts`,
+        `sdk/nn/b.ts:1: "../tensor/shape.ts": room "nn" reaches past sdk/tensor/mod.ts`,
+      ],
+    );
+  });
+
+  it("lets a wing import from its left, and mod.ts from everywhere in its room", async () => {
+    assertEquals(
+      await check({
+        ...GROUND,
+        "sdk/gpu/memory/pool.ts": "export const pool = 1;",
+        "sdk/gpu/stream/stream.ts": `import "../memory/pool.ts";`,
+        "sdk/gpu/device.ts": `import "./stream/stream.ts";`,
+        "sdk/gpu/capture/record.ts": `import "../device.ts"; import "../memory/pool.ts";`,
+        "sdk/gpu/mod.ts": `export * from "./device.ts"; export * from "./capture/record.ts";`,
+        "sdk/ops/wgsl/a.wgsl": "",
+        "sdk/ops/a.ts": `import code from "./wgsl/a.wgsl" with { type: "text" }; code;`,
+      }),
+      [],
+    );
+  });
+
+  it("refuses a wing that imports from its right, types too, and a wing without a place", async () => {
+    assertEquals(
+      await check({
+        ...GROUND,
+        "sdk/gpu/device.ts": "export const device = 1;",
+        "sdk/gpu/memory/a.ts": `import type { device } from "../device.ts";`,
+        "sdk/gpu/memory/b.ts": `import "../stream/stream.ts";`,
+        "sdk/gpu/stream/stream.ts": "",
+        "sdk/gpu/attic/a.ts": `import "../device.ts";`,
+      }),
+      [
+        `sdk/gpu/attic/a.ts:1: "../device.ts": sdk/gpu/attic has no place among the wings in tools/house.ts`,
+        `sdk/gpu/memory/a.ts:1: "../device.ts": wing "memory" imports the room's top, which is to its right`,
+        `sdk/gpu/memory/b.ts:1: "../stream/stream.ts": wing "memory" imports wing "stream", which is to its right`,
+      ],
+    );
+  });
+
+  it("names the way around a circle of files, unless it is one of types", async () => {
+    assertEquals(
+      await check({
+        ...GROUND,
+        "sdk/nn/a.ts": `import "./b.ts"; export type A = 1;`,
+        "sdk/nn/b.ts": `import "./c.ts"; import type { A } from "./a.ts";`,
+        "sdk/nn/c.ts": `import "./d.ts";`,
+        "sdk/nn/d.ts": `export * from "./b.ts";`,
+      }),
+      ["sdk/nn/b.ts: a circle of imports: sdk/nn/b.ts → sdk/nn/c.ts → sdk/nn/d.ts → sdk/nn/b.ts"],
+    );
   });
 
   it("refuses a room without a floor", async () => {
     assertEquals(await check({ ...GROUND, "sdk/attic/a.ts": `import "../nn/mod.ts";` }), [
-      `sdk/attic/a.ts:1: "../nn/mod.ts": sdk/attic is no room: give it a floor in tools/check_rooms.ts`,
+      `sdk/attic/a.ts:1: "../nn/mod.ts": sdk/attic is not a room: give it a floor in tools/house.ts`,
     ]);
   });
 

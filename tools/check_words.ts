@@ -1,0 +1,49 @@
+/**
+ * Holds texts to the word list in CONTRIBUTING.md: comments, messages and pages say it in the usual words.
+ *
+ *     deno run -A tools/check_words.ts [folder]
+ *
+ * @module
+ */
+import { fromFileUrl, join, relative } from "@std/path";
+import { walk } from "./walk.ts";
+
+const FOLDERS = ["sdk", "docs", "examples", "templates", "tools", "bench", "tests"];
+
+/** Every unusual wording below `root`, each as `file:line: what to write in its place`. */
+export function checkWords(root: string): string[] {
+  const words = readList(Deno.readTextFileSync(join(root, "CONTRIBUTING.md")));
+  const pages = [...Deno.readDirSync(root)].filter((e) => e.isFile && /\.(md|ts)$/.test(e.name));
+  const files = [
+    ...pages.map((e) => join(root, e.name)).filter((path) => !path.endsWith("CONTRIBUTING.md")),
+    ...FOLDERS.flatMap((folder) => walk(join(root, folder), (path) => /\.(ts|md|wgsl)$/.test(path))),
+  ];
+  return files.flatMap((file) =>
+    Deno.readTextFileSync(file).split("\n").flatMap((line, i) =>
+      words.filter(({ pattern }) => pattern.test(line)).map(({ pattern, instead }) =>
+        `${relative(root, file)}:${i + 1}: "${pattern.exec(line)![0]}": write ${instead}`
+      )
+    )
+  );
+}
+
+// ---------------------------------------------------------------------------
+
+interface Wording {
+  readonly pattern: RegExp;
+  readonly instead: string;
+}
+
+/** The rows of the table whose first column is an expression in backticks: `` | `unless told` | defaults to | ``. */
+function readList(page: string): Wording[] {
+  return [...page.matchAll(/^\| `([^`]+)` +\| ([^|]+?) +\|$/gm)].map(([, pattern, instead]) => ({
+    pattern: new RegExp(pattern.replaceAll("\\|", "|"), "i"),
+    instead,
+  }));
+}
+
+if (import.meta.main) {
+  const found = checkWords(Deno.args[0] ?? fromFileUrl(new URL("..", import.meta.url)));
+  for (const line of found) console.error(line);
+  if (found.length > 0) Deno.exitCode = 1;
+}

@@ -6,7 +6,7 @@
  *
  * Ratios are taken within a round, so that a machine that others use too slows both sides of a ratio.
  */
-import { median } from "../sdk/testing/timing.ts";
+import { median } from "../sdk/gpu/mod.ts";
 import { places } from "./data.ts";
 import { Contender, type Program } from "./process.ts";
 import type { Case, Effort, Row, Score, Spread } from "./subject.ts";

@@ -27,4 +27,4 @@ export {
   type SiteKind,
   type SitePart,
 } from "./site.ts";
-export { type Constants, type Tune, tuned } from "./tune.ts";
+export { combinations, type Constants, type Tune, tuned, withTuned } from "./tune.ts";

@@ -10,8 +10,10 @@ export {
   type Folder,
   type FolderLocation,
   type FolderOptions,
+  locate,
   openFolder,
   readText,
+  textOf,
 } from "./source/folder.ts";
 export { loadCheckpoint, type LoadOptions, type LoadProgress } from "./load/load.ts";
 export {

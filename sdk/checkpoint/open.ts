@@ -1,7 +1,7 @@
 import { checkArgument, checkFields, refuseArgument } from "../arguments.ts";
 import { closest, raise } from "../errors.ts";
 import { type Checkpoint, type CheckpointFile, makeCheckpoint } from "./checkpoint.ts";
-import { fs, joinFile } from "../host/files.ts";
+import { fs, joinFile } from "../host/mod.ts";
 import { type Folder, type FolderLocation, type FolderOptions, locate, openFolder } from "./source/folder.ts";
 import { readHeader, shortKey } from "./safetensors/header.ts";
 import { INDEX_NAME, readShardIndex, type ShardIndex } from "./safetensors/shard_index.ts";

@@ -5,7 +5,7 @@
  */
 import { Command } from "commander";
 import { KernelwrightError, renderDiagnostic } from "../errors.ts";
-import { variable } from "../host/user_cache.ts";
+import { variable } from "../host/mod.ts";
 import { registerBundle } from "./bundle.ts";
 import { registerDemo } from "./demo.ts";
 import { registerInspect } from "./inspect.ts";

@@ -1,9 +1,8 @@
 import type { Command } from "commander";
 import { openGpu } from "../gpu/mod.ts";
 import { kernelize, type KernelReport } from "../kernelize/mod.ts";
-import { type CausalLM, generate, loadCausalLM, readKernelConfig } from "../models/mod.ts";
+import { type CausalLM, checkPrompts, generate, loadCausalLM, readKernelConfig } from "../models/mod.ts";
 import { byteLength, Tensor } from "../tensor/mod.ts";
-import { checkPrompts } from "../models/prompts.ts";
 import { tokenIds, writeNamed } from "./arguments.ts";
 import { type PageFacts, reportPage } from "./report_page.ts";
 import { resolverFor } from "./resolver.ts";

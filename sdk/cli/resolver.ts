@@ -1,5 +1,5 @@
 import { dirname, join } from "@std/path";
-import { locate } from "../checkpoint/source/folder.ts";
+import { locate } from "../checkpoint/mod.ts";
 import type { RefResolver } from "../kernelize/mod.ts";
 import { kernelResolver, userSettings } from "../registry/mod.ts";
 

@@ -4,13 +4,14 @@ import { KernelwrightError, raise } from "../errors.ts";
 import { kernelReport } from "../kernelize/mod.ts";
 import {
   type CausalLM,
+  checkLength,
+  checkPrompts,
   generate,
   loadCausalLM,
   loadTokenizer,
   readConfig,
   type Tokenizer,
 } from "../models/mod.ts";
-import { checkLength, checkPrompts } from "../models/prompts.ts";
 import { cast, checkSampleOptions, type SampleOptions } from "../ops/mod.ts";
 import { keep, scope, Tensor } from "../tensor/mod.ts";
 import { number, oneOf, tokenIds, wholeNumber, writeNamed } from "./arguments.ts";

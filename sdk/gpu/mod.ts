@@ -33,6 +33,7 @@ export {
   type ShaderOptions,
   type ShaderVariant,
 } from "./shader/shader.ts";
+export { clearlyFaster, median, race, type RaceOptions, type RaceSettings, type RaceTimes } from "./race.ts";
 export { canTime, gpuTime } from "./timer.ts";
 export type {
   PreparedDispatch,

@@ -5,12 +5,33 @@
  */
 import type { Module } from "../nn/mod.ts";
 import { placeSite } from "./swap/apply.ts";
-import type { PlannedSite } from "./plan/plan.ts";
+import { type KeptSite, type KernelPlan, type PlannedSite, raiseNoFit } from "./plan/plan.ts";
 import { traceModel } from "./prove/trace.ts";
 import { indexTree } from "./match/tree.ts";
 
-/** Why sites cannot be swapped: their originals would run on, without their weights. */
-export function neverRun(
+/**
+ * The plan without the sites whose kernels would never run: their originals would run on, without their weights.
+ *
+ * @throws KW-SELECT-NONE where such a site may not fall back.
+ */
+export function withoutNeverRun(
+  root: Module,
+  plan: KernelPlan,
+  inputs: readonly (readonly unknown[])[],
+): KernelPlan {
+  const never = neverRun(root, plan.sites, inputs);
+  if (never.size === 0) return plan;
+  const kept = [...never].map(([{ match, path, nodes, considered }, why]): KeptSite => {
+    const refused = considered.map((c) => c.taken ? { ...c, taken: false, why } : c);
+    if ("fallback" in match.entry && match.entry.fallback === false) raiseNoFit(path, refused);
+    return { path, nodes, why, considered: refused };
+  });
+  return { ...plan, sites: plan.sites.filter((s) => !never.has(s)), kept: [...plan.kept, ...kept] };
+}
+
+// ---------------------------------------------------------------------------
+
+function neverRun(
   root: Module,
   sites: readonly PlannedSite[],
   inputs: readonly (readonly unknown[])[],

@@ -7,6 +7,7 @@ import type { Module } from "../nn/mod.ts";
 import { type Candidate, textRefs } from "./config/choice.ts";
 import { type KernelConfig, parseKernelConfig } from "./config/config.ts";
 import type { ExampleInputs, KernelizeOptions } from "./kernelize.ts";
+import { withoutNeverRun } from "./never_run.ts";
 import { resolveLocal } from "./config/reference.ts";
 import { orAborted } from "./or_aborted.ts";
 import { hintingAtHidden } from "./prove/hidden.ts";
@@ -73,7 +74,8 @@ export async function prepare(
   let plan = look(() => {
     const inputs = off ? [] : inputsOf(model, options);
     const rivals = races(options.verify);
-    return planKernels(model, config, { target, inputs, resolve, notes, off, rivals });
+    const plan = planKernels(model, config, { target, inputs, resolve, notes, off, rivals });
+    return withoutNeverRun(model, plan, inputs);
   });
   if (gpu) plan = await compiled(plan, gpu, options.signal);
   const more = gpu ? await recallTuned(plan, gpu, { ...options.tune, signal: options.signal }, look) : [];

@@ -1,7 +1,5 @@
 import { checkArgument } from "../arguments.ts";
-import { fileUrlOfPath, joinFile } from "../host/files.ts";
-import { locate, textOf } from "../checkpoint/source/folder.ts";
-import { fetchFile } from "../host/guarded_fetch.ts";
+import { fetchFile, fileUrlOfPath, joinFile } from "../host/mod.ts";
 import {
   fileSource,
   type Folder,
@@ -9,9 +7,11 @@ import {
   loadCheckpoint,
   type LoadOptions,
   type LoadReport,
+  locate,
   openCheckpoint,
   openFolder,
   readText,
+  textOf,
 } from "../checkpoint/mod.ts";
 import { throwIfAborted } from "../abort.ts";
 import { type ErrorCode, KernelwrightError, raise } from "../errors.ts";

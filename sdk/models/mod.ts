@@ -19,3 +19,4 @@ export * from "./pretrained_model.ts";
 export type { ReadyOptions } from "./ready.ts";
 export * from "./save.ts";
 export * from "./tokenizer.ts";
+export { checkLength, checkPrompts } from "./prompts.ts";

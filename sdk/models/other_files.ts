@@ -1,5 +1,5 @@
 /** What lies beside config.json and holds no weights goes with the model when it is saved. */
-import { fs, isMissing, messageOf } from "../host/files.ts";
+import { fs, isMissing, messageOf } from "../host/mod.ts";
 import type { Folder } from "../checkpoint/mod.ts";
 import { KernelwrightError } from "../errors.ts";
 import type { PretrainedModel } from "./pretrained_model.ts";

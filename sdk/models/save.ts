@@ -1,6 +1,6 @@
 import { throwIfAborted } from "../abort.ts";
 import { checkArgument, checkFields, refuseArgument } from "../arguments.ts";
-import { fileUrlOfPath } from "../host/files.ts";
+import { fileUrlOfPath } from "../host/mod.ts";
 import { saveCheckpoint, type SaveOptions, type SaveReport } from "../checkpoint/mod.ts";
 import { raise } from "../errors.ts";
 import {

@@ -1,5 +1,5 @@
 import { backtracksIn } from "./backtracking.ts";
-import { joinFile, messageOf } from "../host/files.ts";
+import { joinFile, messageOf } from "../host/mod.ts";
 import { type FolderLocation, openFolder, readText } from "../checkpoint/mod.ts";
 import { KernelwrightError, raise } from "../errors.ts";
 

@@ -1,6 +1,6 @@
 /** The files of a bundle, from wherever they are, with every digest checked. */
 import { checkFields, checkInstance } from "../arguments.ts";
-import { fs } from "../host/files.ts";
+import { fs } from "../host/mod.ts";
 import { raise } from "../errors.ts";
 import { sha256 } from "./digest.ts";
 import type { FileCache } from "./cache.ts";

@@ -1,8 +1,7 @@
 /** Fetched files by their digest: what was fetched once serves offline, and cannot change. */
 import { checkArgument } from "../arguments.ts";
-import { fs, hasFiles, joinFile, messageOf } from "../host/files.ts";
+import { fs, hasFiles, joinFile, messageOf, userCacheFile, variable } from "../host/mod.ts";
 import { raise } from "../errors.ts";
-import { userCacheFile, variable } from "../host/user_cache.ts";
 import { sha256 } from "./digest.ts";
 
 /** A folder of files, each named by its SHA-256. In a page, which has no files, it keeps nothing. */

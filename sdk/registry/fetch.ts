@@ -1,1 +1,1 @@
-export { fetchBytes, type FetchLimits, type FetchRequest, readBounded } from "../host/guarded_fetch.ts";
+export { fetchBytes, type FetchLimits, type FetchRequest, readBounded } from "../host/mod.ts";

@@ -1,7 +1,7 @@
 /** `kernels.lock`: the version and digests that each reference had when it was locked. */
 import { checkArgument, checkFields } from "../arguments.ts";
 import * as z from "zod";
-import { fs, isMissing, messageOf } from "../host/files.ts";
+import { fs, isMissing, messageOf } from "../host/mod.ts";
 import { raise } from "../errors.ts";
 
 /** One locked reference. */

@@ -14,7 +14,7 @@ export {
 export { defaultCacheFolder, FileCache } from "./cache.ts";
 export { checkClosed, describeReach, type Reach, reachesOutside } from "./closed.ts";
 export { sha256 } from "./digest.ts";
-export type { Resolve } from "../host/address.ts";
+export type { Resolve } from "../host/mod.ts";
 export { fetchBytes, type FetchLimits, type FetchRequest } from "./fetch.ts";
 export { type Lock, type LockEntry, readLock, sameEntry, writeLock } from "./lock.ts";
 export {

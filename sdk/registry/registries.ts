@@ -1,7 +1,6 @@
 /** Where package registries are: the user says it, in their configuration or in the environment of npm and Deno. */
-import { fs, hasFiles, joinFile } from "../host/files.ts";
+import { fs, hasFiles, joinFile, variable } from "../host/mod.ts";
 import { raise } from "../errors.ts";
-import { variable } from "../host/user_cache.ts";
 import type { PackageSpec } from "./package_spec.ts";
 
 /** The addresses of registries. */

@@ -7,7 +7,7 @@
  */
 import { checkArgument } from "../arguments.ts";
 import { type KernelClass, kernelDefinition } from "../authoring/mod.ts";
-import { fileUrlOfPath, fs, hasFiles, joinFile } from "../host/files.ts";
+import { fileUrlOfPath, fs, hasFiles, joinFile } from "../host/mod.ts";
 import { didYouMean, raise } from "../errors.ts";
 import {
   besideAddress,

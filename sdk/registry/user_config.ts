@@ -1,8 +1,7 @@
 import { checkArgument } from "../arguments.ts";
 import * as z from "zod";
-import { fs, hasFiles, isMissing, joinFile, messageOf } from "../host/files.ts";
+import { fs, hasFiles, isMissing, joinFile, messageOf, variable } from "../host/mod.ts";
 import { raise } from "../errors.ts";
-import { variable } from "../host/user_cache.ts";
 import type { Registries } from "./registries.ts";
 import type { Trust } from "./trust.ts";
 

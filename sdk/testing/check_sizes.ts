@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import type { Constants } from "../authoring/tune.ts";
+import type { Constants } from "../authoring/mod.ts";
 import { KernelwrightError } from "../errors.ts";
 import type { KernelCheck } from "./checks.ts";
 import type { Dims, SizeRange } from "./options.ts";

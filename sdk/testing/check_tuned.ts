@@ -1,4 +1,4 @@
-import { combinations, type Constants } from "../authoring/tune.ts";
+import { combinations, type Constants } from "../authoring/mod.ts";
 import { KernelwrightError } from "../errors.ts";
 import { currentGpu, guardMemory, traceAllocations } from "../gpu/mod.ts";
 import { tryRandomSizes } from "./check_sizes.ts";

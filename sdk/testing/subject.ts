@@ -8,12 +8,24 @@
  * All three have the same random parameters. It is `kernelize` that swaps, as in a real model, so matching, the
  * signature proof and the trace are part of every trial.
  */
-import { type KernelClass, type KernelDefinition, kernelDefinition } from "../authoring/mod.ts";
+import {
+  type Constants,
+  type KernelClass,
+  type KernelDefinition,
+  kernelDefinition,
+} from "../authoring/mod.ts";
 import { raise } from "../errors.ts";
-import type { Constants } from "../authoring/tune.ts";
-import { fuse, fuseParallel, type KernelConfig, kernelize, kernelPlan, replace } from "../kernelize/mod.ts";
-import { withConstants } from "../kernelize/plan/tuned_calls.ts";
-import { declaredWrites, leaveUnguarded } from "../kernelize/plan/writes.ts";
+import {
+  declaredWrites,
+  fuse,
+  fuseParallel,
+  type KernelConfig,
+  kernelize,
+  kernelPlan,
+  leaveUnguarded,
+  replace,
+  withConstants,
+} from "../kernelize/mod.ts";
 import { layerNameOfClass, Module } from "../nn/mod.ts";
 import { type DeviceName, type DType, DTYPES, keep, numel, type Shape, Tensor } from "../tensor/mod.ts";
 import { knownInputs, knownModules, knownSizes } from "./known_modules.ts";

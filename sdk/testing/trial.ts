@@ -1,5 +1,5 @@
 /** One run of a kernel beside what is right. */
-import type { Constants } from "../authoring/tune.ts";
+import type { Constants } from "../authoring/mod.ts";
 import { KernelwrightError } from "../errors.ts";
 import type { Overrun } from "../gpu/mod.ts";
 import { type DType, scope, type Shape, type Tensor, tensorsIn } from "../tensor/mod.ts";

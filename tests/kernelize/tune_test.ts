@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, it } from "@std/testing/bdd";
 import { capture, kernel, Tensor, tuned } from "../../mod.ts";
 import { collectPipelines, memory } from "../../sdk/gpu/mod.ts";
 import {
-  forgetTuned,
+  forgetWinners,
   fuseParallel,
   type FusePart,
   kernelize,
@@ -48,7 +48,7 @@ describe("tuning", () => {
   beforeEach(() => {
     folder = Deno.makeTempDirSync({ prefix: "kernelwright-tune-" });
     cache = `${folder}/deep/tune.json`;
-    forgetTuned();
+    forgetWinners();
     told.length = 0;
   });
   afterEach(() => Deno.removeSync(folder, { recursive: true }));
@@ -118,7 +118,7 @@ describe("tuning", () => {
     using x = input();
     await kernelize(model, with_(SlowByDefault), { tune: { inputs: [x], cache, ...QUICK } });
     unkernelize(model);
-    forgetTuned();
+    forgetWinners();
     const report = await kernelize(model, with_(SlowByDefault), { tune: { cache } });
     for (const { tuned: calls } of report.sites) {
       assertEquals(calls!.map((c) => [c.from, c.measured, c.constants]), [["cache", 0, FAST]]);
@@ -207,7 +207,7 @@ describe("tuning", () => {
     const { tensors } = memory();
     await tune(model, { inputs: [x], cache, ...QUICK });
     assertEquals(memory().tensors, tensors);
-    forgetTuned();
+    forgetWinners();
     await tune(model, { inputs: [x], cache: false, ...QUICK });
     assertEquals(memory().tensors, tensors);
     unkernelize(model);

@@ -2,11 +2,13 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { KernelwrightError } from "../../sdk/errors.ts";
 import { memory } from "../../sdk/gpu/mod.ts";
+import { forgetWinners } from "../../sdk/host/mod.ts";
 import {
   adapterKey,
   candidatesOf,
   choiceOf,
   collectProducts,
+  guess,
   measuredOn,
   type ProductChoice,
   shapeClass,
@@ -22,6 +24,7 @@ const PRODUCT: Product = { operator: "linear", dtype: "f32", rows: 20, columns: 
 function forget(): Map<string, ProductChoice> {
   const measured = measuredOn(gpu());
   measured.clear();
+  forgetWinners();
   return measured;
 }
 
@@ -31,7 +34,7 @@ describe("choices for products", () => {
   const chosen = (software: boolean, product: Product) =>
     onAdapter(software, () => Promise.resolve(choiceOf(product)));
 
-  it("are known of software adapters, and guessed elsewhere until something is measured", async () => {
+  it("are guessed by the kind of adapter until something is measured", async () => {
     const measured = forget();
     assertEquals(await chosen(true, PRODUCT), "block 16x16");
     assertEquals(await chosen(true, { ...PRODUCT, rows: 1 }), "block 1x4");
@@ -74,69 +77,65 @@ describe("choices for products", () => {
 describe("probeProducts()", () => {
   gpuForFile();
 
-  it("measures a class once, and keeps what it found in a folder", async () => {
-    const folder = `${await Deno.makeTempDir()}/cache`;
+  it("measures a class once, and keeps what it found in a file", async () => {
+    const cache = `${await Deno.makeTempDir()}/deep/winners.json`;
     const measured = forget();
-    const options = { products: [PRODUCT, { ...PRODUCT, rows: 30 }], folder };
+    const options = { products: [PRODUCT, { ...PRODUCT, rows: 30 }], cache };
     const before = memory().tensors;
     const found = await probeProducts({ ...options, again: true });
     assertEquals(found.length, 1, "both are of one class");
     const [{ choice, ms }] = found;
     assertEquals(Object.keys(ms!), [...candidatesOf(PRODUCT)]);
-    assertEquals(ms![choice], Math.min(...Object.values(ms!) as number[]));
+    const usual = ms![guess(PRODUCT)]!;
+    const least = Math.min(...Object.values(ms!) as number[]);
+    assert(ms![choice] === least || choice === guess(PRODUCT) && least > 0.96 * usual, JSON.stringify(ms));
     assertEquals(measured.get(shapeClass(PRODUCT)), choice);
     assertEquals(memory().tensors, before);
 
     const known = [{ shape: shapeClass(PRODUCT), choice }];
     assertEquals(await probeProducts(options), known);
 
-    await onAdapter(false, async () => { // nothing is known there beforehand
-      const [file] = [...Deno.readDirSync(folder)];
-      const path = `${folder}/${file.name}`;
-      const text = await Deno.readTextFile(path);
-      const readAgain = () => {
-        measured.clear(); // as another process would begin
-        return probeProducts({ ...options, budgetMs: -1 });
-      };
-      assertEquals(await readAgain(), known);
-      const stored = JSON.parse(text);
-      for (
-        const damaged of [
-          '{"format',
-          "null",
-          JSON.stringify({ ...stored, shaders: "others" }),
-          JSON.stringify({ ...stored, adapter: "another" }),
-          JSON.stringify({
-            ...stored,
-            choices: { ...stored.choices, "linear f32 1 x <256 x <256": "block 0x4" },
-          }),
-        ]
-      ) {
-        await Deno.writeTextFile(path, damaged);
-        assertEquals(await readAgain(), [], damaged);
-      }
-      measured.set(shapeClass(PRODUCT), "block 4x4");
-    });
-    await Deno.remove(folder, { recursive: true });
+    const readAgain = () => {
+      forget(); // as another process would begin
+      return probeProducts({ ...options, budgetMs: -1 });
+    };
+    assertEquals(await readAgain(), known);
+    const text = await Deno.readTextFile(cache);
+    const [entry] = JSON.parse(text).entries;
+    const digest = /[0-9a-f]{64}/.exec(entry.key)![0];
+    for (
+      const odd of [
+        { ...entry, key: entry.key.replace(digest, "0".repeat(64)) },
+        { ...entry, key: `another${entry.key}` },
+        { ...entry, key: entry.key.replace("linear", "matmul") },
+        { ...entry, constants: { ROWS: 0, COLUMNS: 4 } },
+        { ...entry, constants: { ROWS: 16 } },
+        { ...entry, ms: -1 },
+      ]
+    ) {
+      await Deno.writeTextFile(cache, JSON.stringify({ ...JSON.parse(text), entries: [odd] }));
+      assertEquals(await readAgain(), [], JSON.stringify(odd));
+    }
+    for (const damaged of ['{"format', "null"]) {
+      await Deno.writeTextFile(cache, damaged);
+      assertEquals(await readAgain(), [], damaged);
+    }
+    await Deno.remove(cache.replace("/deep/winners.json", ""), { recursive: true });
     forget();
   });
 
-  it("does without a folder that cannot be written", async () => {
+  it("does without a file that cannot be written", async () => {
     const file = await Deno.makeTempFile();
     const measured = forget();
-    await probeProducts({ products: [PRODUCT], again: true, folder: `${file}/below` });
+    await probeProducts({ products: [PRODUCT], again: true, cache: `${file}/below.json` });
     assert(measured.has(shapeClass(PRODUCT)));
     await Deno.remove(file);
     forget();
   });
 
-  it("measures nothing that is known, nor after its budget, nor inside of a trace or an operator", async () => {
+  it("measures nothing after its budget, nor inside of a trace or an operator", async () => {
     const measured = forget();
-    assertEquals(await onAdapter(true, () => probeProducts({ products: [PRODUCT], folder: false })), [
-      { shape: shapeClass(PRODUCT), choice: "block 16x16" },
-    ]);
-    const late = { products: [PRODUCT], folder: false, budgetMs: -1 } as const;
-    assertEquals(await onAdapter(false, () => probeProducts(late)), []);
+    assertEquals(await probeProducts({ products: [PRODUCT], cache: false, budgetMs: -1 }), []);
     await assertRejects(
       () => withTracer({ op: () => {} }, () => probeProducts({ products: [PRODUCT] })),
       KernelwrightError,
@@ -153,19 +152,16 @@ describe("probeProducts()", () => {
     assertEquals(adapterKey(info), "a b driver 1");
   });
 
-  it("measures for longer where the clock is coarse, and finds nobody slow by it", async () => {
+  it("keeps to the guess where the clock is too coarse to tell", async () => {
     forget();
     const { features } = gpu();
     const real = performance.now;
     Object.defineProperty(gpu(), "features", { value: new Set(), configurable: true }); // no timestamps
     performance.now = () => Math.floor(real.call(performance) / 1e6) * 1e6;
-    const before = gpu().stream.dispatches;
     try {
-      const [{ ms }] = await probeProducts({ again: true, folder: false, products: [PRODUCT] });
-      const tried = candidatesOf(PRODUCT).length;
-      assertEquals(Object.keys(ms!).length, tried);
-      // Two rounds of one, and two of the most: none was found slow by a clock that tells nothing.
-      assertEquals(gpu().stream.dispatches - before, tried * (1 + 1 + 64 + 64));
+      const [{ choice, ms }] = await probeProducts({ again: true, cache: false, products: [PRODUCT] });
+      assertEquals(Object.keys(ms!).length, candidatesOf(PRODUCT).length);
+      assertEquals(choice, guess(PRODUCT));
     } finally {
       performance.now = real;
       Object.defineProperty(gpu(), "features", { value: features, configurable: true });

@@ -5,7 +5,7 @@ import { gpuIfOpen } from "../../gpu/mod.ts";
 import { Module } from "../../nn/mod.ts";
 import { keep, type Tensor } from "../../tensor/mod.ts";
 import { inTurn, recover, replaceFiles, type WriteAt } from "../source/atomic.ts";
-import { isMissing, joinFile } from "../../host/files.ts";
+import { isMissing, joinFile } from "../../host/mod.ts";
 import type { Group } from "../plan/groups.ts";
 import { fileBytes, type PlannedTensor } from "../safetensors/header_writer.ts";
 import { type Origin, originOf } from "../origin.ts";

@@ -7,7 +7,7 @@
  * point leaves one of the two whole. The next save finishes what a crash left, or removes its drafts.
  */
 import { KernelwrightError, raise } from "../../errors.ts";
-import { type FileHandle, fs, isMissing, joinFile, messageOf } from "../../host/files.ts";
+import { type FileHandle, fs, isMissing, joinFile, messageOf } from "../../host/mod.ts";
 import { draftName, isDraft, type Journal, JOURNAL_NAME, readJournal, writeJournal } from "./journal.ts";
 
 /** Writes bytes at a position of a file that is being made. */

@@ -9,7 +9,7 @@ import {
   joinFile,
   messageOf,
   pathOfFileUrl,
-} from "../../host/files.ts";
+} from "../../host/mod.ts";
 import { currentNames, isDraft, JOURNAL_NAME, readJournal } from "./journal.ts";
 import { blobSource, fileSource, type Source } from "./source.ts";
 import { urlSource } from "./url_source.ts";

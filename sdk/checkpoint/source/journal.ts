@@ -10,7 +10,7 @@
  */
 import { z } from "zod";
 import { raise } from "../../errors.ts";
-import { fs, isMissing, joinFile, messageOf } from "../../host/files.ts";
+import { fs, isMissing, joinFile, messageOf } from "../../host/mod.ts";
 
 /** The journal's name. It is there only while a save puts its files into place. */
 export const JOURNAL_NAME = ".kernelwright-save.json";

@@ -1,6 +1,6 @@
 import { checkArgument, checkInstance } from "../../arguments.ts";
 import { raise } from "../../errors.ts";
-import { type FileHandle, fs, messageOf } from "../../host/files.ts";
+import { type FileHandle, fs, messageOf } from "../../host/mod.ts";
 
 /** Bytes that can be read piece by piece: a file, a Blob, an array. */
 export interface Source {

@@ -1,7 +1,6 @@
 import { checkInstance } from "../../arguments.ts";
-import { boundedFetch, type BoundedResponse, FetchBoundError } from "../../host/bounded_fetch.ts";
+import { boundedFetch, type BoundedResponse, FetchBoundError, messageOf } from "../../host/mod.ts";
 import { KernelwrightError, raise } from "../../errors.ts";
-import { messageOf } from "../../host/files.ts";
 import { blobSource, bytesSource, type Source } from "./source.ts";
 
 /** Small reads, as of a header and of norms, fetch this much, so that the next ones are there already. */

@@ -9,7 +9,7 @@
  */
 import { checkArgument } from "../../arguments.ts";
 import { didYouMean, KernelwrightError, raise } from "../../errors.ts";
-import { openStorage } from "../../host/async_scope.ts";
+import { openStorage } from "../../host/mod.ts";
 import { disable, type KernelChoice, type KernelConfig, parseKernelConfig, replace } from "./config.ts";
 import type { TreeIndex } from "../match/tree.ts";
 

@@ -1,4 +1,4 @@
-import { variable } from "../../host/user_cache.ts";
+import { variable } from "../../host/mod.ts";
 
 /** The environment variable that keeps every kernel out, e.g. to see whether a kernel is to blame. */
 const KERNELS_VARIABLE = "KERNELWRIGHT_KERNELS";

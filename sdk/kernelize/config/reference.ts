@@ -1,8 +1,7 @@
 import { checkArgument, refuseArgument } from "../../arguments.ts";
 import { isKernel, type KernelClass } from "../../authoring/mod.ts";
-import { fileUrlOfPath, fs, hasFiles, pathOfFileUrl } from "../../host/files.ts";
+import { builtin, fileUrlOfPath, fs, hasFiles, pathOfFileUrl } from "../../host/mod.ts";
 import { didYouMean, raise } from "../../errors.ts";
-import { builtin } from "../../host/host.ts";
 import type { Module } from "../../nn/mod.ts";
 import type { KernelConfig } from "./config.ts";
 

@@ -14,7 +14,6 @@ import { type Candidate, candidatesOf } from "../config/choice.ts";
 import type { KernelConfig } from "../config/config.ts";
 import { hintingAtHidden } from "../prove/hidden.ts";
 import { describeEntry, matchConfig, type MatchedSite, type ShadowedSite } from "../match/match.ts";
-import { neverRun } from "../never_run.ts";
 import { type Considered, selectKernel, type Target } from "../match/select.ts";
 import { buildLayout, checkInstances } from "../prove/signature.ts";
 import { checkSlots } from "../match/slot.ts";
@@ -168,7 +167,7 @@ export function planKernels(root: Module, config: KernelConfig, options: PlanOpt
     ? options.inputs.map((inputs) => traceModel(root, tree, inputs, leaving))
     : [];
   const pipelines: NeededPipeline[] = [];
-  const planned = chosen.map(({ match, kernels: [kernel, ...others], considered }): PlannedSite => {
+  const sites = chosen.map(({ match, kernels: [kernel, ...others], considered }): PlannedSite => {
     const plan = (k: KernelDefinition) =>
       inContext(
         { site: match.nodes[0].path, kernel: k.name },
@@ -176,13 +175,6 @@ export function planKernels(root: Module, config: KernelConfig, options: PlanOpt
       );
     return withFitting(plan(kernel), others, plan);
   });
-  const never = neverRun(root, planned, options.inputs);
-  const sites = planned.filter((s) => !never.has(s));
-  for (const [{ match, path, nodes, considered }, why] of never) {
-    const refused = considered.map((c) => c.taken ? { ...c, taken: false, why } : c);
-    if ("fallback" in match.entry && match.entry.fallback === false) raiseNoFit(path, refused);
-    kept.push({ path, nodes, why, considered: refused });
-  }
   return { tree, sites, kept, shadowed, pipelines, notes: options.notes ?? [] };
 }
 
@@ -381,7 +373,8 @@ function describeResult(value: unknown): string {
   return value === undefined ? "nothing" : typeof value;
 }
 
-function raiseNoFit(path: string, considered: readonly Considered[]): never {
+/** Raises KW-SELECT-NONE with what each kernel lacked. */
+export function raiseNoFit(path: string, considered: readonly Considered[]): never {
   throw new KernelwrightError({
     code: "KW-SELECT-NONE",
     what: `No kernel fits "${path}", and the entry says fallback: false`,

@@ -1,6 +1,5 @@
 /** What a swapped site knows of its tuned constants, and how a call of it is told from others. */
-import type { KernelDefinition } from "../../authoring/mod.ts";
-import { type Constants, withTuned } from "../../authoring/tune.ts";
+import { type Constants, type KernelDefinition, withTuned } from "../../authoring/mod.ts";
 import { type AdapterInfo, collectPipelines, type PipelineRequest } from "../../gpu/mod.ts";
 import type { Module } from "../../nn/mod.ts";
 import { Tensor } from "../../tensor/mod.ts";

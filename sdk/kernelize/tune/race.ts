@@ -4,11 +4,15 @@
  *   compile ─► run once, compare with the defaults' result ─► rounds of trains, everybody in turn ─► medians
  */
 import { throwIfAborted } from "../../abort.ts";
-import { leastOf } from "../../extremes.ts";
-import type { KernelDefinition } from "../../authoring/mod.ts";
-import { combinations, type Constants, type Tune, withTuned } from "../../authoring/tune.ts";
+import {
+  combinations,
+  type Constants,
+  type KernelDefinition,
+  type Tune,
+  withTuned,
+} from "../../authoring/mod.ts";
 import { KernelwrightError } from "../../errors.ts";
-import { canTime, type Gpu, gpuTime } from "../../gpu/mod.ts";
+import { clearlyFaster, type Gpu, race as raceCalls, type RaceOptions } from "../../gpu/mod.ts";
 import type { Module } from "../../nn/mod.ts";
 import { bestAtOnce } from "../../ops/mod.ts";
 import { keep, scope, type Tensor } from "../../tensor/mod.ts";
@@ -31,15 +35,11 @@ export interface RaceResult {
 }
 
 /** How combinations are compared and timed. */
-export interface RaceOptions {
+export interface TuneRaceOptions extends RaceOptions {
   /** The part of the largest value that a result may be off by from the defaults'. */
   readonly rtol?: number;
   /** What it may be off by on top of that. */
   readonly atol?: number;
-  /** Rounds; each times every combination that is still in. 5 unless told. */
-  readonly rounds?: number;
-  /** Milliseconds that are timed at once; 20 unless told. */
-  readonly train?: number;
   /** Stops between two steps: the model is as before, and KW-ABORTED is thrown. */
   readonly signal?: AbortSignal;
 }
@@ -51,28 +51,34 @@ export async function race(
   self: Module,
   args: readonly unknown[],
   { defaults }: TuneCase,
-  options: RaceOptions,
+  options: TuneRaceOptions,
 ): Promise<RaceResult> {
   const call = callOf(kernel, self, args);
   const expected = await valuesOf(call(defaults));
-  const sides: Side[] = [sideOf(defaults, call(defaults))];
+  const sides: Constants[] = [defaults];
   const dropped: DroppedConstants[] = [];
   for (const constants of others(kernel.tune!, defaults)) {
     throwIfAborted(options.signal, "tune");
     const why = await flawOf(gpu, kernel, self, args, constants, expected, options);
     if (why) dropped.push({ constants, why });
-    else sides.push(sideOf(constants, call(constants)));
+    else sides.push(constants);
   }
-  if (sides.length > 1) await timeAll(gpu, sides, options);
-  const [first] = sides;
-  const best = sides.reduce((a, b) => median(b.times) < median(a.times) ? b : a);
-  // Noise must not choose: what is as fast as the defaults loses to them.
-  const winner = median(best.times) < CLEARLY * median(first.times) ? best : first;
+  if (sides.length === 1) return { constants: defaults, ms: 0, defaultMs: 0, measured: 0, dropped };
+  const runs = sides.map((constants) => () => bestAtOnce(() => scope(() => void call(constants)())));
+  const times = await raceCalls(gpu, runs, {
+    ...options,
+    hopeless: HOPELESS,
+    keep: 0,
+    check: () => throwIfAborted(options.signal, "tune"),
+  });
+  const best = times.reduce((b, t, i) => t.median < times[b].median ? i : b, 0);
+  // What is as fast as the defaults loses to them.
+  const winner = clearlyFaster(times[best].median, times[0].median) ? best : 0;
   return {
-    constants: winner.constants,
-    ms: median(winner.times),
-    defaultMs: median(first.times),
-    measured: sides.length > 1 ? sides.length : 0,
+    constants: sides[winner],
+    ms: times[winner].median,
+    defaultMs: times[0].median,
+    measured: sides.length,
     dropped,
   };
 }
@@ -88,7 +94,7 @@ export async function holdsFor(
   args: readonly unknown[],
   { defaults }: TuneCase,
   constants: Constants,
-  options: RaceOptions,
+  options: TuneRaceOptions,
 ): Promise<boolean> {
   if (Object.keys(defaults).every((name) => constants[name] === defaults[name])) return true;
   const expected = await valuesOf(callOf(kernel, self, args)(defaults));
@@ -97,17 +103,8 @@ export async function holdsFor(
 
 // ---------------------------------------------------------------------------
 
-const CLEARLY = 0.97;
-/** After two rounds, who is this much slower than the fastest does not run again. */
+/** After two rounds, constants this many times as slow as the fastest are not run again. */
 const HOPELESS = 2;
-const MOST_CALLS = 256;
-
-interface Side {
-  readonly constants: Constants;
-  readonly call: () => void;
-  readonly times: number[];
-  calls: number;
-}
 
 interface Values {
   readonly data: ArrayLike<number>;
@@ -128,7 +125,7 @@ async function flawOf(
   args: readonly unknown[],
   constants: Constants,
   expected: Values[],
-  options: RaceOptions,
+  options: TuneRaceOptions,
 ): Promise<string | undefined> {
   try {
     const { requests } = traceCall(kernel, self, args, constants);
@@ -138,10 +135,6 @@ async function flawOf(
     gpu.throwIfLost(error);
     return reasonOf(error);
   }
-}
-
-function sideOf(constants: Constants, run: () => unknown): Side {
-  return { constants, call: () => scope(() => void run()), times: [], calls: 1 };
 }
 
 /** Every combination of what forward asks for, but the defaults. */
@@ -163,7 +156,7 @@ async function valuesOf(run: () => unknown): Promise<Values[]> {
   }
 }
 
-function differs(actual: Values[], expected: Values[], options: RaceOptions): string | undefined {
+function differs(actual: Values[], expected: Values[], options: TuneRaceOptions): string | undefined {
   if (actual.length !== expected.length) return `gives ${actual.length} tensors, not ${expected.length}`;
   for (const [i, e] of expected.entries()) {
     const a = actual[i];
@@ -186,52 +179,4 @@ function differs(actual: Values[], expected: Values[], options: RaceOptions): st
 function reasonOf(error: unknown): string {
   if (error instanceof KernelwrightError) return `${error.code}: ${error.diagnostic.what.split("\n")[0]}`;
   return String(error);
-}
-
-async function timeAll(gpu: Gpu, sides: readonly Side[], options: RaceOptions): Promise<void> {
-  const { rounds = 5, train = 20 } = options;
-  const clock = await clockOf(gpu, sides[0]);
-  for (const side of sides) {
-    throwIfAborted(options.signal, "tune");
-    const once = Math.max(0.001, await clock(side.call, 1)); // the first run of the side was for its numbers
-    side.calls = Math.max(1, Math.min(MOST_CALLS, Math.round(train / once)));
-  }
-  let running = sides;
-  for (let round = 0; round < rounds; round++) {
-    // There and back, so that nobody always comes after the same neighbour.
-    for (const side of round % 2 ? [...running].reverse() : running) {
-      throwIfAborted(options.signal, "tune");
-      side.times.push(await clock(side.call, side.calls) / side.calls);
-    }
-    if (round < 1) continue;
-    const fastest = leastOf(running.map((s) => leastOf(s.times)));
-    running = running.filter((s) => s === sides[0] || leastOf(s.times) <= HOPELESS * fastest);
-  }
-}
-
-/** Milliseconds of some calls. */
-type Clock = (call: () => void, calls: number) => Promise<number>;
-
-/** Timestamps where the adapter has them; else the wall clock, without what an empty wait costs. */
-async function clockOf(gpu: Gpu, side: Side): Promise<Clock> {
-  const repeat = (call: () => void, calls: number) => {
-    for (let i = 0; i < calls; i++) bestAtOnce(call);
-  };
-  if (canTime() && (await gpuTime(side.call) ?? 0) > 0) {
-    return async (call, calls) => await gpuTime(() => repeat(call, calls)) ?? Infinity;
-  }
-  const wall: Clock = async (call, calls) => {
-    const start = performance.now();
-    repeat(call, calls);
-    await gpu.idle();
-    return performance.now() - start;
-  };
-  await gpu.idle();
-  const idle = median([await wall(side.call, 0), await wall(side.call, 0), await wall(side.call, 0)]);
-  return async (call, calls) => Math.max(0, await wall(call, calls) - idle);
-}
-
-function median(values: readonly number[]): number {
-  if (values.length === 0) return 0;
-  return values.toSorted((a, b) => a - b)[values.length >> 1];
 }

@@ -6,24 +6,24 @@
  */
 import { throwIfAborted } from "../../abort.ts";
 import { inContext, KernelwrightError, raise } from "../../errors.ts";
+import { type Winner, Winners, type WinnersLocation } from "../../host/mod.ts";
 import { currentGpu, type Gpu } from "../../gpu/mod.ts";
 import { type Module, withObserver } from "../../nn/mod.ts";
 import { scope } from "../../tensor/mod.ts";
 import { bytesOf, dropAll, holdAll, isPlain } from "../verify/kept_arguments.ts";
 import { type KernelPlan, type PlannedSite, withRivals } from "../plan/plan.ts";
-import { TuneCache, type TuneCacheLocation, type Winner } from "./winners.ts";
-import { holdsFor, race, type RaceOptions } from "./race.ts";
+import { holdsFor, race, type TuneRaceOptions } from "./race.ts";
 import { writesInputs } from "../plan/writes.ts";
 import { callClass, caseOf, traceCall, type TuneCase, type TunedCall } from "../plan/tuned_calls.ts";
 
 /** How kernels are tuned. */
-export interface TuneOptions extends RaceOptions {
+export interface TuneOptions extends TuneRaceOptions {
   /** What the model's forward takes: real values, on the model's device. Without any, nothing is measured. */
   readonly inputs?: readonly unknown[];
   /** Several such lists, one for each way in which the model is run. */
   readonly samples?: readonly (readonly unknown[])[];
-  /** The file that winners are kept in; the user's cache unless told, `false` for memory only. */
-  readonly cache?: TuneCacheLocation;
+  /** The file that winners are kept in; `false` for memory only. Defaults to the user's cache. */
+  readonly cache?: WinnersLocation;
 }
 
 /** The lists of inputs that are asked for. */
@@ -45,7 +45,7 @@ export async function recallTuned(
 ): Promise<string[]> {
   const sites = withRivals(plan.sites).filter((s) => s.tuning && s.tuning.traced.size > 0);
   if (sites.length === 0) return [];
-  const cache = await TuneCache.open(options.cache);
+  const cache = await Winners.open(options.cache);
   const notes: string[] = [];
   for (const site of sites) {
     for (const args of site.tuning!.traced.values()) {
@@ -79,7 +79,7 @@ export async function tuneSites(root: Module, plan: KernelPlan, options: TuneOpt
   const sites = plan.sites.filter((s) => s.tuning);
   if (sites.length === 0) return ["nothing was tuned: no kernel that was put in has a tune"];
   for (const site of sites) checkLoaded(site);
-  const cache = await TuneCache.open(options.cache);
+  const cache = await Winners.open(options.cache);
   const notes = new Set<string>();
   const found: { site: PlannedSite; kind: TuneCase; tuned: TunedCall }[] = [];
   const done = new Set<string>();
@@ -159,7 +159,7 @@ async function tuneCall(
   gpu: Gpu,
   site: PlannedSite,
   args: readonly unknown[],
-  cache: TuneCache,
+  cache: Winners,
   options: TuneOptions,
 ): Promise<{ site: PlannedSite; kind: TuneCase; tuned: TunedCall }> {
   const { kernel } = site;
@@ -183,7 +183,7 @@ async function tuneCall(
 }
 
 /** A winner whose values the kernel still names: a file may say anything. */
-function winnerFor(site: PlannedSite, kind: TuneCase, cache: TuneCache): Winner | undefined {
+function winnerFor(site: PlannedSite, kind: TuneCase, cache: Winners): Winner | undefined {
   const winner = cache.get(kind.key);
   const { tune } = site.kernel;
   const known = (name: string, value: number | undefined) =>

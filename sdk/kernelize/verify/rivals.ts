@@ -7,7 +7,7 @@
  * dtypes) are judged together: they run the same kernel, and chance weighs less.
  */
 import { leastOf } from "../../extremes.ts";
-import { canTime, gpuIfOpen } from "../../gpu/mod.ts";
+import { canTime, clearlyFaster, gpuIfOpen } from "../../gpu/mod.ts";
 import type { Module } from "../../nn/mod.ts";
 import { formatSpec } from "../../tensor/mod.ts";
 import type { KernelPlan, PlannedSite } from "../plan/plan.ts";
@@ -76,9 +76,6 @@ export function shareOf(found: readonly SiteFindings[]): number | undefined {
 
 // ---------------------------------------------------------------------------
 
-/** Noise must not choose: who is not this much faster loses to whom the config prefers. */
-const CLEARLY = 0.97;
-
 /** `alike` holds for each site its kernels, in the same order. */
 function judge(
   alike: readonly (readonly Entrant[])[],
@@ -95,10 +92,11 @@ function judge(
   const timed = right.filter((k) => shares[k] !== undefined);
   if (kernels.length === 1 || right.length === 0) return { winner: 0, considered };
   const least = leastOf(timed.map((k) => shares[k]!));
-  const winner = timed.find((k) => least > CLEARLY * shares[k]! || shares[k] === least) ?? right[0];
+  // Noise must not choose: of those about as fast as the fastest, the one that the config prefers.
+  const winner = timed.find((k) => !clearlyFaster(least, shares[k]!)) ?? right[0];
   const { name } = kernels[winner];
   const times = (k: number) => shares[k]! / shares[winner]!;
-  const beaten = timed.filter((k) => k !== winner && CLEARLY * times(k) > 1);
+  const beaten = timed.filter((k) => k !== winner && clearlyFaster(1, times(k)));
   const why = (k: number, before: string): string => {
     if (k === winner) {
       const gains = beaten.map((b) => `${times(b).toFixed(2)}× faster than ${kernels[b].name}`).join(", ");

@@ -1,5 +1,5 @@
 import { throwIfAborted } from "../../abort.ts";
-import { canTime, gpuTime } from "../../gpu/mod.ts";
+import { canTime, currentGpu, race } from "../../gpu/mod.ts";
 import { keep, scope, Tensor } from "../../tensor/mod.ts";
 import { boundForward, fillTargets } from "../swap/apply.ts";
 import type { PlannedSite } from "../plan/plan.ts";
@@ -31,16 +31,18 @@ export async function timeSite(
   signal?: AbortSignal,
 ): Promise<SiteTime | undefined> {
   if (!canTime()) return undefined;
-  const [before, after]: [number[], number[]] = [[], []];
-  for (let run = 0; run < 6; run++) {
-    throwIfAborted(signal, "verify");
-    const original = await gpuTime(() => scope(() => void runOriginals(site, args)));
-    const kernel = await withLayout(site, (forward) => gpuTime(() => scope(() => void forward(...args))));
-    if (original === undefined || kernel === undefined) return undefined;
-    if (run > 0) [before[run - 1], after[run - 1]] = [original, kernel]; // the first run warms up
-  }
-  const median = (values: number[]) => values.sort((a, b) => a - b)[values.length >> 1];
-  return { before: median(before), after: median(after) };
+  const original = () => scope(() => void runOriginals(site, args));
+  const [before, after] = await withLayout(site, (forward) => {
+    const kernel = () => scope(() => void forward(...args));
+    return race(currentGpu(), [original, kernel], {
+      train: 0,
+      clock: "gpu",
+      check: () => throwIfAborted(signal, "verify"),
+    });
+  });
+  return Number.isFinite(before.median + after.median)
+    ? { before: before.median, after: after.median }
+    : undefined;
 }
 
 /** The tensors of a forward's result. */

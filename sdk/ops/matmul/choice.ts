@@ -3,13 +3,12 @@
  *
  *   linear f32 [16,512] · [1408,512]ᵀ ─► class "linear f32 16-127 x 1024+ x 256-1023" ─► "block 16x16"
  *
- * What was measured on this adapter wins (`probe.ts`, which `model.ready()` asks); then what was measured on software
- * adapters and is known beforehand (`known_products.ts`); and until something is measured, a guess.
+ * What was measured on this adapter is taken (`probe.ts`, which `model.ready()` asks); until then, a guess.
  */
 import { checkArgument, checkFields } from "../../arguments.ts";
 import { type AdapterInfo, type Gpu, gpuIfOpen } from "../../gpu/mod.ts";
 import type { DType } from "../../tensor/mod.ts";
-import { KNOWN_ON_SOFTWARE } from "./known.ts";
+import { onSoftware } from "../dispatch/adapter.ts";
 
 /** `tile`: workgroup memory. `block RxC`: registers, no barrier, up to so many rows and columns an invocation. */
 export type ProductChoice = "tile" | `block ${number}x${number}`;
@@ -30,9 +29,11 @@ export interface Product {
 
 /** What may be chosen for a product. */
 export function candidatesOf({ rows }: Product): readonly ProductChoice[] {
-  return rows < 2
-    ? ["block 1x4", "block 1x8", "block 1x16", "tile"]
-    : ["block 4x4", "block 8x8", "block 16x16", "tile"];
+  const blocks: ProductChoice[] = rows < 2
+    ? ["block 1x4", "block 1x8", "block 1x16"]
+    : ["block 4x4", "block 8x8", "block 16x16"];
+  // Barriers on a processor: tiles took 6 to 100 times as long as blocks there.
+  return onSoftware() ? blocks : [...blocks, "tile"];
 }
 
 /** What runs. */
@@ -40,15 +41,8 @@ export function choiceOf(product: Product): ProductChoice {
   checkFields("choiceOf(): product", product, { rows: "a number" });
   collector?.push(product);
   if (forced) return forced;
-  return knownChoice(product) ?? guess(product);
-}
-
-/** What was measured for a product's class, on this adapter or beforehand. */
-export function knownChoice(product: Product): ProductChoice | undefined {
   const gpu = gpuIfOpen();
-  if (!gpu) return undefined;
-  const shape = shapeClass(product);
-  return measuredOn(gpu).get(shape) ?? (gpu.info.software ? KNOWN_ON_SOFTWARE[shape] : undefined);
+  return gpu && measuredOn(gpu).get(shapeClass(product)) || guess(product);
 }
 
 /** What was measured with a device's adapter, by shape class. */
@@ -111,8 +105,17 @@ const ofDevice = new WeakMap<Gpu, Map<string, ProductChoice>>();
 let forced: ProductChoice | undefined;
 let collector: Product[] | undefined;
 
-/** A real GPU wants tiles where there are rows enough to fill one; its registers are few. */
-function guess({ rows, columns }: Product): ProductChoice {
+/**
+ * What runs until something is measured. A real GPU wants tiles where there are rows enough to fill one; its registers
+ * are few.
+ *
+ * On llvmpipe (GPU time by timestamps, interleaved), against 4×4 outputs with scalar loads, blocks of 16×16 take 0.15 to
+ * 0.45 of the time (512³ 0.21, 64×1408×512 0.17, 250×330×133 0.45). A row of `linear` waits for its weights whatever its
+ * block, and four columns leave the most invocations; a row of `matmul` jumps a page with each step of the depth and
+ * should find 256 bytes there: 1×1024×1024 takes 0.15 of the plain product's time with 8 columns, 0.64 with 4.
+ */
+export function guess({ operator, rows, columns }: Product): ProductChoice {
+  if (onSoftware()) return rows >= 2 ? "block 16x16" : operator === "linear" ? "block 1x4" : "block 1x8";
   if (rows < 2) return "block 1x4";
   return Math.min(rows, columns) >= 16 ? "tile" : "block 8x8";
 }

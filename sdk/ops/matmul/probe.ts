@@ -5,12 +5,15 @@
 import { leastOf } from "../../extremes.ts";
 import { checkArgument } from "../../arguments.ts";
 import { raise } from "../../errors.ts";
-import { currentGpu, gpuTime } from "../../gpu/mod.ts";
+import { clearlyFaster, currentGpu, type Gpu, race } from "../../gpu/mod.ts";
+import { type Winner, Winners, type WinnersLocation } from "../../host/mod.ts";
 import { currentTracer, type DType, scope, Tensor } from "../../tensor/mod.ts";
+import { onSoftware } from "../dispatch/adapter.ts";
+import { TILE_CODE } from "./block.ts";
 import {
   adapterKey,
   candidatesOf,
-  knownChoice,
+  guess,
   measuredOn,
   type Product,
   type ProductChoice,
@@ -18,18 +21,19 @@ import {
   withChoice,
 } from "./choice.ts";
 import { linear } from "./linear.ts";
+import { linearCode } from "./linear_code.ts";
 import { matmul } from "./matmul.ts";
-import { type ProductCacheFolder, readChoices, writeChoices } from "./remembered.ts";
+import { matmulCode } from "./matmul_code.ts";
 
-/** What {@linkcode probeProducts} may be told. */
+/** Options of {@linkcode probeProducts}. */
 export interface ProbeOptions {
-  /** What to measure: one product for each class; a square, a tall and a wide one of each operator and dtype unless told. */
+  /** What to measure: one product for each class. Defaults to a square, a tall and a wide one of each operator and dtype. */
   readonly products?: readonly Product[];
-  /** A folder in which results are kept between processes, or false for none; the user's cache unless told. */
-  readonly folder?: ProductCacheFolder;
+  /** The file that winners are kept in; `false` for memory only. Defaults to the user's cache. */
+  readonly cache?: WinnersLocation;
   /** Whether to measure what is known already. */
   readonly again?: boolean;
-  /** Milliseconds after which no further class is begun; 10,000 unless told. */
+  /** Milliseconds after which no further class is begun. Defaults to 10,000. */
   readonly budgetMs?: number;
 }
 
@@ -39,7 +43,7 @@ export interface Probed {
   readonly shape: string;
   /** What is fastest. */
   readonly choice: ProductChoice;
-  /** Milliseconds of each candidate, the best of three; none where the result was known. */
+  /** Milliseconds of each candidate, the median; none where the result was known. */
   readonly ms?: Readonly<Partial<Record<ProductChoice, number>>>;
 }
 
@@ -56,31 +60,29 @@ export async function probeProducts(options: ProbeOptions = {}): Promise<Probed[
   if (currentTracer()) {
     raise("KW-TENSOR-META", "Cannot probe while a forward is traced: nothing runs there", "Probe before it.");
   }
-  const { folder, again, budgetMs = 10_000 } = options;
+  const { again, budgetMs = 10_000 } = options;
   const wanted = largestOfClasses(options.products ?? usualProducts(gpu.features.has("shader-f16")));
-  const adapter = adapterKey(gpu.info);
   const measured = measuredOn(gpu);
-  for (const [shape, choice] of await readChoices(adapter, folder)) {
-    if (!measured.has(shape)) measured.set(shape, choice);
-  }
+  const winners = await Winners.open(options.cache);
+  const digest = await shaderDigest();
   const found: Probed[] = [];
   const began = performance.now();
-  let added = false;
   for (const product of wanted) {
     const shape = shapeClass(product);
-    const known = knownChoice(product);
+    const key = [adapterKey(gpu.info), product.operator, digest, shape].join(" | ");
+    const known = measured.get(shape) ?? choiceIn(winners.get(key), candidatesOf(product));
     if (known && !again) {
+      measured.set(shape, known);
       found.push({ shape, choice: known });
       continue;
     }
     if (performance.now() - began > budgetMs) continue;
-    const ms = await race(product);
-    const choice = candidatesOf(product).reduce((a, b) => ms[b]! < ms[a]! ? b : a);
+    const { choice, ms, winner } = await fastest(gpu, product);
     measured.set(shape, choice);
-    added = true;
+    winners.set(key, winner);
     found.push({ shape, choice, ms });
   }
-  if (added) await writeChoices(adapter, measured, folder);
+  await winners.save();
   return found;
 }
 
@@ -96,15 +98,16 @@ function usualProducts(half: boolean): Product[] {
   );
 }
 
-/** One product for each class: the largest, but none larger than what its class begins to be chosen for. */
+/** One product for each class: the largest, but none larger than it takes to tell candidates apart. */
 function largestOfClasses(products: readonly Product[]): Product[] {
   const largest = new Map<string, Product>();
+  const [mostRows, most] = onSoftware() ? [128, 1024] : [256, 4096];
   for (const p of products) {
     const cut = {
       ...p,
-      rows: Math.min(p.rows, 256),
-      columns: Math.min(p.columns, 4096),
-      depth: Math.min(p.depth, 4096),
+      rows: Math.min(p.rows, mostRows),
+      columns: Math.min(p.columns, most),
+      depth: Math.min(p.depth, most),
     };
     const before = largest.get(shapeClass(cut));
     if (!before || sizeOf(before) < sizeOf(cut)) largest.set(shapeClass(cut), cut);
@@ -116,38 +119,59 @@ function sizeOf({ rows, columns, depth }: Product): number {
   return rows * columns * depth;
 }
 
-async function race(product: Product): Promise<Partial<Record<ProductChoice, number>>> {
+/** Candidates this many times as slow as the fastest are not run again. */
+const HOPELESS = 3;
+
+async function fastest(
+  gpu: Gpu,
+  product: Product,
+): Promise<{ choice: ProductChoice; ms: Partial<Record<ProductChoice, number>>; winner: Winner }> {
   const { operator, dtype, rows, columns, depth } = product;
   using a = Tensor.zeros([rows, depth], { dtype });
   using b = Tensor.zeros(operator === "linear" ? [columns, depth] : [depth, columns], { dtype });
-  const run = (choice: ProductChoice, times: number) => {
-    for (let i = 0; i < times; i++) {
-      scope(() => void withChoice(choice, () => operator === "linear" ? linear(a, b) : matmul(a, b)));
-    }
+  const run = operator === "linear" ? linear : matmul;
+  const candidates = candidatesOf(product);
+  const sides = candidates.map((choice) => () => scope(() => void withChoice(choice, () => run(a, b))));
+  // Trains of a millisecond: pages round what clocks say.
+  const times = (await race(gpu, sides, { rounds: 4, train: 1, hopeless: HOPELESS })).map((t) => t.median);
+  const usual = candidates.indexOf(guess(product));
+  const least = times.indexOf(leastOf(times));
+  const best = usual < 0 || clearlyFaster(times[least], times[usual]) ? least : usual;
+  return {
+    choice: candidates[best],
+    ms: Object.fromEntries(candidates.map((c, i) => [c, times[i]])),
+    winner: {
+      constants: constantsOf(candidates[best]),
+      ms: times[best],
+      defaultMs: times[usual < 0 ? best : usual],
+    },
   };
-  const ms: Partial<Record<ProductChoice, number>> = {};
-  let times = 1;
-  let candidates = candidatesOf(product);
-  for (let round = 0; round < 4; round++) {
-    for (const choice of candidates) {
-      const time = await timeOf(() => run(choice, times)) / times;
-      if (round > 0) ms[choice] = Math.min(ms[choice] ?? Infinity, time); // the first one compiles
-    }
-    if (round !== 1) continue;
-    const least = leastOf(candidates.map((c) => ms[c]!));
-    candidates = candidates.filter((c) => ms[c]! <= 3 * least); // the others are out; by a coarse clock, none
-    for (const c of candidates) ms[c] = Infinity; // what follows is longer, and tells them apart
-    times = Math.max(1, Math.min(64, Math.ceil(1 / least))); // a millisecond: pages round what clocks say
-  }
-  return ms;
 }
 
-async function timeOf(run: () => void): Promise<number> {
-  const gpu = currentGpu();
-  await gpu.idle();
-  const began = performance.now();
-  const time = await gpuTime(run);
-  if (time !== undefined) return time;
-  await gpu.idle();
-  return performance.now() - began;
+/** A choice as the constants that the file of winners holds; a tile has none. */
+function constantsOf(choice: ProductChoice): Record<string, number> {
+  const size = /(\d+)x(\d+)/.exec(choice);
+  return size ? { ROWS: Number(size[1]), COLUMNS: Number(size[2]) } : {};
+}
+
+/** The candidate that a winner names, if it is one: a file may say anything. */
+function choiceIn(
+  winner: Winner | undefined,
+  candidates: readonly ProductChoice[],
+): ProductChoice | undefined {
+  if (!winner) return undefined;
+  const { ROWS, COLUMNS } = winner.constants;
+  const named = ROWS === undefined && COLUMNS === undefined ? "tile" : `block ${ROWS}x${COLUMNS}`;
+  return candidates.find((c) => c === named);
+}
+
+let digest: Promise<string> | undefined;
+
+/** Of the code that all choices run: one block of each stands for the others, which the same text makes. */
+function shaderDigest(): Promise<string> {
+  return digest ??= (async () => {
+    const code = [linearCode(8, 8, 4), matmulCode({ rows: 8, vectors: 2, widthA: 4, widthB: 4 }), TILE_CODE];
+    const bytes = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(code.join("\0")));
+    return new Uint8Array(bytes).toHex();
+  })();
 }

@@ -11,7 +11,7 @@
  */
 import { checkArgument } from "../../arguments.ts";
 import { currentGpu, type Gpu, type PipelineRequest } from "../../gpu/mod.ts";
-import { builtin } from "../../host/host.ts";
+import { builtin } from "../../host/mod.ts";
 import { currentTracer } from "../../tensor/mod.ts";
 import { isForced } from "./choice.ts";
 import type { Block } from "./block.ts";

@@ -1,46 +1,45 @@
 /**
- * Winners of tuning, in memory and in a file of the user's cache:
+ * What was measured to be fastest, in memory and in a file of the user's cache:
  *
- *   adapter │ kernel and version │ digest of its shaders │ dtypes and shape classes  ─►  constants, milliseconds
+ *   adapter │ kernel or operator │ digest of its shaders │ dtypes and shape classes  ─►  constants, milliseconds
  *
- * The file is a help, never a need: what is missing, corrupt or someone else's is left aside, and said.
+ * The file speeds up later runs and may always be missing: what is damaged or someone else's is left aside, and said.
  */
 import * as z from "zod";
-import type { Constants } from "../../authoring/mod.ts";
-import { fs, isMissing, messageOf, pathOfFileUrl } from "../../host/files.ts";
-import { userCacheFile } from "../../host/user_cache.ts";
+import { fs, isMissing, messageOf, pathOfFileUrl } from "./files.ts";
+import { userCacheFile } from "./user_cache.ts";
 
 /** The best constants for one kind of call, as they were measured. */
 export interface Winner {
   /** The constants. */
-  readonly constants: Constants;
+  readonly constants: Readonly<Record<string, number>>;
   /** Milliseconds of a call with them. */
   readonly ms: number;
   /** Milliseconds of a call with the kernel's own defaults. */
   readonly defaultMs: number;
 }
 
-/** Where winners are kept: a file, the user's cache (unless told), or memory only. */
-export type TuneCacheLocation = string | URL | false;
+/** Where winners are kept: a file, the user's cache (the default), or memory only. */
+export type WinnersLocation = string | URL | false;
 
 /** How many winners are kept; the oldest go first. */
 export const MOST_WINNERS = 512;
 
 /** Winners of this process and of one file. */
-export class TuneCache {
+export class Winners {
   /** What could not be read or written, a sentence each. */
   readonly notes: string[] = [];
-  readonly #location: TuneCacheLocation | undefined;
+  readonly #location: WinnersLocation | undefined;
   #file: ReadonlyMap<string, Winner> = new Map();
   readonly #added = new Map<string, Winner>();
 
-  private constructor(location: TuneCacheLocation | undefined) {
+  private constructor(location: WinnersLocation | undefined) {
     this.#location = location;
   }
 
   /** Reads the file, if there is one. */
-  static async open(location?: TuneCacheLocation): Promise<TuneCache> {
-    const cache = new TuneCache(location ?? userCacheFile("tune.json") ?? false);
+  static async open(location?: WinnersLocation): Promise<Winners> {
+    const cache = new Winners(location ?? userCacheFile("winners.json") ?? false);
     cache.#file = await cache.#read();
     return cache;
   }
@@ -77,7 +76,7 @@ export class TuneCache {
       }
       this.#added.clear();
     } catch (error) {
-      this.#note(`the tuned constants were not written to ${this.#location}: ${messageOf(error)}`);
+      this.#note(`what was measured was not written to ${this.#location}: ${messageOf(error)}`);
     }
   }
 
@@ -94,12 +93,12 @@ export class TuneCache {
       return empty;
     } catch (error) {
       if (isMissing(error)) return empty;
-      return this.#ignore(error instanceof SyntaxError ? "it is no JSON" : messageOf(error), empty);
+      return this.#ignore(error instanceof SyntaxError ? "it is not JSON" : messageOf(error), empty);
     }
   }
 
   #ignore<T>(why: string, value: T): T {
-    this.#note(`the tuned constants in ${this.#location} were left aside: ${why}`);
+    this.#note(`what was measured before, in ${this.#location}, was left aside: ${why}`);
     return value;
   }
 
@@ -109,13 +108,13 @@ export class TuneCache {
 }
 
 /** Forgets the winners that this process has found; those in files stay. */
-export function forgetTuned(): void {
+export function forgetWinners(): void {
   remembered.clear();
 }
 
 // ---------------------------------------------------------------------------
 
-const FORMAT = "kernelwright-tune";
+const FORMAT = "kernelwright-winners";
 const VERSION = 1;
 const MOST_BYTES = 1 << 20;
 

@@ -1,26 +1,26 @@
 import { assert, assertEquals } from "@std/assert";
 import { afterEach, beforeEach, describe, it } from "@std/testing/bdd";
-import { forgetTuned, kernelize, tune, unkernelize } from "../../sdk/kernelize/mod.ts";
-import { MOST_WINNERS, TuneCache } from "../../sdk/kernelize/tune/winners.ts";
+import { forgetWinners, kernelize, tune, unkernelize } from "../../sdk/kernelize/mod.ts";
+import { MOST_WINNERS, Winners } from "../../sdk/host/mod.ts";
 import { gpuForFile } from "../helpers/gpu_for_file.ts";
 import { FAST, filled, input, QUICK, SlowByDefault, told, with_ } from "./tune_fixtures.ts";
 
-describe("the file of tuned constants", () => {
+describe("the file of winners", () => {
   gpuForFile();
   let folder = "";
   let cache = "";
   beforeEach(() => {
     folder = Deno.makeTempDirSync({ prefix: "kernelwright-tune-" });
     cache = `${folder}/deep/tune.json`;
-    forgetTuned();
+    forgetWinners();
     told.length = 0;
   });
   afterEach(() => Deno.removeSync(folder, { recursive: true }));
 
   const corrupt: [string, string][] = [
-    ["{", "it is no JSON"],
+    ["{", "it is not JSON"],
     ['{"format":"other"}', "it is not of this form"],
-    ['{"format":"kernelwright-tune","version":2,"entries":[]}', "it is not of this form"],
+    ['{"format":"kernelwright-winners","version":2,"entries":[]}', "it is not of this form"],
     [" ".repeat(2 << 20), "it is too large"],
   ];
   for (const [text, why] of corrupt) {
@@ -65,7 +65,7 @@ describe("the file of tuned constants", () => {
       { ...entry, constants: { WORK: 1, TILE: 4, MORE: 1 } },
     ];
     for (const one of tampered) {
-      forgetTuned();
+      forgetWinners();
       Deno.writeTextFileSync(cache, JSON.stringify({ ...saved, entries: [one] }));
       const report = await kernelize(model, with_(SlowByDefault), { tune: { cache } });
       assertEquals(report.sites[0].tuned, undefined, JSON.stringify(one));
@@ -75,18 +75,18 @@ describe("the file of tuned constants", () => {
 
   it("keeps the youngest winners, and those that another process wrote meanwhile", async () => {
     const winner = { constants: { A: 1 }, ms: 1, defaultMs: 2 };
-    const [one, other] = [await TuneCache.open(cache), await TuneCache.open(cache)];
+    const [one, other] = [await Winners.open(cache), await Winners.open(cache)];
     one.set("one", winner);
     await one.save();
     other.set("other", winner);
     await other.save();
-    forgetTuned();
-    const both = await TuneCache.open(cache);
+    forgetWinners();
+    const both = await Winners.open(cache);
     assertEquals([both.get("one"), both.get("other")], [winner, winner]);
     for (let i = 0; i < MOST_WINNERS; i++) both.set(`new ${i}`, winner);
     await both.save();
-    forgetTuned();
-    const last = await TuneCache.open(cache);
+    forgetWinners();
+    const last = await Winners.open(cache);
     assertEquals([last.get("one"), last.get("new 0")], [undefined, winner]);
     assertEquals(JSON.parse(Deno.readTextFileSync(cache)).entries.length, MOST_WINNERS);
   });

@@ -26,9 +26,6 @@ export {
 export { openCheckpoint, type OpenOptions } from "./open.ts";
 export { type Origin, type OriginFile, originOf } from "./origin.ts";
 export {
-  type CatalogEntry,
-  describeStep,
-  type KeyedParameter,
   type LoadPlan,
   type Mismatch,
   planLoad,
@@ -36,9 +33,8 @@ export {
   type Sink,
   type SiteConversion,
   type SiteRule,
-  type Step,
-  type Value,
 } from "./plan/plan.ts";
+export { type CatalogEntry, describeStep, type KeyedParameter, type Step, type Value } from "./plan/value.ts";
 export { readHeader, type SafetensorsHeader, type TensorEntry } from "./safetensors/header.ts";
 export { type ExtraFile, saveCheckpoint, type SaveOptions, type SaveReport } from "./save/save.ts";
 export { blobSource, bytesSource, fileSource, type Source } from "./source/source.ts";

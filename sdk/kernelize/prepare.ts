@@ -1,17 +1,17 @@
 /** From a config to a plan whose kernels are loaded and whose shaders are compiled. Nothing is changed here. */
 import type { KernelClass, KernelDefinition } from "../authoring/mod.ts";
 import { throwIfAborted } from "../abort.ts";
-import { inContext, KernelwrightError, raise } from "../errors.ts";
+import { didYouMean, inContext, KernelwrightError, raise } from "../errors.ts";
 import { type Gpu, gpuIfOpen } from "../gpu/mod.ts";
 import type { Module } from "../nn/mod.ts";
 import { type Candidate, textRefs } from "./config/choice.ts";
-import { type KernelConfig, parseKernelConfig } from "./config/config.ts";
+import { disable, type KernelConfig, parseKernelConfig, replace } from "./config/config.ts";
 import type { ExampleInputs, KernelizeOptions } from "./kernelize.ts";
 import { withoutNeverRun } from "./never_run.ts";
 import { resolveLocal } from "./config/reference.ts";
 import { orAborted } from "./or_aborted.ts";
 import { hintingAtHidden } from "./prove/hidden.ts";
-import { configInScope, kernelMapping } from "./config/mapping.ts";
+import { kernelMapping } from "./config/mapping.ts";
 import { type KernelPlan, planKernels, withoutRival, withRivals } from "./plan/plan.ts";
 import { races } from "./verify/rivals.ts";
 import type { Target } from "./match/select.ts";
@@ -122,6 +122,39 @@ async function compiled(plan: KernelPlan, gpu: Gpu, signal: AbortSignal | undefi
       const rivals = site.rivals.filter((r) => !failed.has(r.kernel)).map((r) => ({ ...r, considered }));
       return { ...site, considered, rivals };
     }),
+  };
+}
+
+/**
+ * The config for a tree from the mapping in scope. Names that the tree lacks are left out and said: a mapping serves
+ * many models.
+ *
+ * @throws KW-MAPPING-NONE when there is no mapping, KW-MATCH-NAME when it has nothing for this tree.
+ */
+function configInScope(tree: TreeIndex): { config: KernelConfig; notes: string[] } {
+  const mapping = Object.entries(kernelMapping());
+  if (mapping.length === 0) {
+    raise(
+      "KW-MAPPING-NONE",
+      "kernelize was given no config, and no kernel mapping is in scope",
+      "Pass a config, or call it inside useKernelMapping(…), or after registerKernelMapping(…).",
+    );
+  }
+  const names = mapping.map(([name]) => name);
+  const fitting = mapping.filter(([name]) => tree.byName.has(name));
+  const others = names.filter((name) => !tree.byName.has(name));
+  if (fitting.length === 0) {
+    raise(
+      "KW-MATCH-NAME",
+      `The kernel mapping has kernels for ${names.join(", ")}, and the model has no such layer`,
+      didYouMean(names[0], tree.byName.keys()),
+    );
+  }
+  return {
+    config: {
+      kernels: fitting.map(([name, choice]) => choice === null ? disable(name) : replace(name, choice)),
+    },
+    notes: others.map((name) => `the kernel mapping's "${name}" is no layer of this model`),
   };
 }
 

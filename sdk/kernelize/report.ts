@@ -2,22 +2,13 @@ import { largestOf } from "../extremes.ts";
 import { checkArgument } from "../arguments.ts";
 import { describeRule } from "../authoring/mod.ts";
 import type { Difference } from "./verify/compare.ts";
+import type { EndToEnd } from "./verify/end_to_end.ts";
 import type { SiteTime } from "./verify/run_site.ts";
 import type { SiteFindings } from "./verify/verify.ts";
 import type { Considered } from "./match/select.ts";
 import type { KernelPlan, PlannedSite } from "./plan/plan.ts";
 import { describeEntry } from "./match/match.ts";
 import { describeTuned, type TunedCall } from "./plan/tuned_calls.ts";
-
-/** How the whole model's result moved. */
-export interface EndToEnd {
-  /** The largest difference of a logit. */
-  readonly absolute: number;
-  /** Positions whose argmax stayed. */
-  readonly sameArgmax: number;
-  /** Positions. */
-  readonly positions: number;
-}
 
 /** What became of one site. */
 export interface SiteReport {

@@ -11,7 +11,8 @@ import { directSinks, type Group, groupSteps } from "../plan/groups.ts";
 import type { LoadReport, NonFiniteReport } from "./report.ts";
 import { setOrigin } from "../origin.ts";
 import { type FileRange, PieceReader, sameBytes } from "./pieces.ts";
-import { type LoadPlan, planLoad, type PlanOptions, type Sink, type Step, type Value } from "../plan/plan.ts";
+import { type LoadPlan, planLoad, type PlanOptions, type Sink } from "../plan/plan.ts";
+import type { Step, Value } from "../plan/value.ts";
 import type { TensorEntry } from "../safetensors/header.ts";
 
 /** How far a load is. */

@@ -4,7 +4,8 @@ import { currentGpu } from "../../gpu/mod.ts";
 import { byteLength, type DeviceName, formatSpec, type TensorSpec } from "../../tensor/mod.ts";
 import { codecOf, loadableAs } from "../safetensors/codec.ts";
 import { directMoves } from "./direct_moves.ts";
-import { formatEntry, type LoadPlan } from "./plan.ts";
+import type { LoadPlan } from "./plan.ts";
+import { formatEntry } from "./value.ts";
 
 /**
  * Raises everything that is wrong with a plan, in one error.

@@ -1,4 +1,5 @@
-import type { LoadPlan, Sink, Step, Value } from "./plan.ts";
+import type { LoadPlan, Sink } from "./plan.ts";
+import type { Step, Value } from "./value.ts";
 
 /** Conversions that hang together, and what they fill. Run one group after the other, and only one is in memory. */
 export interface Group {

@@ -8,7 +8,7 @@ import {
 } from "../../authoring/mod.ts";
 import { raise } from "../../errors.ts";
 import type { DType } from "../../tensor/mod.ts";
-import { type CatalogEntry, loadedSpec, type Step, type Value } from "./plan.ts";
+import { type CatalogEntry, loadedSpec, type Step, type Value } from "./value.ts";
 
 /** What a mapping makes of a file's keys. */
 export interface MappedKeys {

@@ -7,7 +7,7 @@
  * Loading walks this graph forwards, saving walks the same graph backwards, `inspect` only looks at it.
  */
 import { checkArgument, checkFields, checkInstance, refuseArgument } from "../../arguments.ts";
-import { bindRule, type BoundRule, type ConversionRule, describeRule } from "../../authoring/mod.ts";
+import { bindRule, type BoundRule, type ConversionRule } from "../../authoring/mod.ts";
 import { inContext, raise } from "../../errors.ts";
 import { Module } from "../../nn/mod.ts";
 import {
@@ -16,30 +16,12 @@ import {
   formatSpec,
   type Parameter,
   sameShape,
-  type Shape,
   type TensorSpec,
 } from "../../tensor/mod.ts";
-import { codecOf, loadableAs, loadedDType } from "../safetensors/codec.ts";
-import { FILE_DTYPES, type FileDType } from "../safetensors/file_dtype.ts";
+import { codecOf, loadableAs } from "../safetensors/codec.ts";
+import { FILE_DTYPES } from "../safetensors/file_dtype.ts";
 import { mapKeys } from "./map_keys.ts";
-
-/** What a plan must know of a tensor in a file. */
-export interface CatalogEntry {
-  /** Its key. */
-  readonly key: string;
-  /** Its dtype in the file. */
-  readonly dtype: FileDType;
-  /** Its shape. */
-  readonly shape: Shape;
-}
-
-/** A parameter under its path in the original tree, which is its key. */
-export interface KeyedParameter {
-  /** The path. */
-  readonly key: string;
-  /** The parameter. */
-  readonly parameter: Parameter;
-}
+import { as, type CatalogEntry, formatEntry, type KeyedParameter, type Step, type Value } from "./value.ts";
 
 /** One conversion of one swapped site. */
 export interface SiteRule {
@@ -71,30 +53,6 @@ export interface PlanOptions {
   readonly mapping?: readonly ConversionRule[];
   /** What floating-point tensors are loaded as; unless told, what the parameters declare. */
   readonly dtype?: "f32" | "f16";
-}
-
-/** A tensor on its way: from a file, or made by a step. */
-export interface Value {
-  /** Its key at this point of the way. */
-  readonly name: string;
-  /** Its shape and dtype once loaded. */
-  readonly spec: TensorSpec;
-  /** The tensor in the file; undefined where a step makes it. */
-  readonly entry?: CatalogEntry;
-}
-
-/** A conversion, placed between values. */
-export interface Step {
-  /** The conversion. */
-  readonly bound: BoundRule;
-  /** What it reads. */
-  readonly inputs: readonly Value[];
-  /** What it makes. */
-  readonly outputs: readonly Value[];
-  /** The site that it belongs to. */
-  readonly site?: string;
-  /** The original modules' parameters behind the inputs. */
-  readonly sources?: readonly KeyedParameter[];
 }
 
 /** Where a value ends. */
@@ -358,36 +316,6 @@ class Planner {
     const checkpoint = value.entry ? formatEntry(value.entry) : formatSpec(value.spec);
     this.#mismatched.push({ key, checkpoint, model: formatSpec(parameter), dtype });
   }
-}
-
-/** `BF16 [2, 3]`, as messages show a tensor of a file. */
-export function formatEntry(entry: CatalogEntry): string {
-  return `${entry.dtype} [${entry.shape.join(", ")}]`;
-}
-
-/** A step as a report shows it. */
-export function describeStep(step: Step): string {
-  checkFields("describeStep(): step", step, {
-    bound: "an object",
-    inputs: "objects in an array",
-    outputs: "objects in an array",
-  });
-  checkFields("describeStep(): step.bound", step.bound, { rule: "an object" });
-  return describeRule({
-    ...step.bound.rule,
-    from: step.inputs.map((v) => v.name),
-    to: step.outputs.map((v) => v.name),
-  });
-}
-
-/** The same tensor of a file, loaded as another dtype. */
-export function as(value: Value, dtype: DType): Value {
-  return dtype === value.spec.dtype ? value : { ...value, spec: { shape: value.spec.shape, dtype } };
-}
-
-/** What a file's tensor is loaded as where no parameter says. */
-export function loadedSpec(entry: CatalogEntry, float: DType): TensorSpec {
-  return { shape: entry.shape, dtype: loadedDType(entry.dtype, float) ?? float };
 }
 
 function add<K>(map: Map<K, string[]>, key: K, name: string): void {

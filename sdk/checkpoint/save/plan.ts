@@ -9,14 +9,8 @@ import { FILE_DTYPE_OF } from "../safetensors/file_dtype.ts";
 import { type Group, groupSteps } from "../plan/groups.ts";
 import { type PlannedTensor, usualOrder } from "../safetensors/header_writer.ts";
 import type { Origin } from "../origin.ts";
-import {
-  type CatalogEntry,
-  type LoadPlan,
-  type Mismatch,
-  planLoad,
-  type SiteConversion,
-  type Value,
-} from "../plan/plan.ts";
+import { type LoadPlan, type Mismatch, planLoad, type SiteConversion } from "../plan/plan.ts";
+import type { CatalogEntry, Value } from "../plan/value.ts";
 
 /** What will be saved. */
 export interface SavePlan {

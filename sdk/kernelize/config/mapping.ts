@@ -8,10 +8,9 @@
  * A mapping changes no model: it is looked at when kernelize is called, and only there.
  */
 import { checkArgument } from "../../arguments.ts";
-import { didYouMean, KernelwrightError, raise } from "../../errors.ts";
+import { KernelwrightError, raise } from "../../errors.ts";
 import { openStorage } from "../../host/mod.ts";
-import { disable, type KernelChoice, type KernelConfig, parseKernelConfig, replace } from "./config.ts";
-import type { TreeIndex } from "../match/tree.ts";
+import { type KernelChoice, parseKernelConfig, replace } from "./config.ts";
 
 /** Kernels by layer name; `null` keeps the originals. */
 export type KernelMapping = Readonly<Record<string, KernelChoice | null>>;
@@ -71,39 +70,6 @@ export function kernelMapping(): KernelMapping {
 export function withMappingOfNow<T>(fn: () => T): () => T {
   const mapping = scopes().getStore();
   return mapping ? () => scopes().run(mapping, fn) : fn;
-}
-
-/**
- * The config for a tree from the mapping in scope. Names that the tree lacks are left out and said: a mapping serves
- * many models.
- *
- * @throws KW-MAPPING-NONE when there is no mapping, KW-MATCH-NAME when it has nothing for this tree.
- */
-export function configInScope(tree: TreeIndex): { config: KernelConfig; notes: string[] } {
-  const mapping = Object.entries(kernelMapping());
-  if (mapping.length === 0) {
-    raise(
-      "KW-MAPPING-NONE",
-      "kernelize was given no config, and no kernel mapping is in scope",
-      "Pass a config, or call it inside useKernelMapping(…), or after registerKernelMapping(…).",
-    );
-  }
-  const names = mapping.map(([name]) => name);
-  const fitting = mapping.filter(([name]) => tree.byName.has(name));
-  const others = names.filter((name) => !tree.byName.has(name));
-  if (fitting.length === 0) {
-    raise(
-      "KW-MATCH-NAME",
-      `The kernel mapping has kernels for ${names.join(", ")}, and the model has no such layer`,
-      didYouMean(names[0], tree.byName.keys()),
-    );
-  }
-  return {
-    config: {
-      kernels: fitting.map(([name, choice]) => choice === null ? disable(name) : replace(name, choice)),
-    },
-    notes: others.map((name) => `the kernel mapping's "${name}" is no layer of this model`),
-  };
 }
 
 // ---------------------------------------------------------------------------

@@ -1,6 +1,15 @@
 import type { Module } from "../../nn/mod.ts";
 import { keep, scope, Tensor, tensorsIn } from "../../tensor/mod.ts";
-import type { EndToEnd } from "../report.ts";
+
+/** How the whole model's result moved. */
+export interface EndToEnd {
+  /** The largest difference of a logit. */
+  readonly absolute: number;
+  /** Positions whose argmax stayed. */
+  readonly sameArgmax: number;
+  /** Positions. */
+  readonly positions: number;
+}
 
 /** The model's result as numbers; undefined when it is something else than one tensor of one dimension or more. */
 export async function resultOf(

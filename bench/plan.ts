@@ -5,18 +5,11 @@
  *
  *     deno run -A bench/plan.ts
  */
-import {
-  add,
-  fuse,
-  type KernelEntry,
-  LlamaMLP,
-  Module,
-  ModuleList,
-  planKernelize,
-  replace,
-  RMSNorm,
-  Tensor,
-} from "@kernelwright/sdk";
+import { Module, Tensor } from "@kernelwright/sdk";
+import { add } from "@kernelwright/sdk/ops";
+import { LlamaMLP, ModuleList, RMSNorm } from "@kernelwright/sdk/nn";
+import { fuse, type KernelEntry, replace } from "@kernelwright/sdk/config";
+import { planKernelize } from "@kernelwright/sdk/inspect";
 import { Norm, NormForward, NormMLP } from "../tests/kernelize/fixtures.ts";
 import { drawTable } from "../sdk/kernelize/report.ts";
 

@@ -1,4 +1,5 @@
-import { add, attention, dispatch, kernel, linear, rmsNorm, shader, Tensor } from "@kernelwright/sdk";
+import { dispatch, kernel, shader, Tensor } from "@kernelwright/sdk";
+import { add, attention, linear, rmsNorm } from "@kernelwright/sdk/ops";
 import type { AttentionContext } from "@kernelwright/sdk/nn";
 import { DecoderLayerLayout, site } from "./layout.ts";
 import gateUpCode from "./norm_gate_up.wgsl" with { type: "text" };

@@ -1,7 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import {
-  fuse,
   fuses,
   keep,
   kernel,
@@ -13,11 +12,11 @@ import {
   type Parameter,
   parameter,
   rename,
-  replace,
   scope,
   Tensor,
   unkernelize,
 } from "@kernelwright/sdk";
+import { fuse, replace } from "@kernelwright/sdk/config";
 import { type KVCache, LlamaAttention, RMSNorm } from "@kernelwright/sdk/nn";
 import {
   buildCausalLM,

@@ -1,4 +1,5 @@
-import { attention, dispatch, kernel, linear, shader, Tensor } from "@kernelwright/sdk";
+import { dispatch, kernel, shader, Tensor } from "@kernelwright/sdk";
+import { attention, linear } from "@kernelwright/sdk/ops";
 import type { AttentionContext } from "@kernelwright/sdk/nn";
 import { QKVAttentionLayout, site } from "./layout.ts";
 import code from "./rotate.wgsl" with { type: "text" };

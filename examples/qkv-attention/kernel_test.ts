@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { keep, kernelize, openGpu, replace, scope, Tensor, unkernelize } from "@kernelwright/sdk";
+import { keep, kernelize, openGpu, scope, Tensor, unkernelize } from "@kernelwright/sdk";
+import { replace } from "@kernelwright/sdk/config";
 import { type KVCache, LlamaAttention } from "@kernelwright/sdk/nn";
 import {
   buildCausalLM,

@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { fuseParallel, kernelize, Module, Tensor } from "@kernelwright/sdk";
+import { kernelize, Module, Tensor } from "@kernelwright/sdk";
+import { fuseParallel } from "@kernelwright/sdk/config";
 import { Linear } from "@kernelwright/sdk/nn";
 import { type Dims, testKernel } from "@kernelwright/sdk/testing";
 import { QKVParallel } from "./mod.ts";

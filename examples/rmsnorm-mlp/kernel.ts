@@ -1,4 +1,5 @@
-import { dispatch, gpuIfOpen, kernel, linear, rmsNorm, type Shader, shader, Tensor } from "@kernelwright/sdk";
+import { dispatch, gpuIfOpen, kernel, type Shader, shader, Tensor } from "@kernelwright/sdk";
+import { linear, rmsNorm } from "@kernelwright/sdk/ops";
 import { RMSNormMLPLayout, site } from "./layout.ts";
 import { normGateUp } from "./norm_gate_up.ts";
 import padRowsCode from "./pad_rows.wgsl" with { type: "text" };

@@ -1,4 +1,5 @@
-import { dispatch, kernel, linear, shader, Tensor } from "@kernelwright/sdk";
+import { dispatch, kernel, shader, Tensor } from "@kernelwright/sdk";
+import { linear } from "@kernelwright/sdk/ops";
 import downCode from "./down.wgsl" with { type: "text" };
 import gateUpCode from "./gate_up.wgsl" with { type: "text" };
 import { grid } from "./grid.ts";

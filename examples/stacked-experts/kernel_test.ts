@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { keep, kernelize, Module, openGpu, replace, scope, Tensor } from "@kernelwright/sdk";
+import { keep, kernelize, Module, openGpu, scope, Tensor } from "@kernelwright/sdk";
+import { replace } from "@kernelwright/sdk/config";
 import { MixtralSparseMoeBlock } from "@kernelwright/sdk/models";
 import { type Dims, randomSource, testKernel } from "@kernelwright/sdk/testing";
 import { StackedExperts } from "./mod.ts";

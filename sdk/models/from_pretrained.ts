@@ -163,7 +163,7 @@ export async function readConfig(
   dir: FolderLocation,
   types?: readonly string[],
 ): Promise<DecoderConfig> {
-  checkArgument("readConfig(): types", types, "strings in an array");
+  if (types !== undefined) checkArgument("readConfig(): types", types, "strings in an array");
   const folder = openFolder(dir, { allowLinks: true });
   const file = joinFile(folder.name, "config.json");
   const missing = (cause?: unknown) =>

@@ -13,7 +13,8 @@ export type FunctionModuleClass<F extends (...args: any[]) => unknown> = new () 
  * instance of its own, and so each use has a path and can be swapped alone.
  *
  * ```ts
- * import { mul, replaceableFunction, silu, type Tensor } from "@kernelwright/sdk";
+ * import { replaceableFunction, type Tensor } from "@kernelwright/sdk";
+ * import { mul, silu } from "@kernelwright/sdk/ops";
  * const SquaredSilu = replaceableFunction("squared_silu", (x: Tensor) => mul(silu(x), silu(x)));
  * const act = new SquaredSilu(); // this.act = … in a module's constructor
  * ```

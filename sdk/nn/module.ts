@@ -17,7 +17,9 @@ export type ModuleClass = abstract new (...args: AnyArguments) => Module;
  * property's name is the checkpoint's name, so the path in the tree is the key in the checkpoint.
  *
  * ```ts
- * import { Module, Linear, silu } from "@kernelwright/sdk";
+ * import { Module } from "@kernelwright/sdk";
+ * import { silu } from "@kernelwright/sdk/ops";
+ * import { Linear } from "@kernelwright/sdk/nn";
  * import type { Tensor } from "@kernelwright/sdk";
  * class FeedForward extends Module {
  *   w1: Linear = new Linear(64, 172, false);

@@ -1,7 +1,8 @@
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { kernel, Layout, layout, type Tensor } from "@kernelwright/sdk";
-import { concatenate, convert, fuses, isKernel, kernelDefinition, rename, replaces } from "@kernelwright/sdk";
+import { concatenate, convert, fuses, rename, replaces } from "@kernelwright/sdk";
+import { isKernel, kernelDefinition } from "@kernelwright/sdk/inspect";
 import { LlamaMLP, RMSNorm } from "@kernelwright/sdk/nn";
 import { decorate } from "../helpers/decorate.ts";
 import { assertRefused } from "../helpers/refused.ts";

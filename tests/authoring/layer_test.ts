@@ -1,6 +1,7 @@
 import { assertEquals, assertInstanceOf, assertStrictEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { add, replaceableFunction, Tensor } from "@kernelwright/sdk";
+import { replaceableFunction, Tensor } from "@kernelwright/sdk";
+import { add } from "@kernelwright/sdk/ops";
 import { constructorArguments, layer, layerName, layerNameOfClass, Linear } from "@kernelwright/sdk/nn";
 import { makeReplaceable, Module, RMSNorm } from "@kernelwright/sdk/nn";
 import { assertRefused } from "../helpers/refused.ts";

@@ -3,7 +3,8 @@ import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { fromFileUrl } from "@std/path";
 import { describe, it } from "@std/testing/bdd";
 import * as esbuild from "esbuild";
-import { kernel, KernelwrightError, layer, Layout, layout, Module, replaces, RMSNorm } from "../../mod.ts";
+import { kernel, KernelwrightError, layer, Layout, layout, Module, replaces } from "../../mod.ts";
+import { RMSNorm } from "@kernelwright/sdk/nn";
 
 const site = replaces(RMSNorm);
 

@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { describeSite, fuses, fusesParallel, replaces, sameSite } from "@kernelwright/sdk";
+import { fuses, fusesParallel, replaces } from "@kernelwright/sdk";
+import { describeSite, sameSite } from "@kernelwright/sdk/inspect";
 import { Linear, LlamaMLP, RMSNorm } from "@kernelwright/sdk/nn";
 import { assertRefused } from "../helpers/refused.ts";
 

@@ -5,18 +5,8 @@
  */
 import * as norm from "../../examples/custom-rmsnorm/mod.ts";
 import * as mlp from "../../examples/rmsnorm-mlp/mod.ts";
-import {
-  exported,
-  kernelize,
-  memory,
-  type MemoryReport,
-  openGpu,
-  type RefResolver,
-  splitRef,
-  Tensor,
-  unkernelize,
-  useKernelMapping,
-} from "@kernelwright/sdk";
+import { kernelize, memory, type MemoryReport, openGpu, Tensor, unkernelize } from "@kernelwright/sdk";
+import { exported, type RefResolver, splitRef, useKernelMapping } from "@kernelwright/sdk/config";
 import {
   AutoModelForCausalLM,
   type CausalLM,

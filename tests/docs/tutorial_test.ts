@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, it } from "@std/testing/bdd";
 import { assert, assertEquals } from "@std/assert";
 import { join, toFileUrl } from "@std/path";
-import { type KernelClass, parseKernelConfig } from "@kernelwright/sdk";
+import type { KernelClass } from "@kernelwright/sdk";
+import { parseKernelConfig } from "@kernelwright/sdk/config";
 import { checkKernel } from "@kernelwright/sdk/testing";
 import { gpuForFile } from "../helpers/gpu_for_file.ts";
 import { modelFolder } from "../helpers/models.ts";

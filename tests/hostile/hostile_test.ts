@@ -5,11 +5,16 @@
 import { assertEquals } from "@std/assert";
 import { afterAll, beforeAll, describe, it } from "@std/testing/bdd";
 import * as sdk from "../../mod.ts";
-import * as checkpoint from "../../sdk/checkpoint/mod.ts";
-import * as models from "../../sdk/models/mod.ts";
-import * as nn from "../../sdk/nn/mod.ts";
-import * as registry from "../../sdk/registry/mod.ts";
-import * as testing from "../../sdk/testing/mod.ts";
+import * as checkpoint from "@kernelwright/sdk/checkpoint";
+import * as configs from "@kernelwright/sdk/config";
+import * as inspect from "@kernelwright/sdk/inspect";
+import * as internal from "@kernelwright/sdk/internal";
+import * as models from "@kernelwright/sdk/models";
+import * as nn from "@kernelwright/sdk/nn";
+import * as ops from "@kernelwright/sdk/ops";
+import * as registry from "@kernelwright/sdk/registry";
+import * as testing from "@kernelwright/sdk/testing";
+import { tensorsIn } from "../../sdk/tensor/mod.ts";
 import config from "../../deno.json" with { type: "json" };
 import { gpuForFile } from "../helpers/gpu_for_file.ts";
 import { random } from "../helpers/random.ts";
@@ -17,11 +22,15 @@ import { HOSTILE } from "./values.ts";
 
 const ROOMS: Record<string, object> = {
   ".": sdk,
+  "./ops": ops,
   "./nn": nn,
   "./models": models,
   "./checkpoint": checkpoint,
+  "./config": configs,
+  "./inspect": inspect,
   "./testing": testing,
   "./registry": registry,
+  "./internal": internal,
 };
 
 /** Calls with arguments drawn at random, on top of each value in each place. */
@@ -67,20 +76,20 @@ describe("hostile arguments", () => {
     const made: Record<string, () => object> = {
       Tensor: () => sdk.Tensor.from([[1, 2], [3, 4]], { device: "reference" }),
       Parameter: () => sdk.parameter([2, 2]),
-      RMSNorm: () => new sdk.RMSNorm(2, 1e-5),
-      Linear: () => new sdk.Linear(2, 2, true),
-      KVCache: () => new sdk.KVCache({ layers: 1, heads: 1, headDim: 2, maxLength: 4, device: "reference" }),
+      RMSNorm: () => new nn.RMSNorm(2, 1e-5),
+      Linear: () => new nn.Linear(2, 2, true),
+      KVCache: () => new nn.KVCache({ layers: 1, heads: 1, headDim: 2, maxLength: 4, device: "reference" }),
       Shader: () => sdk.shader({ code: "@compute @workgroup_size(1) fn main() {}" }),
       FileCache: () => new registry.FileCache("cache"),
       KernelReport: () => new sdk.KernelReport([], []),
     };
-    const site = sdk.replaces(sdk.RMSNorm);
+    const site = sdk.replaces(nn.RMSNorm);
     const functions: Record<string, (...args: Any[]) => unknown> = {
       "layer()": sdk.layer("Mine"),
       "kernel()": sdk.kernel({ site }) as Any,
       "layout()": sdk.layout({ site }) as Any,
       "capture()": sdk.capture(() => 1),
-      "operator()": sdk.operator({
+      "operator()": ops.operator({
         name: "mine",
         infer: (x: sdk.Tensor) => ({ shape: x.shape, dtype: x.dtype }),
         webgpu: () => {},
@@ -148,7 +157,7 @@ async function attack({ name, arity, call }: Target, foreign: string[]): Promise
     try {
       const result = await call(args);
       for (
-        const t of sdk.tensorsIn([
+        const t of tensorsIn([
           result,
           (result as Any)?.keys,
           (result as Any)?.values,
@@ -166,7 +175,7 @@ async function attack({ name, arity, call }: Target, foreign: string[]): Promise
       }
       places.add(place);
     } finally {
-      for (const t of sdk.tensorsIn(args)) if (!Object.isFrozen(t)) t.dispose();
+      for (const t of tensorsIn(args)) if (!Object.isFrozen(t)) t.dispose();
     }
   }
 }

@@ -1,5 +1,6 @@
 /** Arguments as nobody should give them, each made when it is asked for: some calls change what they get. */
-import { concatenate, Module, rename, replaces, RMSNorm, shader, Tensor } from "../../mod.ts";
+import { concatenate, Module, rename, replaces, shader, Tensor } from "../../mod.ts";
+import { RMSNorm } from "@kernelwright/sdk/nn";
 import { bytesSource } from "../../sdk/checkpoint/mod.ts";
 
 class Plain extends Module {

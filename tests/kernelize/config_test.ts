@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { fuse, type KernelConfig, kernelize, parseKernelConfig, replace } from "@kernelwright/sdk";
+import { type KernelConfig, kernelize } from "@kernelwright/sdk";
+import { fuse, parseKernelConfig, replace } from "@kernelwright/sdk/config";
 import { assertRefused, assertRefusedLater } from "../helpers/refused.ts";
 import { Norm, NormMLP, Stack } from "./fixtures.ts";
 

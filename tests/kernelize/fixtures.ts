@@ -1,6 +1,5 @@
 /** Small blocks in the shape of a decoder, and kernels for them that are made of operators: they run on any device. */
 import {
-  add,
   concatenate,
   convert,
   fuses,
@@ -8,17 +7,13 @@ import {
   kernel,
   Layout,
   layout,
-  linear,
-  mul,
   type Parameter,
   parameter,
   rename,
   replaces,
-  rmsNorm,
-  silu,
-  slice,
   Tensor,
 } from "@kernelwright/sdk";
+import { add, linear, mul, rmsNorm, silu, slice } from "@kernelwright/sdk/ops";
 import { layer, Linear, LlamaMLP, Module, ModuleList, RMSNorm } from "@kernelwright/sdk/nn";
 
 /** The width of every fixture. */

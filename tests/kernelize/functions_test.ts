@@ -3,27 +3,25 @@ import { describe, it } from "@std/testing/bdd";
 import {
   convert,
   dispatch,
-  fuse,
   fuses,
   kernel,
   kernelize,
   Layout,
   layout,
-  Linear,
   Module,
   type Parameter,
   parameter,
-  relu,
   rename,
-  replace,
   replaceableFunction,
   replaces,
   shader,
-  SiLU,
   Tensor,
   transpose,
   unkernelize,
 } from "../../mod.ts";
+import { relu } from "@kernelwright/sdk/ops";
+import { Linear, SiLU } from "@kernelwright/sdk/nn";
+import { fuse, replace } from "@kernelwright/sdk/config";
 import { keep, scope } from "../../sdk/tensor/mod.ts";
 import { gpuForFile } from "../helpers/gpu_for_file.ts";
 

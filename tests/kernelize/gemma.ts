@@ -1,6 +1,5 @@
 /** Norms that look like Llama's and compute something else. */
 import {
-  add,
   kernel,
   Layout,
   layout,
@@ -9,9 +8,9 @@ import {
   parameter,
   rename,
   replaces,
-  rmsNorm,
   Tensor,
 } from "@kernelwright/sdk";
+import { add, rmsNorm } from "@kernelwright/sdk/ops";
 import { Module, RMSNorm } from "@kernelwright/sdk/nn";
 
 /** Gemma's norm: one is added to the weight. */

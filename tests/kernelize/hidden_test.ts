@@ -1,18 +1,10 @@
 /** Modules that a config cannot reach are hinted at, and kernels that would never run are reported. */
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import {
-  add,
-  kernelize,
-  KernelwrightError,
-  Module,
-  planKernelize,
-  replace,
-  scope,
-  Tensor,
-  unkernelize,
-  useKernelMapping,
-} from "@kernelwright/sdk";
+import { kernelize, KernelwrightError, Module, scope, Tensor, unkernelize } from "@kernelwright/sdk";
+import { add } from "@kernelwright/sdk/ops";
+import { replace, useKernelMapping } from "@kernelwright/sdk/config";
+import { planKernelize } from "@kernelwright/sdk/inspect";
 import { LlamaMLP, RMSNorm } from "@kernelwright/sdk/nn";
 import { fuse } from "../../sdk/kernelize/mod.ts";
 import { Norm, NormForward, NormMLP, WIDTH } from "./fixtures.ts";

@@ -2,19 +2,9 @@
 import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import * as fc from "fast-check";
-import {
-  add,
-  disable,
-  fuse,
-  fuseParallel,
-  type KernelEntry,
-  kernelize,
-  KernelwrightError,
-  mul,
-  replace,
-  Tensor,
-  unkernelize,
-} from "@kernelwright/sdk";
+import { kernelize, KernelwrightError, Tensor, unkernelize } from "@kernelwright/sdk";
+import { add, mul } from "@kernelwright/sdk/ops";
+import { disable, fuse, fuseParallel, type KernelEntry, replace } from "@kernelwright/sdk/config";
 import { Linear, LlamaMLP, Module, ModuleList, RMSNorm } from "@kernelwright/sdk/nn";
 import { Block, Mixer, Norm, NormForward, NormMLP, QKV, WIDTH } from "./fixtures.ts";
 import { fill, leavesUnchanged, outputOf } from "./unchanged.ts";

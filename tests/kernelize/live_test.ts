@@ -1,19 +1,9 @@
 /** Kernels in a model that is loaded on the GPU: what memory it takes, and that it comes back. */
 import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import {
-  fuse,
-  fuseParallel,
-  keep,
-  kernelize,
-  Linear,
-  memory,
-  Module,
-  replace,
-  scope,
-  Tensor,
-  unkernelize,
-} from "@kernelwright/sdk";
+import { keep, kernelize, memory, Module, scope, Tensor, unkernelize } from "@kernelwright/sdk";
+import { Linear } from "@kernelwright/sdk/nn";
+import { fuse, fuseParallel, replace } from "@kernelwright/sdk/config";
 import { assertClose } from "../helpers/assert_close.ts";
 import { gpu, gpuForFile } from "../helpers/gpu_for_file.ts";
 import { Block, Mixer, Norm, NormForward, NormMLP, QKV, Stack, WIDTH } from "./fixtures.ts";

@@ -5,7 +5,6 @@ import {
   type BoundOp,
   type ConversionOp,
   convert,
-  fuse,
   fuses,
   kernel,
   type KernelConfig,
@@ -13,18 +12,17 @@ import {
   kernelReport,
   Layout,
   layout,
-  Linear,
-  linear,
   Module,
   type Parameter,
   parameter,
   rename,
-  replace,
   replaces,
-  rmsNorm,
   type Tensor,
   unkernelize,
 } from "@kernelwright/sdk";
+import { linear, rmsNorm } from "@kernelwright/sdk/ops";
+import { Linear } from "@kernelwright/sdk/nn";
+import { fuse, replace } from "@kernelwright/sdk/config";
 import { LlamaMLP, RMSNorm } from "@kernelwright/sdk/nn";
 import { Block, Norm, NormForward, NormMLP, Stack, WIDTH } from "./fixtures.ts";
 import { fill, leavesUnchanged, outputOf } from "./unchanged.ts";

@@ -1,16 +1,14 @@
 import { assertEquals, assertStrictEquals } from "@std/assert";
 import { afterEach, describe, it } from "@std/testing/bdd";
+import { kernelize, kernelReport, unkernelize } from "@kernelwright/sdk";
 import {
-  explain,
   fuse,
-  kernelize,
   kernelMapping,
-  kernelReport,
   registerKernelMapping,
   replace,
-  unkernelize,
   useKernelMapping,
-} from "@kernelwright/sdk";
+} from "@kernelwright/sdk/config";
+import { explain } from "@kernelwright/sdk/inspect";
 import { SwiGLU } from "../../examples/swiglu/mod.ts";
 import { assertRefused, assertRefusedLater } from "../helpers/refused.ts";
 import { Norm, NormForward, NormMLP, Stack } from "./fixtures.ts";

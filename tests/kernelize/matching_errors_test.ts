@@ -1,6 +1,7 @@
 /** Mistakes in a config, each with its whole message; the model stays what it was. */
 import { describe, it } from "@std/testing/bdd";
-import { disable, fuse, fuseParallel, type KernelConfig, kernelize, replace } from "@kernelwright/sdk";
+import { type KernelConfig, kernelize } from "@kernelwright/sdk";
+import { disable, fuse, fuseParallel, replace } from "@kernelwright/sdk/config";
 import { Linear, LlamaMLP, Module, RMSNorm } from "@kernelwright/sdk/nn";
 import type { Tensor } from "@kernelwright/sdk";
 import { assertRefusedLater } from "../helpers/refused.ts";

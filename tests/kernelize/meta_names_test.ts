@@ -1,16 +1,8 @@
 /** An error about a tensor without values says where in the model it is. */
 import { assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import {
-  dispatch,
-  kernelize,
-  KernelwrightError,
-  Module,
-  replace,
-  scope,
-  shader,
-  Tensor,
-} from "@kernelwright/sdk";
+import { dispatch, kernelize, KernelwrightError, Module, scope, shader, Tensor } from "@kernelwright/sdk";
+import { replace } from "@kernelwright/sdk/config";
 import { RMSNorm } from "@kernelwright/sdk/nn";
 import { gpuForFile } from "../helpers/gpu_for_file.ts";
 import { Norm, Stack, WIDTH } from "./fixtures.ts";

@@ -1,6 +1,8 @@
 /** Siblings that cannot be fused in parallel, and weights that cannot be taken away. */
 import { describe, it } from "@std/testing/bdd";
-import { fuseParallel, kernelize, mul, scale, slice, type Tensor } from "@kernelwright/sdk";
+import { kernelize, type Tensor } from "@kernelwright/sdk";
+import { mul, scale, slice } from "@kernelwright/sdk/ops";
+import { fuseParallel } from "@kernelwright/sdk/config";
 import { assertRefusedLater } from "../helpers/refused.ts";
 import { Mixer, QKV, Stack } from "./fixtures.ts";
 import { fill, leavesUnchanged } from "./unchanged.ts";

@@ -1,16 +1,9 @@
 /** A model that has kernels is planned for its originals, as it is when it is kernelized again. */
 import { assertEquals, assertRejects } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import {
-  explain,
-  explainPlan,
-  fuse,
-  type KernelConfig,
-  kernelize,
-  planKernelize,
-  replace,
-  unkernelize,
-} from "@kernelwright/sdk";
+import { type KernelConfig, kernelize, unkernelize } from "@kernelwright/sdk";
+import { fuse, replace } from "@kernelwright/sdk/config";
+import { explain, explainPlan, planKernelize } from "@kernelwright/sdk/inspect";
 import { Norm, NormForward, NormMLP, Stack, WIDTH } from "./fixtures.ts";
 import { fill, leavesUnchanged, outputOf, photograph } from "./unchanged.ts";
 

@@ -2,23 +2,19 @@
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import {
-  add,
-  fuse,
   kernel,
   kernelize,
   Layout,
   layout,
-  mul,
   type Parameter,
   parameter,
   rename,
-  replace,
   replaces,
-  rmsNorm,
-  scale,
   type Tensor,
   unkernelize,
 } from "@kernelwright/sdk";
+import { add, mul, rmsNorm, scale } from "@kernelwright/sdk/ops";
+import { fuse, replace } from "@kernelwright/sdk/config";
 import { layer, LlamaMLP, Module, RMSNorm } from "@kernelwright/sdk/nn";
 import { assertRefusedLater } from "../helpers/refused.ts";
 import { Norm, NormForward, NormMLP, Stack, WIDTH } from "./fixtures.ts";

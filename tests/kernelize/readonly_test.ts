@@ -1,16 +1,9 @@
 /** Parents that cannot be changed: refused by the plan, before anything is, and the model stays as it was. */
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import {
-  fuse,
-  type KernelConfig,
-  kernelize,
-  KernelwrightError,
-  planKernelize,
-  replace,
-  type Tensor,
-  unkernelize,
-} from "@kernelwright/sdk";
+import { type KernelConfig, kernelize, KernelwrightError, type Tensor, unkernelize } from "@kernelwright/sdk";
+import { fuse, replace } from "@kernelwright/sdk/config";
+import { planKernelize } from "@kernelwright/sdk/inspect";
 import { Module, RMSNorm } from "@kernelwright/sdk/nn";
 import { Block, Norm, NormForward, NormMLP, Stack, WIDTH } from "./fixtures.ts";
 import { fill, leavesUnchanged } from "./unchanged.ts";

@@ -1,7 +1,8 @@
 /** References that lead nowhere. */
 import { fromFileUrl } from "@std/path";
 import { describe, it } from "@std/testing/bdd";
-import { type KernelConfig, kernelize, replace } from "@kernelwright/sdk";
+import { type KernelConfig, kernelize } from "@kernelwright/sdk";
+import { replace } from "@kernelwright/sdk/config";
 import { assertRefusedLater } from "../helpers/refused.ts";
 import { Stack } from "./fixtures.ts";
 import { fill, leavesUnchanged } from "./unchanged.ts";

@@ -1,21 +1,10 @@
 /** Which entry wins, and which of its kernels. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import {
-  Device,
-  disable,
-  fuse,
-  kernel,
-  type KernelChoice,
-  type KernelConfig,
-  kernelize,
-  type Mode,
-  planKernelize,
-  replace,
-  replaces,
-  rmsNorm,
-  type Tensor,
-} from "@kernelwright/sdk";
+import { kernel, type KernelConfig, kernelize, replaces, type Tensor } from "@kernelwright/sdk";
+import { rmsNorm } from "@kernelwright/sdk/ops";
+import { Device, disable, fuse, type KernelChoice, type Mode, replace } from "@kernelwright/sdk/config";
+import { planKernelize } from "@kernelwright/sdk/inspect";
 import { RMSNorm } from "@kernelwright/sdk/nn";
 import { candidatesOf } from "../../sdk/kernelize/config/choice.ts";
 import { selectKernel, type Target } from "../../sdk/kernelize/match/select.ts";

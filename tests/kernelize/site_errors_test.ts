@@ -5,7 +5,6 @@ import {
   type ConversionOp,
   type ConversionRule,
   convert,
-  fuse,
   fuses,
   kernel,
   type KernelConfig,
@@ -15,12 +14,12 @@ import {
   type Parameter,
   parameter,
   rename,
-  replace,
   replaces,
-  rmsNorm,
   Tensor,
   transpose,
 } from "@kernelwright/sdk";
+import { rmsNorm } from "@kernelwright/sdk/ops";
+import { fuse, replace } from "@kernelwright/sdk/config";
 import { Linear, LlamaMLP, type Module, RMSNorm } from "@kernelwright/sdk/nn";
 import { assertRefusedLater } from "../helpers/refused.ts";
 import { Stack, WIDTH } from "./fixtures.ts";

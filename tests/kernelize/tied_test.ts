@@ -3,7 +3,6 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import {
   convert,
-  fuse,
   fuses,
   kernel,
   type KernelConfig,
@@ -11,19 +10,18 @@ import {
   KernelwrightError,
   Layout,
   layout,
-  matmul,
   memory,
   Module,
   type Parameter,
   parameter,
   rename,
-  replace,
   replaces,
-  rmsNorm,
   Tensor,
   transpose,
   unkernelize,
 } from "@kernelwright/sdk";
+import { matmul, rmsNorm } from "@kernelwright/sdk/ops";
+import { fuse, replace } from "@kernelwright/sdk/config";
 import { Linear, RMSNorm } from "@kernelwright/sdk/nn";
 import { loadCheckpoint, openCheckpoint, saveCheckpoint } from "../../sdk/checkpoint/mod.ts";
 import { siteConversions } from "../../sdk/kernelize/mod.ts";

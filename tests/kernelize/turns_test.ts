@@ -8,13 +8,13 @@ import {
   kernelReport,
   KernelwrightError,
   memory,
-  planKernelize,
-  replace,
   Tensor,
   tune,
   tuned,
   unkernelize,
 } from "@kernelwright/sdk";
+import { replace } from "@kernelwright/sdk/config";
+import { planKernelize } from "@kernelwright/sdk/inspect";
 import type { KernelClass } from "../../sdk/authoring/mod.ts";
 import { loadCausalLM, savePretrained } from "../../sdk/models/mod.ts";
 import type { RMSNorm } from "@kernelwright/sdk/nn";

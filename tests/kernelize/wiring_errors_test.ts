@@ -1,6 +1,8 @@
 /** Wirings that a fusion would break: the trace on meta refuses each by name, and leaves the model as it was. */
 import { describe, it } from "@std/testing/bdd";
-import { add, fuse, kernelize, scale, Tensor } from "@kernelwright/sdk";
+import { kernelize, Tensor } from "@kernelwright/sdk";
+import { add, scale } from "@kernelwright/sdk/ops";
+import { fuse } from "@kernelwright/sdk/config";
 import { Linear, LlamaMLP, Module, RMSNorm } from "@kernelwright/sdk/nn";
 import { assertRefusedLater } from "../helpers/refused.ts";
 import { Block, NormMLP, Stack, WIDTH } from "./fixtures.ts";

@@ -2,10 +2,7 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import {
-  add,
   dispatch,
-  fuse,
-  fuseParallel,
   kernel,
   type KernelClass,
   kernelize,
@@ -14,18 +11,17 @@ import {
   layout,
   memory,
   Module,
-  mul,
   type Parameter,
   parameter,
-  planKernelize,
   rename,
-  replace,
   replaces,
-  rmsNorm,
   shader,
   Tensor,
   unkernelize,
 } from "@kernelwright/sdk";
+import { add, mul, rmsNorm } from "@kernelwright/sdk/ops";
+import { fuse, fuseParallel, replace } from "@kernelwright/sdk/config";
+import { planKernelize } from "@kernelwright/sdk/inspect";
 import { layer, RMSNorm } from "@kernelwright/sdk/nn";
 import { checkKernel } from "@kernelwright/sdk/testing";
 import { cacheWrite, relu } from "../../sdk/ops/mod.ts";

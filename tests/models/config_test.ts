@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { buildCausalLM, loadCausalLM, parseDecoderConfig } from "../../sdk/models/mod.ts";
-import { WeightRenaming } from "../../mod.ts";
+import { WeightRenaming } from "@kernelwright/sdk/checkpoint";
 import { gpuForFile } from "../helpers/gpu_for_file.ts";
 import { modelDir, needsModels } from "./checkpoints.ts";
 

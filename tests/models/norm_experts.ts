@@ -9,10 +9,10 @@ import {
   type Parameter,
   parameter,
   rename,
-  rmsNorm,
   stackList,
   type Tensor,
 } from "../../mod.ts";
+import { rmsNorm } from "@kernelwright/sdk/ops";
 import { MixtralSparseMoeBlock } from "../../sdk/models/mod.ts";
 import { RMSNorm } from "../../sdk/nn/mod.ts";
 

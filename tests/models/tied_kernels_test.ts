@@ -10,12 +10,12 @@ import {
   memory,
   type Parameter,
   parameter,
-  replace,
   replaces,
   type Tensor,
   transpose,
   unkernelize,
 } from "@kernelwright/sdk";
+import { replace } from "@kernelwright/sdk/config";
 import { Embedding, Linear } from "@kernelwright/sdk/nn";
 import { embedding, matmul } from "../../sdk/ops/mod.ts";
 import { generate, loadCausalLM, savePretrained } from "../../sdk/models/mod.ts";

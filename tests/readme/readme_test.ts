@@ -1,6 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { kernelize, LlamaMLP, Module, parseKernelConfig, RMSNorm, Tensor } from "../../mod.ts";
+import { kernelize, Module, Tensor } from "../../mod.ts";
+import { LlamaMLP, RMSNorm } from "@kernelwright/sdk/nn";
+import { parseKernelConfig } from "@kernelwright/sdk/config";
 import type { KernelClass } from "../../mod.ts";
 import { gpuForFile } from "../helpers/gpu_for_file.ts";
 

@@ -2,7 +2,8 @@
 import { afterAll, beforeAll, describe, it } from "@std/testing/bdd";
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
-import { kernelDefinition, KernelwrightError } from "@kernelwright/sdk";
+import { KernelwrightError } from "@kernelwright/sdk";
+import { kernelDefinition } from "@kernelwright/sdk/inspect";
 import { bundlePackage } from "../../sdk/cli/bundle.ts";
 import { inspectReference, kernelResolver, reachesOutside, sha256 } from "../../sdk/registry/mod.ts";
 import { serve, type TestServer } from "./server.ts";

@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, it } from "@std/testing/bdd";
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
-import { kernelDefinition, kernelize, KernelwrightError, replace } from "@kernelwright/sdk";
+import { kernelize, KernelwrightError } from "@kernelwright/sdk";
+import { replace } from "@kernelwright/sdk/config";
+import { kernelDefinition } from "@kernelwright/sdk/inspect";
 import { LayerNorm, ModuleList } from "@kernelwright/sdk/nn";
 import { bundlePackage } from "../../sdk/cli/bundle.ts";
 import { inspectReference, kernelResolver, readLock, type ResolverOptions } from "../../sdk/registry/mod.ts";

@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, it } from "@std/testing/bdd";
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
-import { kernelDefinition, kernelize, KernelwrightError, Module, replace, Tensor } from "@kernelwright/sdk";
+import { kernelize, KernelwrightError, Module, Tensor } from "@kernelwright/sdk";
+import { replace } from "@kernelwright/sdk/config";
+import { kernelDefinition } from "@kernelwright/sdk/inspect";
 import { LayerNorm, RMSNorm, SiluAndMul } from "@kernelwright/sdk/nn";
 import { bundlePackage } from "../../sdk/cli/bundle.ts";
 import {

@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, it } from "@std/testing/bdd";
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { fromFileUrl, join, toFileUrl } from "@std/path";
-import { kernelDefinition, kernelize, KernelwrightError, replace, Tensor } from "@kernelwright/sdk";
+import { kernelize, KernelwrightError, Tensor } from "@kernelwright/sdk";
+import { replace } from "@kernelwright/sdk/config";
+import { kernelDefinition } from "@kernelwright/sdk/inspect";
 import { LlamaMLP } from "@kernelwright/sdk/nn";
 import { bundlePackage } from "../../sdk/cli/bundle.ts";
 import { kernelResolver, type ResolverOptions, userSettings } from "../../sdk/registry/mod.ts";

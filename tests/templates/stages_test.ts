@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, it } from "@std/testing/bdd";
-import { openGpu, ops, scope, Tensor } from "@kernelwright/sdk";
+import { openGpu, scope, Tensor } from "@kernelwright/sdk";
+import * as ops from "@kernelwright/sdk/ops";
 import { assertClose, randomSource } from "@kernelwright/sdk/testing";
 import { activation, gatedMlp, layerNorm, linear, rmsNorm } from "../../templates/stages/mod.ts";
 

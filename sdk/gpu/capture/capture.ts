@@ -49,7 +49,8 @@ export interface CapturedFunction<A extends readonly unknown[], R> {
  * it is recorded only. Kernelize a model first and capture it then: a plan repeats the forward that it has seen.
  *
  * ```ts
- * import { capture, openGpu, silu, Tensor } from "@kernelwright/sdk";
+ * import { capture, openGpu, Tensor } from "@kernelwright/sdk";
+ * import { silu } from "@kernelwright/sdk/ops";
  * if (globalThis.navigator?.gpu) {
  *   await openGpu();
  *   using fast = capture((x: Tensor) => silu(silu(x)));

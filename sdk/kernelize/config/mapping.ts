@@ -26,7 +26,8 @@ export interface MappingOptions {
  * not see it.
  *
  * ```ts
- * import { kernelize, type KernelChoice, type Module, useKernelMapping } from "@kernelwright/sdk";
+ * import { kernelize, type Module } from "@kernelwright/sdk";
+ * import { type KernelChoice, useKernelMapping } from "@kernelwright/sdk/config";
  * async function makeFast(model: Module, FastNorm: KernelChoice): Promise<void> {
  *   await useKernelMapping({ RMSNorm: FastNorm }, { inherit: false }, () => kernelize(model));
  * }

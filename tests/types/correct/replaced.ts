@@ -9,9 +9,9 @@ import {
   parameter,
   replaceableFunction,
   replaces,
-  silu,
   type Tensor,
 } from "@kernelwright/sdk";
+import { silu } from "@kernelwright/sdk/ops";
 import { layer, Linear, Module, RMSNorm } from "@kernelwright/sdk/nn";
 
 const site = replaces(RMSNorm);

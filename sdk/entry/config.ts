@@ -1,0 +1,42 @@
+/**
+ * Kernel configs written in code: entries, conditions, and mappings by layer name.
+ *
+ * @module
+ */
+export {
+  type ChoiceOptions,
+  Device,
+  type DeviceMatch,
+  disable,
+  type DisableEntry,
+  exported,
+  findLocal,
+  fuse,
+  type FuseEntry,
+  fuseParallel,
+  type FuseParallelEntry,
+  type FusePart,
+  type KernelCandidate,
+  type KernelChoice,
+  type KernelConfig,
+  type KernelEntry,
+  type KernelMapping,
+  kernelMapping,
+  type KernelMode,
+  type KernelRef,
+  type MappingOptions,
+  Mode,
+  type ModeTable,
+  parseKernelConfig,
+  type PathPattern,
+  type RefPurpose,
+  type RefResolver,
+  registerKernelMapping,
+  replace,
+  type ReplaceEntry,
+  resolveLocal,
+  splitRef,
+  type TuneRaceOptions,
+  useKernelMapping,
+  type WinnersLocation,
+} from "../kernelize/mod.ts";

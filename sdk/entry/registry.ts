@@ -1,0 +1,41 @@
+/**
+ * Kernels from elsewhere: references, bundles, the lock, digests and trust.
+ *
+ * @module
+ */
+export {
+  type Bundle,
+  defaultCacheFolder,
+  fetchBytes,
+  type FetchLimits,
+  type FetchRequest,
+  FileCache,
+  inspectReference,
+  isRemote,
+  kernelResolver,
+  type Lock,
+  type LockEntry,
+  lockKey,
+  type Manifest,
+  MANIFEST_FILE,
+  type ManifestConversion,
+  type ManifestKernel,
+  type ManifestParameter,
+  type Origin,
+  type PackageSpec,
+  parseManifest,
+  parsePackage,
+  readBundle,
+  readLock,
+  readManifest,
+  type Registries,
+  type ResolverOptions,
+  sameEntry,
+  sha256,
+  type Source,
+  type Trust,
+  urlOrigin,
+  type UserSettings,
+  userSettings,
+  writeLock,
+} from "../registry/mod.ts";

@@ -1,0 +1,54 @@
+/**
+ * The public names, entry by entry, as they are written down in names.json. A change there is a change of the SDK's
+ * face: it belongs into CHANGELOG.md. `deno run -A tests/entry/names_test.ts` writes the file anew.
+ */
+import { assert, assertEquals } from "@std/assert";
+import { describe, it } from "@std/testing/bdd";
+import { fromFileUrl } from "@std/path";
+import config from "../../deno.json" with { type: "json" };
+
+const root = fromFileUrl(new URL("../../", import.meta.url));
+const file = fromFileUrl(new URL("names.json", import.meta.url));
+const MOST_AT_ROOT = 120;
+const MOST_LINES = 1600;
+
+function doc(...args: string[]): string {
+  const { success, stdout, stderr } = new Deno.Command(Deno.execPath(), {
+    args: ["doc", ...args],
+    cwd: root,
+    env: { NO_COLOR: "1" },
+  }).outputSync();
+  if (!success) throw new Error(new TextDecoder().decode(stderr));
+  return new TextDecoder().decode(stdout);
+}
+
+/** What `deno doc --json` gives, as far as it matters here. */
+interface Doc {
+  readonly nodes: Readonly<Record<string, { readonly symbols: readonly { readonly name: string }[] }>>;
+}
+
+function publicNames(): Record<string, string[]> {
+  const entries = Object.entries(config.exports).filter(([name]) => name !== "./cli");
+  return Object.fromEntries(entries.map(([name, path]) => {
+    const { nodes }: Doc = JSON.parse(doc("--json", path));
+    const names = Object.values(nodes).flatMap(({ symbols }) => symbols.map((s) => s.name));
+    return [name, [...new Set(names)].sort()];
+  }));
+}
+
+if (import.meta.main) {
+  Deno.writeTextFileSync(file, JSON.stringify(publicNames(), null, 2) + "\n");
+} else {
+  describe("the face", () => {
+    it("has the names that are written down", () => {
+      assertEquals(publicNames(), JSON.parse(Deno.readTextFileSync(file)));
+    });
+
+    it(`has at most ${MOST_AT_ROOT} names at the root, on a few screens`, () => {
+      const count = JSON.parse(Deno.readTextFileSync(file))["."].length;
+      assert(count <= MOST_AT_ROOT, `${count} names`);
+      const lines = doc("mod.ts").split("\n").length;
+      assert(lines <= MOST_LINES, `${lines} lines`);
+    });
+  });
+}

@@ -132,6 +132,7 @@ export {
   shader,
   type ShaderOptions,
   type UniformValues,
+  workgroups,
 } from "./sdk/gpu/mod.ts";
 
 // --- Kernels into models -------------------------------------------------------------------------------------------

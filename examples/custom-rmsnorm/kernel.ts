@@ -11,6 +11,7 @@ import {
   shader,
   Tensor,
   tuned,
+  workgroups,
 } from "@kernelwright/sdk";
 import { RMSNorm } from "@kernelwright/sdk/nn";
 import code from "./rms_norm.wgsl" with { type: "text" };
@@ -54,16 +55,10 @@ export class CustomRMSNorm {
       out,
       params: { rows, cols: this.hidden_size, eps: this.eps },
     }, {
-      workgroups: [...grid(Math.ceil(rows / ROWS))],
+      workgroups: workgroups(rows, ROWS),
       constants: { ROWS },
       types: { T: hidden_states.dtype },
     });
     return out;
   }
-}
-
-/** Spreads workgroups over two dimensions: an adapter allows 65,535 in each. */
-function grid(count: number): [number, number] {
-  const x = Math.min(count, 65535);
-  return [x, x === 0 ? 0 : Math.ceil(count / x)];
 }

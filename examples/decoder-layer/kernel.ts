@@ -1,4 +1,4 @@
-import { dispatch, kernel, shader, Tensor } from "@kernelwright/sdk";
+import { dispatch, kernel, shader, Tensor, workgroups } from "@kernelwright/sdk";
 import { add, attention, linear, rmsNorm } from "@kernelwright/sdk/ops";
 import type { AttentionContext } from "@kernelwright/sdk/nn";
 import { DecoderLayerLayout, site } from "./layout.ts";
@@ -75,8 +75,6 @@ function attend(
   const keys = cache ? cache.keys[self.layer_idx] : empty();
   const values = cache ? cache.values[self.layer_idx] : empty();
   const count = batch * tokens * (heads + 2 * kvHeads);
-  const groups = Math.ceil(count / 8);
-  const lines = Math.max(1, Math.ceil(groups / 65535));
   dispatch(rotate, {
     qkv,
     q_scale: self.q_scale ?? qkv, // not read where HAS_NORM is 0
@@ -97,7 +95,7 @@ function attend(
       turns: self.turns,
     },
   }, {
-    workgroups: [Math.ceil(groups / lines), lines],
+    workgroups: workgroups(count, 8),
     constants: { HAS_NORM: self.q_scale ? 1 : 0, HAS_STARTS: starts ? 1 : 0, HAS_CACHE: cache ? 1 : 0 },
     types: { T: dtype, Turns: `array<vec4<u32>, ${self.turns.length / 4}>` },
   });

@@ -1,4 +1,4 @@
-import { dispatch, kernel, shader, Tensor } from "@kernelwright/sdk";
+import { dispatch, kernel, shader, Tensor, workgroups } from "@kernelwright/sdk";
 import { attention, linear } from "@kernelwright/sdk/ops";
 import type { AttentionContext } from "@kernelwright/sdk/nn";
 import { QKVAttentionLayout, site } from "./layout.ts";
@@ -52,7 +52,7 @@ export class QKVAttention {
         turns: this.turns,
       },
     }, {
-      workgroups: grid(Math.ceil(count / 8)),
+      workgroups: workgroups(count, 8),
       constants: {
         HAS_NORM: this.q_scale ? 1 : 0,
         HAS_STARTS: starts ? 1 : 0,
@@ -63,10 +63,4 @@ export class QKVAttention {
     const attended = attention(q, keys, values, { position, causal: true, starts });
     return linear(attended.reshape([batch, tokens, heads * head_dim]), this.o_proj, this.o_bias);
   }
-}
-
-/** Spreads workgroups over two dimensions: an adapter allows 65,535 in each. */
-function grid(count: number): [number, number] {
-  const rows = Math.max(1, Math.ceil(count / 65535));
-  return [Math.ceil(count / rows), rows];
 }

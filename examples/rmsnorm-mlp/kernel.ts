@@ -1,4 +1,4 @@
-import { dispatch, gpuIfOpen, kernel, type Shader, shader, Tensor } from "@kernelwright/sdk";
+import { dispatch, gpuIfOpen, kernel, type Shader, shader, Tensor, workgroups } from "@kernelwright/sdk";
 import { linear, rmsNorm } from "@kernelwright/sdk/ops";
 import { RMSNormMLPLayout, site } from "./layout.ts";
 import { normGateUp } from "./norm_gate_up.ts";
@@ -100,10 +100,8 @@ const padShader = shader({ name: "pad_rows.wgsl", code: padRowsCode });
 function padRows(x: Tensor, rows: number, hidden: number): Tensor {
   const vectors = Math.ceil(hidden / 4);
   const out = Tensor.empty([rows, 4 * vectors], { dtype: x.dtype });
-  const groups = Math.ceil(rows * vectors / 64);
-  const tall = Math.max(1, Math.ceil(groups / 65535)); // an adapter allows 65,535 in each dimension
   dispatch(padShader, { x, out, params: { rows, hidden } }, {
-    workgroups: [Math.ceil(groups / tall), tall],
+    workgroups: workgroups(rows * vectors),
     types: { T: x.dtype },
   });
   return out;

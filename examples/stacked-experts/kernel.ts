@@ -1,8 +1,7 @@
-import { dispatch, kernel, shader, Tensor } from "@kernelwright/sdk";
+import { dispatch, kernel, shader, Tensor, workgroups } from "@kernelwright/sdk";
 import { linear } from "@kernelwright/sdk/ops";
 import downCode from "./down.wgsl" with { type: "text" };
 import gateUpCode from "./gate_up.wgsl" with { type: "text" };
-import { grid } from "./grid.ts";
 import { site, StackedExpertsLayout } from "./layout.ts";
 import routeCode from "./route.wgsl" with { type: "text" };
 import { type Choice, runSorted, worthSorting } from "./sorted.ts";
@@ -24,7 +23,7 @@ export class StackedExperts {
     const chosen = Tensor.empty([rows, top_k], { dtype: "u32" });
     const shares = Tensor.empty([rows, top_k], { dtype: "f32" });
     dispatch(route, { logits, chosen, shares, params: { count: rows * experts, experts, top_k } }, {
-      workgroups: grid(rows * experts),
+      workgroups: workgroups(rows * experts, 16),
       types: { T: x.dtype },
     });
     const run = worthSorting(rows * top_k, experts) ? runSorted : runInOrder;
@@ -48,7 +47,7 @@ function runInOrder(self: StackedExpertsLayout, x: Tensor, { chosen, shares }: C
     chosen,
     out: activated,
     params: { count: quads, steps: hidden / 4, inner, top_k },
-  }, { workgroups: grid(quads), types });
+  }, { workgroups: workgroups(quads, 16), types });
   const out = Tensor.empty([rows, hidden], { dtype });
   dispatch(down, {
     x: activated,
@@ -57,6 +56,6 @@ function runInOrder(self: StackedExpertsLayout, x: Tensor, { chosen, shares }: C
     shares,
     out,
     params: { count: rows * hidden / 4, steps: inner / 4, hidden, top_k },
-  }, { workgroups: grid(rows * hidden / 4), types });
+  }, { workgroups: workgroups(rows * hidden / 4, 16), types });
   return out;
 }

@@ -1,8 +1,7 @@
 /** The experts for many tokens: the tokens of an expert stand together, so that a weight is loaded once for several. */
-import { dispatch, gpuIfOpen, type Shader, shader, Tensor } from "@kernelwright/sdk";
+import { dispatch, gpuIfOpen, type Shader, shader, Tensor, workgroups } from "@kernelwright/sdk";
 import combineCode from "./combine.wgsl" with { type: "text" };
 import { expertProduct } from "./expert_product.ts";
-import { grid } from "./grid.ts";
 import type { StackedExpertsLayout } from "./layout.ts";
 import siluMulCode from "./silu_mul.wgsl" with { type: "text" };
 import sortCode from "./sort_by_expert.wgsl" with { type: "text" };
@@ -49,7 +48,7 @@ export function runSorted(self: StackedExpertsLayout, x: Tensor, { chosen, share
   const out = Tensor.empty([rows, hidden], { dtype });
   const count = rows * hidden / 4;
   dispatch(combine, { parts, shares, out, params: { count, fours: hidden / 4, top_k } }, {
-    workgroups: grid(count),
+    workgroups: workgroups(count, 16),
     types,
   });
   return out;

@@ -1,4 +1,4 @@
-import { dispatch, kernel, replaces, shader, Tensor } from "@kernelwright/sdk";
+import { dispatch, kernel, replaces, shader, Tensor, workgroups } from "@kernelwright/sdk";
 import { SiluAndMul } from "@kernelwright/sdk/nn";
 import code from "./swiglu.wgsl" with { type: "text" };
 
@@ -10,10 +10,8 @@ export class SwiGLU {
   /** Two tensors of one shape → that shape. */
   forward(this: SiluAndMul, gate: Tensor, up: Tensor): Tensor {
     const out = Tensor.empty(gate.shape, { dtype: gate.dtype });
-    const groups = Math.ceil(gate.size / 256);
-    const x = Math.min(groups, 65535);
     dispatch(swiglu, { gate, up, out, params: { size: gate.size } }, {
-      workgroups: [x, x === 0 ? 0 : Math.ceil(groups / x)],
+      workgroups: workgroups(gate.size, 256),
       types: { T: gate.dtype },
     });
     return out;

@@ -34,12 +34,11 @@ export {
   type SiteConversion,
   type SiteRule,
 } from "./plan/plan.ts";
-export { type CatalogEntry, describeStep, type KeyedParameter, type Step, type Value } from "./plan/value.ts";
+export { type CatalogEntry, type KeyedParameter, type Step, type Value } from "./plan/value.ts";
 export { readHeader, type SafetensorsHeader, type TensorEntry } from "./safetensors/header.ts";
 export { type ExtraFile, saveCheckpoint, type SaveOptions, type SaveReport } from "./save/save.ts";
 export { blobSource, bytesSource, fileSource, type Source } from "./source/source.ts";
 export { urlSource } from "./source/url_source.ts";
-export { stderrProgress } from "./load/progress.ts";
 export type { Bytes } from "./safetensors/codec.ts";
 export { tensorBytes } from "./safetensors/tensor_bytes.ts";
 export { type WriteOptions, writeSafetensors } from "./safetensors/write.ts";

@@ -12,8 +12,6 @@ export {
   type KernelDefinition,
   kernelDefinition,
   type LayoutDefinition,
-  type Region,
-  type RegionLayout,
   sameSite,
   unmetRequirements,
 } from "../authoring/mod.ts";

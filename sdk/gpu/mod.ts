@@ -46,3 +46,4 @@ export type { UniformRing } from "./stream/uniform_ring.ts";
 export type { UniformValues } from "./shader/uniforms.ts";
 export { type PipelineUse, warmPipelines } from "./warm.ts";
 export type { WorkgroupNeeds } from "./shader/workgroup_needs.ts";
+export { workgroups } from "./workgroups.ts";

@@ -1,10 +1,10 @@
 import { checkArgument, checkInstance } from "../arguments.ts";
-import { dispatch, type Shader, shader } from "../gpu/mod.ts";
+import { dispatch, type Shader, shader, workgroups } from "../gpu/mod.ts";
 import { referenceValues, Tensor } from "../tensor/mod.ts";
 import { attentionCode, attentionHead } from "./attention_code.ts";
 import { checkExactShape, checkPosition, checkSameDType, checkStarts, shapeError } from "./checks.ts";
 import { type AttentionPlan, planAttention } from "./dispatch/adapter.ts";
-import { grid } from "./dispatch/grid.ts";
+
 import { checkDType, FLOATS, operator } from "./operator.ts";
 import { vectorize } from "./dispatch/vector.ts";
 import combineCode from "./wgsl/attention_combine.wgsl" with { type: "text" };
@@ -100,7 +100,7 @@ const run = operator<
     };
     const count = rows * plan.blocks * keyHeads * plan.chunks;
     const options = {
-      workgroups: plan.tile ? grid(count, 1) : grid(count, 8),
+      workgroups: plan.tile ? workgroups(count, 1) : workgroups(count, 8),
       types: { V: types.V, A: types.A },
     };
     const code = shaderFor(plan, steps);
@@ -114,7 +114,7 @@ const run = operator<
     dispatch(code, { ...bindings, sums, shares }, options);
     const params = { count: q.size / width, steps, chunks: plan.chunks };
     dispatch(combineShader, { sums, shares, out, params }, {
-      workgroups: grid(params.count),
+      workgroups: workgroups(params.count),
       types: options.types,
     });
   },

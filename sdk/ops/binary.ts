@@ -1,7 +1,7 @@
-import { dispatch, shader } from "../gpu/mod.ts";
+import { dispatch, shader, workgroups } from "../gpu/mod.ts";
 import { broadcastShapes, referenceValues, type Shape, stridesOf, type Tensor } from "../tensor/mod.ts";
 import { checkSameDType, shapeError } from "./checks.ts";
-import { eight, grid } from "./dispatch/grid.ts";
+import { eight } from "./dispatch/around.ts";
 import { checkDType, FLOATS, operator } from "./operator.ts";
 import code from "./wgsl/binary.wgsl" with { type: "text" };
 
@@ -38,7 +38,7 @@ function binary(
           a: eight(dims.a),
           b: eight(dims.b),
         },
-      }, { workgroups: grid(out.size), constants: { OP: id }, types: { T: out.dtype } });
+      }, { workgroups: workgroups(out.size), constants: { OP: id }, types: { T: out.dtype } });
     },
     reference: (out, a, b) => {
       const shape = broadcastShapes(a.shape, b.shape, name);

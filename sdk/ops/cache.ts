@@ -1,8 +1,8 @@
 import { raise } from "../errors.ts";
-import { dispatch, shader } from "../gpu/mod.ts";
+import { dispatch, shader, workgroups } from "../gpu/mod.ts";
 import { referenceValues, type Tensor } from "../tensor/mod.ts";
 import { checkPosition, checkSameDType, shapeError } from "./checks.ts";
-import { grid } from "./dispatch/grid.ts";
+
 import { checkDType, FLOATS, inPlaceOperator } from "./operator.ts";
 import advanceCode from "./wgsl/advance.wgsl" with { type: "text" };
 import cacheWriteCode from "./wgsl/cache_write.wgsl" with { type: "text" };
@@ -49,7 +49,7 @@ export const cacheWrite: (cache: Tensor, values: Tensor, position: Tensor) => vo
     const [, tokens, heads, size] = values.shape;
     const params = { count: values.size, tokens, places: cache.shape[1], width: heads * size };
     dispatch(cacheWriteShader, { cache, values, position, params }, {
-      workgroups: grid(values.size),
+      workgroups: workgroups(values.size),
       types: { T: cache.dtype },
     });
   },

@@ -1,6 +1,6 @@
-import { dispatch, type Shader, shader } from "../gpu/mod.ts";
+import { dispatch, type Shader, shader, workgroups } from "../gpu/mod.ts";
 import { type DType, referenceValues, type Tensor } from "../tensor/mod.ts";
-import { grid } from "./dispatch/grid.ts";
+
 import { checkDType, operator } from "./operator.ts";
 import { raise } from "../errors.ts";
 import code from "./wgsl/cast.wgsl" with { type: "text" };
@@ -35,7 +35,7 @@ export const cast: (x: Tensor, dtype: DType) => Tensor = operator<[x: Tensor, dt
   },
   webgpu: (out, x) =>
     dispatch(castShader, { x, out, count: x.size }, {
-      workgroups: grid(x.size),
+      workgroups: workgroups(x.size),
       types: { From: x.dtype, To: out.dtype },
     }),
   reference: (out, x, dtype) => referenceValues(x).forEach((v, i) => out[i] = ROUND[dtype]!(v)),

@@ -1,8 +1,8 @@
 import { raise } from "../errors.ts";
-import { dispatch, shader } from "../gpu/mod.ts";
+import { dispatch, shader, workgroups } from "../gpu/mod.ts";
 import { referenceValues, type Tensor } from "../tensor/mod.ts";
 import { shapeError } from "./checks.ts";
-import { grid } from "./dispatch/grid.ts";
+
 import { checkDType, FLOATS, operator } from "./operator.ts";
 import code from "./wgsl/embedding.wgsl" with { type: "text" };
 
@@ -32,7 +32,7 @@ export const embedding: (ids: Tensor, weight: Tensor) => Tensor = operator<[ids:
   webgpu: (out, ids, weight) => {
     const params = { count: out.size, rows: weight.shape[0], width: weight.shape[1] };
     dispatch(embeddingShader, { ids, weight, out, params }, {
-      workgroups: grid(out.size),
+      workgroups: workgroups(out.size),
       types: { T: weight.dtype, Id: ids.dtype },
     });
   },

@@ -2,7 +2,6 @@ export { attention, type AttentionOptions } from "./attention.ts";
 export { add, div, mul, sub } from "./binary.ts";
 export { advance, cacheWrite } from "./cache.ts";
 export { cast } from "./cast.ts";
-export { maxAbsDifference } from "./difference.ts";
 export { embedding } from "./embedding.ts";
 export { linear } from "./matmul/linear.ts";
 export { matmul } from "./matmul/matmul.ts";

@@ -1,6 +1,6 @@
 import { referenceValues, resolveDim, type Tensor, type TensorSpec } from "../tensor/mod.ts";
 import { shapeError } from "./checks.ts";
-import { aroundDim } from "./dispatch/grid.ts";
+import { aroundDim } from "./dispatch/around.ts";
 import { dispatchLines, lineShaders } from "./dispatch/lines.ts";
 import { checkDType, FLOATS, operator } from "./operator.ts";
 import argmaxCode from "./wgsl/argmax.wgsl" with { type: "text" };

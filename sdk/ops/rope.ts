@@ -1,9 +1,9 @@
 import { checkArgument } from "../arguments.ts";
-import { dispatch, type Shader, shader } from "../gpu/mod.ts";
+import { dispatch, type Shader, shader, workgroups } from "../gpu/mod.ts";
 import { referenceValues, type Tensor } from "../tensor/mod.ts";
 import { checkPosition, checkStarts, shapeError } from "./checks.ts";
 import { MOST_ROUNDS, onSoftware } from "./dispatch/adapter.ts";
-import { grid } from "./dispatch/grid.ts";
+
 import { checkDType, FLOATS, operator } from "./operator.ts";
 import code from "./wgsl/rope.wgsl" with { type: "text" };
 
@@ -68,7 +68,7 @@ const run = operator<[x: Tensor, position: Tensor, starts: Tensor | undefined, o
     const group = onSoftware() && count < 512 ? 8 : 64;
     const params = { count, tokens, heads, parts, chunks, each, turns };
     dispatch(wide ? fours : ones, { x, position, starts: starts ?? position, out, params }, {
-      workgroups: grid(count, group),
+      workgroups: workgroups(count, group),
       constants: {
         SIDE_BY_SIDE: group,
         HAS_STARTS: starts ? 1 : 0,

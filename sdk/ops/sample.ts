@@ -1,10 +1,10 @@
 import { checkArgument, showValue } from "../arguments.ts";
 import { raise } from "../errors.ts";
-import { dispatch, shader } from "../gpu/mod.ts";
+import { dispatch, shader, workgroups } from "../gpu/mod.ts";
 import { referenceValues, type Tensor } from "../tensor/mod.ts";
 import { checkPosition, shapeError } from "./checks.ts";
 import { lanesOf } from "./dispatch/adapter.ts";
-import { grid } from "./dispatch/grid.ts";
+
 import { checkDType, FLOATS, operator } from "./operator.ts";
 import { gumbel, hash } from "./random.ts";
 import { choosable } from "./reduce.ts";
@@ -94,7 +94,7 @@ const run = operator<[logits: Tensor, position: Tensor, options: SampleOptions, 
       mark: Number(mark),
     };
     dispatch(sampleShader, { logits, position, out, params }, {
-      workgroups: grid(rows, 1),
+      workgroups: workgroups(rows, 1),
       types: { T: logits.dtype, Lanes: `array<vec3<f32>, ${lanes}>` },
       constants: { GROUP: lanes },
     });

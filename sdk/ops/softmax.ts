@@ -1,5 +1,5 @@
 import { referenceValues, resolveDim, type Tensor } from "../tensor/mod.ts";
-import { aroundDim } from "./dispatch/grid.ts";
+import { aroundDim } from "./dispatch/around.ts";
 import { dispatchLines, lineShaders } from "./dispatch/lines.ts";
 import { checkDType, FLOATS, operator } from "./operator.ts";
 import code from "./wgsl/softmax.wgsl" with { type: "text" };

@@ -9,10 +9,10 @@
  * @module
  */
 import { raise } from "../errors.ts";
-import { dispatch, type GpuStorage, shader } from "../gpu/mod.ts";
+import { dispatch, type GpuStorage, shader, workgroups } from "../gpu/mod.ts";
 import { currentTracer, DTYPES, referenceValues, Tensor } from "../tensor/mod.ts";
 import { checkSameDType, shapeError } from "./checks.ts";
-import { eight, grid } from "./dispatch/grid.ts";
+import { eight } from "./dispatch/around.ts";
 import { inPlaceOperator } from "./operator.ts";
 import { checkRegion, collapseRegion, type RegionDim, type StridedRegion } from "./strided_region.ts";
 import narrowCode from "./wgsl/strided_copy_narrow.wgsl" with { type: "text" };
@@ -127,7 +127,7 @@ function copyElements({ target, source, dims, from, to }: Placed): void {
         target_offset: wide.to,
         ...dimParams(wide.dims),
       },
-    }, { workgroups: grid(wide.dims.reduce((n, d) => n * d.size, 1)) });
+    }, { workgroups: workgroups(wide.dims.reduce((n, d) => n * d.size, 1)) });
   } else {
     const perWord = 4 / bytes;
     // Where the target's innermost stride is not 1, every element is a run of its own.
@@ -148,7 +148,7 @@ function copyElements({ target, source, dims, from, to }: Placed): void {
         target_offset: to,
         ...dimParams(outer),
       },
-    }, { workgroups: grid(runs * touched), constants: { BYTES: bytes } });
+    }, { workgroups: workgroups(runs * touched), constants: { BYTES: bytes } });
   }
   out.dispose();
   words.dispose();

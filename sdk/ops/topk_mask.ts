@@ -1,8 +1,8 @@
-import { dispatch, shader } from "../gpu/mod.ts";
+import { dispatch, shader, workgroups } from "../gpu/mod.ts";
 import { referenceValues, type Tensor } from "../tensor/mod.ts";
 import { shapeError } from "./checks.ts";
 import { MOST_ROUNDS, onSoftware } from "./dispatch/adapter.ts";
-import { grid } from "./dispatch/grid.ts";
+
 import { dispatchLines, lineShaders } from "./dispatch/lines.ts";
 import { checkDType, FLOATS, operator } from "./operator.ts";
 import code from "./wgsl/topk_mask.wgsl" with { type: "text" };
@@ -51,7 +51,7 @@ export const topkMask: (probabilities: Tensor, k: number, normalize: boolean) =>
         shapeError("run topkMask", x.describe(), `A software adapter searches ${MOST_SEARCHED} at most.`);
       }
       dispatch(search, { x, out, params: { lines, count, ...how } }, {
-        workgroups: grid(lines, 1),
+        workgroups: workgroups(lines, 1),
         types: { T: x.dtype },
       });
       return;

@@ -1,6 +1,6 @@
-import { dispatch, shader } from "../gpu/mod.ts";
+import { dispatch, shader, workgroups } from "../gpu/mod.ts";
 import { referenceValues, type Tensor } from "../tensor/mod.ts";
-import { grid } from "./dispatch/grid.ts";
+
 import { checkDType, FLOATS, operator } from "./operator.ts";
 import { erfc } from "./erf.ts";
 import code from "./wgsl/unary.wgsl" with { type: "text" };
@@ -121,7 +121,7 @@ function logistic(x: number): number {
 
 function run(id: number, out: Tensor, x: Tensor, factor: number): void {
   dispatch(unaryShader, { x, out, params: { count: x.size, factor } }, {
-    workgroups: grid(x.size),
+    workgroups: workgroups(x.size),
     constants: { OP: id },
     types: { T: x.dtype },
   });

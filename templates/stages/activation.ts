@@ -1,4 +1,4 @@
-import { dispatch, shader, Tensor } from "@kernelwright/sdk";
+import { dispatch, shader, Tensor, workgroups } from "@kernelwright/sdk";
 import code from "./activation.wgsl" with { type: "text" };
 
 const activationShader = shader({ name: "activation.wgsl", code });
@@ -7,10 +7,8 @@ const KINDS = ["silu", "gelu", "relu"];
 /** `act(x)`, or `act(x) · up` where there is an up, element by element. */
 export function activation(kind: "silu" | "gelu" | "relu", x: Tensor, up?: Tensor): Tensor {
   const out = Tensor.empty(x.shape, { dtype: x.dtype });
-  const groups = Math.ceil(x.size / 64);
-  const across = Math.min(groups, 65535);
   dispatch(activationShader, { x, up: up ?? x, out, params: { size: x.size, gated: up ? 1 : 0 } }, {
-    workgroups: [across, across === 0 ? 0 : Math.ceil(groups / across)],
+    workgroups: workgroups(x.size),
     constants: { KIND: KINDS.indexOf(kind) },
     types: { T: x.dtype },
   });

@@ -1,4 +1,4 @@
-import { dispatch, shader, Tensor } from "@kernelwright/sdk";
+import { dispatch, shader, Tensor, workgroups } from "@kernelwright/sdk";
 import code from "./layer_norm.wgsl" with { type: "text" };
 
 const layerNormShader = shader({ name: "layer_norm.wgsl", code });
@@ -10,7 +10,7 @@ export function layerNorm(x: Tensor, weight: Tensor, bias: Tensor | undefined, e
   const out = Tensor.empty(x.shape, { dtype: x.dtype });
   const params = { rows, cols, eps, has_bias: bias ? 1 : 0 };
   dispatch(layerNormShader, { x, weight, bias: bias ?? weight, out, params }, {
-    workgroups: Math.ceil(rows / 16),
+    workgroups: workgroups(rows, 16),
     types: { T: x.dtype },
   });
   return out;

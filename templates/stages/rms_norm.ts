@@ -1,4 +1,4 @@
-import { dispatch, shader, Tensor } from "@kernelwright/sdk";
+import { dispatch, shader, Tensor, workgroups } from "@kernelwright/sdk";
 import code from "./rms_norm.wgsl" with { type: "text" };
 
 const rmsNormShader = shader({ name: "rms_norm.wgsl", code });
@@ -9,7 +9,7 @@ export function rmsNorm(x: Tensor, weight: Tensor, eps: number): Tensor {
   const rows = cols === 0 ? 0 : x.size / cols;
   const out = Tensor.empty(x.shape, { dtype: x.dtype });
   dispatch(rmsNormShader, { x, weight, out, params: { rows, cols, eps } }, {
-    workgroups: Math.ceil(rows / 16),
+    workgroups: workgroups(rows, 16),
     types: { T: x.dtype },
   });
   return out;

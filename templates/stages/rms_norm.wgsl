@@ -12,8 +12,11 @@ struct Params {
 @group(0) @binding(3) var<uniform> params: Params;
 
 @compute @workgroup_size(16)
-fn main(@builtin(global_invocation_id) id: vec3u) {
-  let row = id.x;
+fn main(
+  @builtin(global_invocation_id) id: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+) {
+  let row = id.x + id.y * groups.x * 16u;
   if (row >= params.rows) { return; }
   let start = row * params.cols;
   var squares = 0.0;

@@ -1,8 +1,9 @@
+import { workgroups } from "../../sdk/gpu/mod.ts";
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { KernelwrightError } from "../../sdk/errors.ts";
 import { collectPipelines, memory } from "../../sdk/gpu/mod.ts";
-import { grid } from "../../sdk/ops/dispatch/grid.ts";
+
 import { add, advance, argmax, attention, cast, concat, matmul, operator, scale } from "../../sdk/ops/mod.ts";
 import { scope, Tensor, withTracer } from "../../sdk/tensor/mod.ts";
 import { gpuForFile } from "../helpers/gpu_for_file.ts";
@@ -94,11 +95,11 @@ describe("operator()", () => {
     assertEquals(data.findIndex((v) => v !== 3), -1);
   });
 
-  it("grid() has enough workgroups, none too many in a dimension", () => {
+  it("workgroups() has enough workgroups, none too many in a dimension", () => {
     for (const n of [0, 1, 64, 65, 65535 * 64, 65535 * 64 + 1, 2 ** 31]) {
-      const [x, y] = grid(n);
+      const [x, y] = workgroups(n);
       assert(x * y * 64 >= n && x <= 65535 && y <= 65535, `${n}: ${x}, ${y}`);
     }
-    assertEquals(grid(0), [0, 1]);
+    assertEquals(workgroups(0), [0, 1]);
   });
 });

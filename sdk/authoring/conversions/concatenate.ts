@@ -1,7 +1,8 @@
 import { checkArgument } from "../../arguments.ts";
 import { sameShape, stridesOf, type TensorSpec } from "../../tensor/mod.ts";
 import { bindMoves, type BoundOp, type ConversionOp, dimOf, type Move, onlyInput, refuse } from "./op.ts";
-import { type Region, swapRegion } from "./region.ts";
+import type { StridedRegion } from "../../ops/mod.ts";
+import { swapRegion } from "./region.ts";
 
 /**
  * Puts tensors behind each other along a dimension. The parts may be uneven (q, k and v of grouped-query
@@ -113,7 +114,7 @@ function bindParts(
 }
 
 /** For each part, the copy from its slice of the whole. */
-function partsOf(whole: TensorSpec, sizes: readonly number[], d: number): Region[] {
+function partsOf(whole: TensorSpec, sizes: readonly number[], d: number): StridedRegion[] {
   const strides = stridesOf(whole.shape);
   let at = 0;
   return sizes.map((size) => {

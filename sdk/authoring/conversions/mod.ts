@@ -5,7 +5,7 @@ export { type BoundOp, type ConversionOp, describeOp, type Move } from "./op.ts"
 export { pad, type PadOptions } from "./pad.ts";
 export { expandRule, matchPattern, nameTargets, WeightConverter, WeightRenaming } from "./pattern.ts";
 export { permuteForRope, type RopePermutation } from "./permute_for_rope.ts";
-export { isRun, type Layout as RegionLayout, type Region } from "./region.ts";
+export { isRun } from "./region.ts";
 export { reshape } from "./reshape.ts";
 export {
   bindRule,

@@ -12,7 +12,8 @@ import { checkFields } from "../../arguments.ts";
 import { KernelwrightError } from "../../errors.ts";
 import type { ErrorCode } from "../../error_codes.ts";
 import { formatSpec, sameShape, type TensorSpec } from "../../tensor/mod.ts";
-import { type Region, regionSize, simplifyRegion, swapRegion } from "./region.ts";
+import type { StridedRegion } from "../../ops/mod.ts";
+import { regionSize, simplifyRegion, swapRegion } from "./region.ts";
 
 /** One step of a conversion, as its author wrote it. */
 export interface ConversionOp {
@@ -35,7 +36,7 @@ export interface Move {
   /** Which output. */
   readonly output: number;
   /** Where the elements lie in both. */
-  readonly region: Region;
+  readonly region: StridedRegion;
 }
 
 /** An op that knows the shapes of its inputs. */

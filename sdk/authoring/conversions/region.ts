@@ -1,36 +1,18 @@
-import { checkFields } from "../../arguments.ts";
-import { numel, type Shape } from "../../tensor/mod.ts";
-
-/** Where the elements of a block lie in one tensor, in elements. */
-export interface Layout {
-  /** The first element. */
-  readonly offset: number;
-  /** The steps from one element to the next, per dimension of the block. */
-  readonly strides: readonly number[];
-}
-
-/** A block of elements, and where they lie in the tensor that is read and in the one that is written. */
-export interface Region {
-  /** The sizes of the block. */
-  readonly shape: Shape;
-  /** In the tensor that is read. */
-  readonly source: Layout;
-  /** In the tensor that is written. */
-  readonly target: Layout;
-}
+import type { StridedRegion } from "../../ops/mod.ts";
+import { numel } from "../../tensor/mod.ts";
 
 /** The number of elements of a block. */
-export function regionSize(region: Region): number {
+export function regionSize(region: StridedRegion): number {
   return numel(region.shape);
 }
 
 /** The same block, copied the other way. */
-export function swapRegion(region: Region): Region {
+export function swapRegion(region: StridedRegion): StridedRegion {
   return { shape: region.shape, source: region.target, target: region.source };
 }
 
 /** The same copy with as few dimensions as it takes: size 1 dropped, and dimensions merged that follow each other in both. */
-export function simplifyRegion(region: Region): Region {
+export function simplifyRegion(region: StridedRegion): StridedRegion {
   const shape: number[] = [];
   const source: number[] = [];
   const target: number[] = [];
@@ -55,10 +37,6 @@ export function simplifyRegion(region: Region): Region {
 }
 
 /** Whether the (simplified) block is one run of elements in both tensors. */
-export function isRun(region: Region): boolean {
-  checkFields("isRun(): region", region, { shape: "an array", source: "an object", target: "an object" });
-  for (const side of ["source", "target"] as const) {
-    checkFields(`isRun(): region.${side}`, region[side], { strides: "an array" });
-  }
+export function isRun(region: StridedRegion): boolean {
   return region.shape.length === 1 && region.source.strides[0] === 1 && region.target.strides[0] === 1;
 }

@@ -1,5 +1,5 @@
 /** A tensor on its way from a file to a parameter, and the steps in between. */
-import { type BoundRule, describeRule } from "../../authoring/mod.ts";
+import type { BoundRule } from "../../authoring/mod.ts";
 import type { DType, Parameter, Shape, TensorSpec } from "../../tensor/mod.ts";
 import { loadedDType } from "../safetensors/codec.ts";
 import type { FileDType } from "../safetensors/file_dtype.ts";
@@ -49,15 +49,6 @@ export interface Step {
 /** `BF16 [2, 3]`, as messages show a tensor of a file. */
 export function formatEntry(entry: CatalogEntry): string {
   return `${entry.dtype} [${entry.shape.join(", ")}]`;
-}
-
-/** A step as a report shows it. */
-export function describeStep(step: Step): string {
-  return describeRule({
-    ...step.bound.rule,
-    from: step.inputs.map((v) => v.name),
-    to: step.outputs.map((v) => v.name),
-  });
 }
 
 /** The same tensor of a file, loaded as another dtype. */

@@ -5,10 +5,10 @@
  * (`merge`), and what is written (`finish`); `line_each.wgsl` has one invocation walk the whole line, `line_group.wgsl`
  * has the lanes of a workgroup share it.
  */
-import { dispatch, type DispatchBindings, type Shader, shader } from "../../gpu/mod.ts";
+import { dispatch, type DispatchBindings, type Shader, shader, workgroups } from "../../gpu/mod.ts";
 import type { Tensor } from "../../tensor/mod.ts";
 import { groupOf, lanesOf } from "./adapter.ts";
-import { type AroundDim, grid } from "./grid.ts";
+import type { AroundDim } from "./around.ts";
 import { vectorize } from "./vector.ts";
 import eachCode from "../wgsl/line_each.wgsl" with { type: "text" };
 import groupCode from "../wgsl/line_group.wgsl" with { type: "text" };
@@ -62,14 +62,14 @@ export function dispatchLines(shaders: LineShaders, d: LineDispatch): void {
   if (lanes === 1) {
     const size = groupOf(lines);
     dispatch(shaders.each, bindings, {
-      workgroups: grid(lines, size),
+      workgroups: workgroups(lines, size),
       types: all,
       constants: { ...d.constants, SIDE_BY_SIDE: size },
     });
     return;
   }
   dispatch(shaders.group, bindings, {
-    workgroups: grid(lines, 1),
+    workgroups: workgroups(lines, 1),
     types: { ...all, Lanes: `array<S, ${lanes}>` },
     constants: { ...d.constants, GROUP: lanes },
   });

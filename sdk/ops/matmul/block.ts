@@ -1,10 +1,10 @@
 /** How many outputs of a product an invocation makes, and the shared tile dispatch. */
-import { dispatch, shader } from "../../gpu/mod.ts";
+import { dispatch, shader, workgroups } from "../../gpu/mod.ts";
 import type { Tensor } from "../../tensor/mod.ts";
 import { MOST_ROUNDS } from "../dispatch/adapter.ts";
 import { inDepthParts } from "./depth_parts.ts";
 import type { ProductChoice } from "./choice.ts";
-import { eight, grid } from "../dispatch/grid.ts";
+import { eight } from "../dispatch/around.ts";
 import { MATMUL_PARAMS } from "./matmul_code.ts";
 import tileCode from "../wgsl/product_tile.wgsl" with { type: "text" };
 
@@ -95,7 +95,7 @@ export function dispatchTiles(p: TileProduct): void {
         ...{ shape: eight(p.batch), a: eight(p.strideA), b: eight(p.strideB) },
       },
     }, {
-      workgroups: grid(matrices * rowBlocks * columnBlocks, 1),
+      workgroups: workgroups(matrices * rowBlocks * columnBlocks, 1),
       types: { T: p.a.dtype, O: out.dtype },
       constants: { TRANSPOSED: p.transposed ? 1 : 0 },
     });

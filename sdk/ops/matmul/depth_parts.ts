@@ -1,9 +1,8 @@
 /** Long sums in parts, for adapters that end long loops. */
-import { dispatch } from "../../gpu/mod.ts";
+import { dispatch, workgroups } from "../../gpu/mod.ts";
 import { Tensor } from "../../tensor/mod.ts";
 import { castShader } from "../cast.ts";
 import { onSoftware } from "../dispatch/adapter.ts";
-import { grid } from "../dispatch/grid.ts";
 
 /** A part of the depth. */
 export interface DepthPart {
@@ -34,7 +33,7 @@ export function inDepthParts(
   }
   if (!wide) return;
   dispatch(castShader, { x: wide, out, count: out.size }, {
-    workgroups: grid(out.size),
+    workgroups: workgroups(out.size),
     types: { From: "f32", To: "f16" },
   });
 }

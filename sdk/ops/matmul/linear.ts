@@ -1,10 +1,10 @@
-import { dispatch, type Shader, shader } from "../../gpu/mod.ts";
+import { dispatch, type Shader, shader, workgroups } from "../../gpu/mod.ts";
 import { type DType, referenceValues, type Tensor } from "../../tensor/mod.ts";
 import { checkExactShape, checkRank, checkSameDType, shapeError } from "../checks.ts";
 import { MOST_ROUNDS } from "../dispatch/adapter.ts";
 import { inDepthParts } from "./depth_parts.ts";
 import { choiceOf } from "./choice.ts";
-import { grid } from "../dispatch/grid.ts";
+
 import { linearCode, type LoadWidth } from "./linear_code.ts";
 import { checkDType, FLOATS, operator } from "../operator.ts";
 import { blockOf, dispatchTiles } from "./block.ts";
@@ -59,7 +59,7 @@ const run = operator<[x: Tensor, weight: Tensor, bias: Tensor | undefined]>({
       return { variant: code.variant(typesOf(out.dtype)), constants: code.constants };
     });
     const [rowBlocks, columnBlocks] = [Math.ceil(rows / block.rows), Math.ceil(columns / block.columns)];
-    const workgroups = grid(rowBlocks * columnBlocks, 8);
+    const counts = workgroups(rowBlocks * columnBlocks, 8);
     inDepthParts(out, depth, 4 * MOST_ROUNDS, ({ first, end, out }) => {
       const params = {
         rows,
@@ -73,7 +73,7 @@ const run = operator<[x: Tensor, weight: Tensor, bias: Tensor | undefined]>({
       };
       const code = blockShader(block.rows, block.columns, width, first > 0);
       dispatch(code, { x, weight, bias: bias ?? weight, out, params }, {
-        workgroups,
+        workgroups: counts,
         types: typesOf(out.dtype),
       });
     });

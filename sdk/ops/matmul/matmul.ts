@@ -1,11 +1,11 @@
-import { dispatch, type Shader, shader } from "../../gpu/mod.ts";
+import { dispatch, type Shader, shader, workgroups } from "../../gpu/mod.ts";
 import { broadcastShapes, type DType, numel, referenceValues, type Tensor } from "../../tensor/mod.ts";
 import { broadcastStrides, offsetOf } from "../binary.ts";
 import { checkRank, checkSameDType, shapeError } from "../checks.ts";
 import { MOST_ROUNDS } from "../dispatch/adapter.ts";
 import { inDepthParts } from "./depth_parts.ts";
 import { choiceOf } from "./choice.ts";
-import { eight, grid } from "../dispatch/grid.ts";
+import { eight } from "../dispatch/around.ts";
 import { type MatmulBlock, matmulCode } from "./matmul_code.ts";
 import { checkDType, FLOATS, operator } from "../operator.ts";
 import { type Block, blockOf, dispatchTiles } from "./block.ts";
@@ -62,7 +62,7 @@ export const matmul: (a: Tensor, b: Tensor) => Tensor = operator<[a: Tensor, b: 
       return { variant: code.variant(typesOf(out.dtype)), constants: code.constants };
     });
     const [rowBlocks, columnBlocks] = [Math.ceil(rows / block.rows), Math.ceil(columns / block.columns)];
-    const workgroups = grid(matrices * rowBlocks * columnBlocks, 8);
+    const counts = workgroups(matrices * rowBlocks * columnBlocks, 8);
     inDepthParts(out, depth, 4 * MOST_ROUNDS, ({ first, end, out }) => {
       dispatch(shaderOf(block, first > 0), {
         ...{ a, b, out },
@@ -73,7 +73,7 @@ export const matmul: (a: Tensor, b: Tensor) => Tensor = operator<[a: Tensor, b: 
           rank: batch.length,
           ...{ shape: eight(batch), a: eight(strideA), b: eight(strideB) },
         },
-      }, { workgroups, types: typesOf(out.dtype) });
+      }, { workgroups: counts, types: typesOf(out.dtype) });
     });
   },
   reference: (out, a, b) => {

@@ -1,23 +1,5 @@
 import { numel, type Shape } from "../../tensor/mod.ts";
 
-/** Invocations in a workgroup of the operators' shaders: `@workgroup_size(64)`. */
-export const GROUP = 64;
-
-/** WebGPU promises this many workgroups in a dimension, and adapters give no more. */
-const MOST = 65535;
-
-/**
- * Workgroup counts for at least `invocations` invocations, spread over two dimensions where one is too short.
- *
- * A shader finds its number with `id.x + id.y * groups.x * 64u`, where `groups` is `num_workgroups`, and returns
- * when that is past the end.
- */
-export function grid(invocations: number, group: number = GROUP): [x: number, y: number] {
-  const groups = Math.ceil(invocations / group);
-  const rows = Math.max(1, Math.ceil(groups / MOST));
-  return [Math.ceil(groups / rows), rows];
-}
-
 /** A shape seen from one of its dimensions: what lies outside of it, its own size, what lies inside. */
 export interface AroundDim {
   /** The product of the sizes before the dimension. */

@@ -1,0 +1,25 @@
+/** WebGPU promises this many workgroups in a dimension, and adapters give no more. */
+const MOST = 65535;
+
+/**
+ * Workgroup counts for at least `invocations` invocations in workgroups of `size`, spread over two dimensions where
+ * one is too short. There may be more than are needed: a shader finds its number with
+ * `id.x + id.y * groups.x * SIZE`, where `groups` is `@builtin(num_workgroups)`, and returns when that is past the
+ * end.
+ *
+ * @example One invocation for each row, 16 to a workgroup
+ * ```ts
+ * import { workgroups } from "@kernelwright/sdk";
+ *
+ * const few = workgroups(100, 16); // [7, 1]
+ * const many = workgroups(2_000_000, 16); // [62500, 2]
+ * if (few[0] !== 7 || many[0] !== 62500 || many[1] !== 2) throw new Error("other counts");
+ * ```
+ *
+ * @param size Invocations in a workgroup. Defaults to 64.
+ */
+export function workgroups(invocations: number, size = 64): [x: number, y: number] {
+  const groups = Math.ceil(invocations / size);
+  const rows = Math.max(1, Math.ceil(groups / MOST));
+  return [Math.ceil(groups / rows), rows];
+}

@@ -6,6 +6,7 @@
  *
  * The values of a call are set around it, as its errors' context is: nothing is kept on the kernel.
  */
+import { ambient } from "../ambient.ts";
 import { didYouMean, raise } from "../errors.ts";
 
 /** Candidate values by the name of a constant, usually an override of the kernel's WGSL. */
@@ -31,6 +32,7 @@ export const MOST_COMBINATIONS = 64;
 export function tuned<Name extends string>(
   defaults: Readonly<Record<Name, number>>,
 ): Readonly<Record<Name, number>> {
+  const frame = frames.current;
   const tune = frame?.kernel.tune;
   if (!frame || !tune) return defaults;
   for (const name in defaults) {
@@ -63,13 +65,7 @@ export function withTuned<T>(
   fn: () => T,
   asked?: Map<string, number>,
 ): T {
-  const before = frame;
-  frame = { kernel, values, asked };
-  try {
-    return fn();
-  } finally {
-    frame = before;
-  }
+  return frames.run({ kernel, values, asked }, fn);
 }
 
 /** Every combination of the candidates of `names`. */
@@ -118,6 +114,6 @@ interface Frame {
   readonly asked: Map<string, number> | undefined;
 }
 
-let frame: Frame | undefined;
+const frames = ambient<Frame | undefined>(undefined);
 
 const EXAMPLE = "Name overrides with the finite numbers to try: tune: { TILE: [32, 64, 128] }.";

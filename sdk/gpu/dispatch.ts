@@ -1,3 +1,4 @@
+import { ambient } from "../ambient.ts";
 import { checkArgument, refuseArgument, showValue } from "../arguments.ts";
 import { about, currentContext, didYouMean, KernelwrightError, raise, type Where } from "../errors.ts";
 import { currentTracer, DTYPES, isGuarded, noteWrite, Tensor, writesAreGuarded } from "../tensor/mod.ts";
@@ -62,7 +63,7 @@ export function dispatch(shader: Shader, bindings: DispatchBindings, options: Di
   const request: PipelineRequest = { variant, constants };
   const tracer = currentTracer();
   if (tracer) {
-    collector?.collect(request, currentContext(), {
+    collector.current?.collect(request, currentContext(), {
       packed: packed.slice(0, variant.reflection.uniformBytes / 4),
     });
     tracer.op(
@@ -118,18 +119,12 @@ export type Collect = (request: PipelineRequest, where: Where, use: CollectedUse
 export function collectPipelines<T>(collect: Collect, fn: () => T, operators = false): T {
   checkArgument("collectPipelines(): collect", collect, "a function");
   checkArgument("collectPipelines(): fn", fn, "a function");
-  const before = collector;
-  collector = { collect, operators };
-  try {
-    return fn();
-  } finally {
-    collector = before;
-  }
+  return collector.run({ collect, operators }, fn);
 }
 
 /** Whether operators should show their dispatches while they are traced. */
 export function collectsOperators(): boolean {
-  return collector?.operators ?? false;
+  return collector.current?.operators ?? false;
 }
 
 // ---------------------------------------------------------------------------
@@ -143,7 +138,7 @@ function growPacked(bytes: number): void {
   packedView = new DataView(packed.buffer);
 }
 
-let collector: { readonly collect: Collect; readonly operators: boolean } | undefined;
+const collector = ambient<{ readonly collect: Collect; readonly operators: boolean } | undefined>(undefined);
 
 function tensorFor(s: StorageBinding, bindings: DispatchBindings, variant: ShaderVariant): Tensor {
   const t = bindings[s.name];

@@ -1,4 +1,5 @@
 import type { AsyncLocalStorage } from "node:async_hooks";
+import { ambient } from "../ambient.ts";
 
 /** A value that holds in a function and in all that it awaits. */
 export interface AsyncScope<T> {
@@ -28,23 +29,11 @@ interface Host {
 
 function make<T>(): AsyncScope<T> {
   const hooks = (globalThis as Host).process?.getBuiltinModule?.("node:async_hooks");
-  return hooks ? new hooks.AsyncLocalStorage<T>() : new SyncScope<T>();
+  return hooks ? new hooks.AsyncLocalStorage<T>() : syncScope<T>();
 }
 
-class SyncScope<T> implements AsyncScope<T> {
-  #value: T | undefined;
-
-  getStore(): T | undefined {
-    return this.#value;
-  }
-
-  run<R>(value: T, fn: () => R): R {
-    const before = this.#value;
-    this.#value = value;
-    try {
-      return fn();
-    } finally {
-      this.#value = before;
-    }
-  }
+/** In a page the value holds until `fn` returns. */
+function syncScope<T>(): AsyncScope<T> {
+  const value = ambient<T | undefined>(undefined);
+  return { getStore: () => value.current, run: (v, fn) => value.run(v, fn) };
 }

@@ -10,3 +10,4 @@ export * from "./tensor.ts";
 export * from "./tracer.ts";
 export type { NestedNumbers, TensorValues } from "./values.ts";
 export * from "./write_guard.ts";
+export { isPlain, isTree, mapTensors, tensorsIn } from "./tree.ts";

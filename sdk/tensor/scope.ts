@@ -1,6 +1,7 @@
 import { checkFunction, refuseArgument } from "../arguments.ts";
 import { raise } from "../errors.ts";
 import type { Tensor } from "./tensor.ts";
+import { markTensor, tensorsIn } from "./tree.ts";
 
 /**
  * Runs `fn` and releases every tensor made inside, except those in what it returns (looked for in arrays and
@@ -55,27 +56,10 @@ export function keep<T extends Tensor>(t: T): T {
   return t;
 }
 
-/** Every tensor in a value: the value itself, or inside arrays, maps and plain objects. */
-export function tensorsIn(
-  value: unknown,
-  found: Set<Tensor> = new Set(),
-  seen: Set<unknown> = new Set(),
-): Set<Tensor> {
-  if (!(found instanceof Set)) refuseArgument("tensorsIn(): found", found, "a Set");
-  if (!(seen instanceof Set)) refuseArgument("tensorsIn(): seen", seen, "a Set");
-  if (typeof value !== "object" || value === null || seen.has(value)) return found;
-  if (isTensor(value)) return found.add(value);
-  seen.add(value);
-  if (Array.isArray(value) || value instanceof Set) { for (const v of value) tensorsIn(v, found, seen); }
-  else if (value instanceof Map) { for (const v of value.values()) tensorsIn(v, found, seen); }
-  else if (isPlain(value)) { for (const v of Object.values(value)) tensorsIn(v, found, seen); }
-  return found;
-}
-
 /** Registers a tensor with the innermost scope, unless it has no memory that would be `scoped`. */
 export function adopt(t: Tensor, scoped = true): void {
   if (typeof t?.dispose !== "function") refuseArgument("adopt(): t", t, "a Tensor");
-  known.add(t);
+  markTensor(t);
   if (scoped) scopes.at(-1)?.add(t);
 }
 
@@ -90,15 +74,4 @@ const scopes: Set<Tensor>[] = [];
 
 function releaseAll(tensors: Set<Tensor>): void {
   for (const t of tensors) t.dispose();
-}
-
-const known = new WeakSet<object>(); // told by membership, since tensor.ts imports this file
-
-function isTensor(value: object): value is Tensor {
-  return known.has(value);
-}
-
-function isPlain(value: object): boolean {
-  const prototype = Object.getPrototypeOf(value);
-  return prototype === Object.prototype || prototype === null;
 }

@@ -1,4 +1,5 @@
 import { checkFields, checkFunction } from "../arguments.ts";
+import { type Ambient, ambient } from "../ambient.ts";
 import type { Tensor } from "./tensor.ts";
 
 /** Told of everything that happens while a forward runs on meta. */
@@ -9,22 +10,16 @@ export interface Tracer {
 
 /** The tracer at work, if a forward is being traced. While there is one, every new tensor is on meta. */
 export function currentTracer(): Tracer | undefined {
-  return tracer;
+  return tracer.current;
 }
 
 /** Runs `fn` with a tracer: nothing is computed, only shapes and dtypes flow. */
 export function withTracer<T>(t: Tracer, fn: () => T): T {
   checkFunction("withTracer(): fn", fn);
   checkFields("withTracer(): t", t, { op: "a function" });
-  const before = tracer;
-  tracer = t;
-  try {
-    return fn();
-  } finally {
-    tracer = before;
-  }
+  return tracer.run(t, fn);
 }
 
 // ---------------------------------------------------------------------------
 
-let tracer: Tracer | undefined;
+const tracer: Ambient<Tracer | undefined> = ambient<Tracer | undefined>(undefined);

@@ -52,7 +52,7 @@ const MUTANTS: Mutant[] = [
   {
     bug: "the last, partial workgroup is not run",
     ...norm,
-    edits: [["kernel.ts", "Math.ceil(rows / 16)", "Math.floor(rows / 16)"]],
+    edits: [["kernel.ts", "workgroups(rows, 16)", "Math.floor(rows / 16)"]],
     caughtBy: [MEMORY, PARITY],
   },
   {

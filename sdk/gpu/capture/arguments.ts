@@ -1,6 +1,6 @@
 /** What the arguments and results of a captured function are made of. */
 import { raise } from "../../errors.ts";
-import { formatSpec, Parameter, type Storage, Tensor } from "../../tensor/mod.ts";
+import { formatSpec, isPlain, Parameter, type Storage, Tensor } from "../../tensor/mod.ts";
 
 /** Arguments as a captured function sees them. */
 export interface ArgumentSignature {
@@ -21,22 +21,6 @@ export function signatureOf(args: readonly unknown[]): ArgumentSignature {
   const memories = new Set<Storage>();
   const key = args.map((a) => keyOf(a, places, memories)).join(";");
   return { key, tensors: [...places.keys()], shared: memories.size < places.size };
-}
-
-/** The same value with each tensor replaced; arrays and plain objects that hold one are made anew. */
-export function mapTensors<T>(value: T, replace: (t: Tensor) => Tensor, depth = 0): T {
-  if (depth > MOST_DEPTH) refuseDepth();
-  if (value instanceof Tensor) return replace(value) as T;
-  if (Array.isArray(value)) return value.map((v) => mapTensors(v, replace, depth + 1)) as T;
-  if (value instanceof Map) {
-    return new Map([...value].map(([k, v]) => [k, mapTensors(v, replace, depth + 1)])) as T;
-  }
-  if (isPlain(value)) {
-    return Object.fromEntries(
-      Object.entries(value).map(([k, v]) => [k, mapTensors(v, replace, depth + 1)]),
-    ) as T;
-  }
-  return value;
 }
 
 // ---------------------------------------------------------------------------
@@ -78,10 +62,4 @@ function keyOf(value: unknown, places: Map<Tensor, number>, memories: Set<Storag
   }
   if (Object.is(value, -0)) return "-0";
   return typeof value === "string" ? JSON.stringify(value) : `${typeof value} ${String(value)}`;
-}
-
-function isPlain(value: unknown): value is Record<string, unknown> {
-  if (typeof value !== "object" || value === null) return false;
-  const prototype = Object.getPrototypeOf(value);
-  return prototype === Object.prototype || prototype === null;
 }

@@ -9,9 +9,9 @@
  */
 import { checkArgument } from "../../arguments.ts";
 import { KernelwrightError } from "../../errors.ts";
-import { byteLength, currentTracer, keep, Tensor } from "../../tensor/mod.ts";
+import { byteLength, currentTracer, keep, mapTensors, Tensor } from "../../tensor/mod.ts";
 import { type CapturedPlan, record } from "./record.ts";
-import { mapTensors, signatureOf } from "./arguments.ts";
+import { signatureOf } from "./arguments.ts";
 import { currentGpu, gpuIfOpen } from "../device.ts";
 import type { GpuStorage } from "../device/backend.ts";
 

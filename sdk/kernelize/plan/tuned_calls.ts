@@ -2,7 +2,7 @@
 import { type Constants, type KernelDefinition, withTuned } from "../../authoring/mod.ts";
 import { type AdapterInfo, collectPipelines, type PipelineRequest } from "../../gpu/mod.ts";
 import type { Module } from "../../nn/mod.ts";
-import { Tensor } from "../../tensor/mod.ts";
+import { isPlain, isTree, mapTensors, Tensor } from "../../tensor/mod.ts";
 import { snapshot } from "../prove/snapshot.ts";
 import { runOnMeta } from "../prove/trace.ts";
 
@@ -124,7 +124,7 @@ export function traceCall(
   const requests: PipelineRequest[] = [];
   const asked = new Map<string, number>();
   const given = args.map((a) =>
-    a instanceof Tensor ? Tensor.empty(a.shape, { dtype: a.dtype, device: "meta" }) : a
+    isTree(a) ? mapTensors(a, (t) => Tensor.empty(t.shape, { dtype: t.dtype, device: "meta" })) : a
   );
   // A cache among the arguments must not be longer for it.
   const before = snapshot(
@@ -159,7 +159,8 @@ function classOf(value: unknown): string {
     return `${text}]`;
   }
   if (typeof value !== "object" || value === null) return "";
-  if (Object.getPrototypeOf(value) !== Object.prototype) return value.constructor?.name ?? "object";
+  if (Array.isArray(value)) return `[${value.map(classOf).join(", ")}]`;
+  if (!isPlain(value)) return value.constructor?.name ?? "object";
   let text = "";
   for (const [key, held] of Object.entries(value)) {
     const part = classOf(held);

@@ -9,8 +9,8 @@ import { inContext, KernelwrightError, raise } from "../../errors.ts";
 import { type Winner, Winners, type WinnersLocation } from "../../host/mod.ts";
 import { currentGpu, type Gpu } from "../../gpu/mod.ts";
 import { type Module, withObserver } from "../../nn/mod.ts";
-import { scope } from "../../tensor/mod.ts";
-import { bytesOf, dropAll, holdAll, isPlain } from "../verify/kept_arguments.ts";
+import { isTree, scope } from "../../tensor/mod.ts";
+import { bytesOf, dropAll, holdAll } from "../verify/kept_arguments.ts";
 import { type KernelPlan, type PlannedSite, withRivals } from "../plan/plan.ts";
 import { holdsFor, race, type TuneRaceOptions } from "./race.ts";
 import { writesInputs } from "../plan/writes.ts";
@@ -95,7 +95,7 @@ export async function tuneSites(root: Module, plan: KernelPlan, options: TuneOpt
             notes.add(`${site.kernel.name} was not tuned: it writes what it is given`);
             continue;
           }
-          if (!args.every(isPlain)) {
+          if (!args.every((a) => isTree(a))) {
             notes.add(`${site.kernel.name} was not tuned: it takes more than tensors and plain values`);
             continue;
           }

@@ -11,9 +11,9 @@
 import { throwIfAborted } from "../../abort.ts";
 import { KernelwrightError } from "../../errors.ts";
 import { type Module, withObserver } from "../../nn/mod.ts";
-import { DTYPES, keep, scope, Tensor } from "../../tensor/mod.ts";
+import { DTYPES, isTree, keep, scope, Tensor } from "../../tensor/mod.ts";
 import { compareValues, defaultTolerance, type Difference, type Tolerance } from "./compare.ts";
-import { bytesOf, dropAll, hold, holdAll, isPlain } from "./kept_arguments.ts";
+import { bytesOf, dropAll, hold, holdAll } from "./kept_arguments.ts";
 import { onReference } from "./on_reference.ts";
 import type { PlannedSite } from "../plan/plan.ts";
 import { writesInputs } from "../plan/writes.ts";
@@ -163,7 +163,7 @@ function observe(root: Module, sites: readonly PlannedSite[], inputs: readonly u
         site.match.kind === "fusesParallel" ? site.nodes.map((n) => results.get(n.module)) : result,
       ).map(hold);
       const held = args.get(site)!.map((a) => holdAll(a));
-      seen.push({ site, args: held, plain: held.every(isPlain) && !writesInputs(site), kernel, original });
+      seen.push({ site, args: held, plain: held.every((a) => isTree(a)) && !writesInputs(site), kernel, original });
       bytes += bytesOf([...original, ...kernel, ...held]);
       return result;
     },

@@ -6,6 +6,7 @@
  * What was measured on this adapter is taken (`probe.ts`, which `model.ready()` asks); until then, a guess.
  */
 import { checkArgument, checkFields } from "../../arguments.ts";
+import { ambient } from "../../ambient.ts";
 import { type AdapterInfo, type Gpu, gpuIfOpen } from "../../gpu/mod.ts";
 import type { DType } from "../../tensor/mod.ts";
 import { onSoftware } from "../dispatch/adapter.ts";
@@ -39,8 +40,8 @@ export function candidatesOf({ rows }: Product): readonly ProductChoice[] {
 /** What runs. */
 export function choiceOf(product: Product): ProductChoice {
   checkFields("choiceOf(): product", product, { rows: "a number" });
-  collector?.push(product);
-  if (forced) return forced;
+  collector.current?.push(product);
+  if (forced.current) return forced.current;
   const gpu = gpuIfOpen();
   return gpu && measuredOn(gpu).get(shapeClass(product)) || guess(product);
 }
@@ -71,30 +72,19 @@ export function adapterKey({ vendor, architecture, device, description }: Adapte
 
 /** Runs `fn` with one choice for every product: for probes and tests. */
 export function withChoice<T>(choice: ProductChoice, fn: () => T): T {
-  const before = forced;
-  forced = choice;
-  try {
-    return fn();
-  } finally {
-    forced = before;
-  }
+  return forced.run(choice, fn);
 }
 
 /** Whether {@linkcode withChoice} decides, so that nothing else may be run in its place. */
 export function isForced(): boolean {
-  return forced !== undefined;
+  return forced.current !== undefined;
 }
 
 /** The products that `fn` chooses for, one after the other. */
 export function collectProducts(fn: () => void): Product[] {
   checkArgument("collectProducts(): fn", fn, "a function");
-  const before = collector;
-  const found: Product[] = collector = [];
-  try {
-    fn();
-  } finally {
-    collector = before;
-  }
+  const found: Product[] = [];
+  collector.run(found, fn);
   return found;
 }
 
@@ -102,8 +92,8 @@ export function collectProducts(fn: () => void): Product[] {
 
 const ofAdapter = new Map<string, Map<string, ProductChoice>>();
 const ofDevice = new WeakMap<Gpu, Map<string, ProductChoice>>();
-let forced: ProductChoice | undefined;
-let collector: Product[] | undefined;
+const forced = ambient<ProductChoice | undefined>(undefined);
+const collector = ambient<Product[] | undefined>(undefined);
 
 /**
  * What runs until something is measured. A real GPU wants tiles where there are rows enough to fill one; its registers

@@ -10,6 +10,7 @@
  * `model.ready()`, the best is taken at once.
  */
 import { checkArgument } from "../../arguments.ts";
+import { ambient } from "../../ambient.ts";
 import { currentGpu, type Gpu, type PipelineRequest } from "../../gpu/mod.ts";
 import { builtin } from "../../host/mod.ts";
 import { currentTracer } from "../../tensor/mod.ts";
@@ -33,7 +34,7 @@ const WORTH = 10e6;
  */
 export function serveBlock(best: Block, work: number, requestOf: (block: Block) => PipelineRequest): Block {
   if (best.rows * best.columns <= CHEAP.rows * CHEAP.columns) return best;
-  if (atOnce || isForced() || currentTracer()) return best;
+  if (atOnce.current || isForced() || currentTracer()) return best;
   const gpu = currentGpu();
   if (gpu.stream.recorder || gpu.stream.timestamps) return best;
   const request = requestOf(best);
@@ -51,19 +52,13 @@ export function serveBlock(best: Block, work: number, requestOf: (block: Block) 
 /** Runs `fn`, in which every product takes its best block at once, whatever that compiles. */
 export function bestAtOnce<T>(fn: () => T): T {
   checkArgument("bestAtOnce(): fn", fn, "a function");
-  const before = atOnce;
-  atOnce = true;
-  try {
-    return fn();
-  } finally {
-    atOnce = before;
-  }
+  return atOnce.run(true, fn);
 }
 
 // ---------------------------------------------------------------------------
 
 const CHEAP: Block = { rows: 8, columns: 4 };
-let atOnce = false;
+const atOnce = ambient(false);
 const counts = new WeakMap<Gpu, Map<number, number>>();
 
 function countsOf(gpu: Gpu): Map<number, number> {

@@ -30,7 +30,12 @@ describe("in a browser", () => {
   beforeAll(async () => {
     folder = Deno.makeTempDirSync({ prefix: "kernelwright-browser-" });
     await bundlePackage(join(root, "examples", "rmsnorm-mlp"), folder);
-    files = await bundleForPage({ mod: "mod.ts", nn: "sdk/nn/mod.ts", registry: "sdk/registry/mod.ts" });
+    files = await bundleForPage({
+      mod: "mod.ts",
+      nn: "sdk/entry/nn.ts",
+      ops: "sdk/entry/ops.ts",
+      registry: "sdk/entry/registry.ts",
+    });
     for (const name of ["kernel.js", "kernel.json"]) {
       const text = Deno.readTextFileSync(join(folder, name));
       files.set(`/kernels/rmsnorm-mlp/${name}`, text);
@@ -123,6 +128,7 @@ const PAGE = `<!doctype html>
   "imports": {
     "@kernelwright/sdk": "/mod.js",
     "@kernelwright/sdk/nn": "/nn.js",
+    "@kernelwright/sdk/ops": "/ops.js",
     "@kernelwright/sdk/registry": "/registry.js"
   }
 }
@@ -145,7 +151,7 @@ try {
       return this.mlp.call(this.norm.call(x));
     }
   }
-  const config = { kernels: [sdk.fuse([["RMSNorm", "norm"], ["LlamaMLP", "mlp"]], RMSNormMLP)] };
+  const config = { kernels: [{ fuse: [["RMSNorm", "norm"], ["LlamaMLP", "mlp"]], with: RMSNormMLP }] };
   const onMeta = new Block();
   const report = await sdk.kernelize(onMeta, config, { inputs: [[sdk.Tensor.empty([1, 3, 8], { device: "meta" })]] });
   document.querySelector("#report").textContent = String(report);
@@ -153,7 +159,7 @@ try {
   result.dom = document.querySelector("#report").textContent;
 
   const byReference = async (ref, options) => {
-    const named = { kernels: [sdk.fuse([["RMSNorm", "norm"], ["LlamaMLP", "mlp"]], ref)] };
+    const named = { kernels: [{ fuse: [["RMSNorm", "norm"], ["LlamaMLP", "mlp"]], with: ref }] };
     const inputs = [[sdk.Tensor.empty([1, 3, 8], { device: "meta" })]];
     const resolver = kernelResolver({ publishers: [new URL("/", location.href).href], ...options });
     const base = new URL("kernels.json", location.href);

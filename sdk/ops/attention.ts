@@ -1,7 +1,7 @@
 import { checkArgument, checkInstance } from "../arguments.ts";
 import { dispatch, type Shader, shader, workgroups } from "../gpu/mod.ts";
 import { referenceValues, Tensor } from "../tensor/mod.ts";
-import { attentionCode, attentionHead } from "./attention_code.ts";
+import { attentionCode, attentionHead, type AttentionKind } from "./attention_code.ts";
 import { checkExactShape, checkPosition, checkSameDType, checkStarts, shapeError } from "./checks.ts";
 import { type AttentionPlan, planAttention } from "./dispatch/adapter.ts";
 
@@ -16,9 +16,22 @@ const combineShader = shader({ name: "attention_combine.wgsl", code: combineCode
 export interface AttentionOptions {
   /** i32 `[1]`: how many keys come before this run. Read by the shader, so a replay may change it. */
   readonly position: Tensor;
-  /** Whether query `t` sees only keys up to `position + t`; otherwise all S. */
+  /** Whether query `t`, whose place is `position + t`, sees only keys up to its own; otherwise all S. */
   readonly causal: boolean;
-  /** What scores are multiplied with; `1 / √D` unless told. */
+  /** How many keys before its own place a query sees at most: `w - 1` for a sliding window of w. Defaults to all. */
+  readonly before?: number;
+  /** How many keys after its own place a query sees at most, where it is not causal. Defaults to all. */
+  readonly after?: number;
+  /** Scores become `softcap · tanh(score / softcap)` (Gemma 2). Defaults to none. */
+  readonly softcap?: number;
+  /** i32 or u32 `[B, S]`: 0 hides a key from every query of its row. */
+  readonly mask?: Tensor;
+  /**
+   * Whether k and v are rings: the key of place `p` lies in slot `p mod S`, and the last one written is that of
+   * `position + T - 1`. What a later key has taken the slot of is gone.
+   */
+  readonly ring?: boolean;
+  /** What scores are multiplied with; Defaults to `1 / √D`. */
   readonly scale?: number;
   /** i32 `[B]`: the first key that a row sees, when rows are padded on the left. */
   readonly starts?: Tensor;
@@ -39,8 +52,8 @@ export interface AttentionOptions {
 export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): Tensor {
   for (const t of [q, k, v]) checkInstance("attention(): q, k or v", t, Tensor);
   checkArgument("attention(): options", options, "an object");
-  const { position, starts, causal, scale = 1 / Math.sqrt(q.shape[3]) } = options;
-  return run(q, k, v, position, starts, causal, scale);
+  const { position, starts, mask, scale = 1 / Math.sqrt(q.shape[3]) } = options;
+  return run(q, k, v, position, starts, mask, options, scale);
 }
 
 // ---------------------------------------------------------------------------
@@ -52,12 +65,13 @@ const run = operator<
     v: Tensor,
     position: Tensor,
     starts: Tensor | undefined,
-    causal: boolean,
+    mask: Tensor | undefined,
+    options: AttentionOptions,
     scale: number,
   ]
 >({
   name: "attention",
-  infer: (q, k, v, position, starts) => {
+  infer: (q, k, v, position, starts, mask, { before, after, softcap }) => {
     const action = "run attention";
     checkDType(action, q, FLOATS);
     checkSameDType(action, q, k, v);
@@ -80,68 +94,95 @@ const run = operator<
     checkExactShape(action, "v", v, k.shape);
     checkPosition(action, position);
     checkStarts(action, starts, batch);
+    if (mask) {
+      if (mask.dtype !== "u32") checkDType(action, mask, ["i32", "u32"]);
+      checkExactShape(action, "the mask", mask, [batch, k.shape[1]]);
+    }
+    for (const [name, count] of Object.entries({ before, after })) {
+      if (count === undefined || Number.isSafeInteger(count) && count >= 0) continue;
+      shapeError(action, `${name} is ${count}`, "It must be a whole number of keys, 0 or more.");
+    }
+    if (softcap !== undefined && !(softcap > 0 && Number.isFinite(softcap))) {
+      shapeError(action, `softcap is ${softcap}`, "It must be a positive number.");
+    }
     return { shape: q.shape, dtype: q.dtype };
   },
-  webgpu: (out, q, k, v, position, starts, causal, scale) => {
+  webgpu: (out, q, k, v, position, starts, mask, options, scale) => {
     const [rows, tokens, heads, size] = q.shape;
     const [, keys, keyHeads] = k.shape;
     const { width, types } = vectorize(q.dtype, size);
     const steps = size / width;
-    const plan = planAttention({ rows, queries: tokens * heads / keyHeads, keys, keyHeads, steps });
+    const kind = kindOf(options);
+    const seen = kind.windowed && !kind.ring ? Math.min(keys, tokens + options.before!) : keys;
+    const plan = planAttention({ rows, queries: tokens * heads / keyHeads, keys: seen, keyHeads, steps });
     const bindings = {
       ...{ q, k, v, position, starts: starts ?? position },
+      ...mask && { mask },
       params: {
         ...{ rows, tokens, keys, heads, key_heads: keyHeads, blocks: plan.blocks, chunks: plan.chunks },
         scale,
         share: width / 4,
         has_starts: starts ? 1 : 0,
-        causal: causal ? 1 : 0,
+        before: Math.min(options.before ?? MOST_KEYS, MOST_KEYS),
+        after: options.causal ? 0 : Math.min(options.after ?? MOST_KEYS, MOST_KEYS),
+        softcap: options.softcap ?? 0,
       },
     };
     const count = rows * plan.blocks * keyHeads * plan.chunks;
-    const options = {
+    const settings = {
       workgroups: plan.tile ? workgroups(count, 1) : workgroups(count, 8),
-      types: { V: types.V, A: types.A },
+      types: { V: types.V, A: types.A, ...mask && { M: mask.dtype } },
     };
-    const code = shaderFor(plan, steps);
+    const code = shaderFor(plan, steps, kind);
     if (plan.chunks === 1) {
-      dispatch(code, { ...bindings, out }, options);
+      dispatch(code, { ...bindings, out }, settings);
       return;
     }
     const states = rows * tokens * heads * plan.chunks;
     using sums = Tensor.empty([states, size]);
     using shares = Tensor.empty([states, 2]);
-    dispatch(code, { ...bindings, sums, shares }, options);
+    dispatch(code, { ...bindings, sums, shares }, settings);
     const params = { count: q.size / width, steps, chunks: plan.chunks };
     dispatch(combineShader, { sums, shares, out, params }, {
       workgroups: workgroups(params.count),
-      types: options.types,
+      types: { V: types.V, A: types.A },
     });
   },
-  reference: (out, q, k, v, position, starts, causal, scale) => {
+  reference: (out, q, k, v, position, starts, mask, options, scale) => {
     const [batch, tokens, heads, size] = q.shape;
     const [, keys, keyHeads] = k.shape;
     const [vq, vk, vv] = [referenceValues(q), referenceValues(k), referenceValues(v)];
-    const [before] = referenceValues(position);
+    const [past] = referenceValues(position);
+    const last = past + tokens - 1;
+    const { before = Infinity, softcap, ring } = options;
+    const after = options.causal ? 0 : options.after ?? Infinity;
+    const hidden = mask && referenceValues(mask);
+    // The place of the key in a slot; negative where nothing has been written yet.
+    const placeOf = (slot: number) => ring ? last - (((last - slot) % keys) + keys) % keys : slot;
     for (let b = 0; b < batch; b++) {
-      const first = Math.max(0, starts ? referenceValues(starts)[b] : 0);
+      const start = Math.max(0, starts ? referenceValues(starts)[b] : 0);
       for (let t = 0; t < tokens; t++) {
-        const end = causal ? Math.min(keys, before + t + 1) : keys;
+        const own = past + t;
+        const seen = Array.from({ length: keys }, (_, j) => j).filter((j) => {
+          const place = placeOf(j);
+          return place >= start && place >= own - before && place <= own + after &&
+            hidden?.[b * keys + j] !== 0;
+        });
         for (let h = 0; h < heads; h++) {
           const query = ((b * tokens + t) * heads + h) * size;
           const key = (j: number) => ((b * keys + j) * keyHeads + Math.floor(h * keyHeads / heads)) * size;
           const scores: number[] = [];
-          for (let j = first; j < end; j++) {
+          for (const j of seen) {
             let score = 0;
             for (let d = 0; d < size; d++) score += vq[query + d] * vk[key(j) + d];
-            scores.push(score * scale);
+            scores.push(softcap ? softcap * Math.tanh(score * scale / softcap) : score * scale);
           }
           const largest = scores.reduce((most, s) => Math.max(most, s), -Infinity);
           if (largest === -Infinity) continue; // no key, or none that counts: zeros
           const weights = scores.map((s) => Math.exp(s - largest));
           const sum = weights.reduce((a, w) => a + w, 0);
           weights.forEach((w, n) => {
-            for (let d = 0; d < size; d++) out[query + d] += w / sum * vv[key(first + n) + d];
+            for (let d = 0; d < size; d++) out[query + d] += w / sum * vv[key(seen[n]) + d];
           });
         }
       }
@@ -151,18 +192,33 @@ const run = operator<
 
 // ---------------------------------------------------------------------------
 
+/** More keys than any cache has; added to a place it stays an i32. */
+const MOST_KEYS = 1 << 30;
+
 const shaders = new Map<string, Shader>();
 
-function shaderFor({ tile, queries, chunks }: AttentionPlan, steps: number): Shader {
+function kindOf({ before, softcap, mask, ring }: AttentionOptions): AttentionKind {
+  return {
+    windowed: before !== undefined,
+    capped: softcap !== undefined,
+    masked: mask !== undefined,
+    ring: ring ?? false,
+  };
+}
+
+function shaderFor({ tile, queries, chunks }: AttentionPlan, steps: number, kind: AttentionKind): Shader {
   const split = chunks > 1;
-  const name = `attention ${tile ? "tile" : "block"} ${queries}x${steps}${split ? " split" : ""}`;
+  const flags = Object.entries({ split, ...kind }).filter(([, on]) => on).map(([flag]) => ` ${flag}`).join(
+    "",
+  );
+  const name = `attention ${tile ? "tile" : "block"} ${queries}x${steps}${flags}`;
   let made = shaders.get(name);
   if (!made) {
     const code = tile
-      ? `const R = ${queries}u;\nconst STEPS = ${steps}u;\n${attentionHead(split)}${
+      ? `const R = ${queries}u;\nconst STEPS = ${steps}u;\n${attentionHead(split, kind)}${
         writeCode(split)
       }${tileCode}`
-      : attentionCode({ queries, steps, split });
+      : attentionCode({ queries, steps, split, kind });
     shaders.set(name, made = shader({ name, code }));
   }
   return made;

@@ -18,6 +18,18 @@
  * compiler, and with all of them written out it takes 1.8 times as long to compile for 4 queries, and 4.8 times for 8.
  */
 
+/** What decides which keys a query sees, and what becomes of a score; what is off costs nothing. */
+export interface AttentionKind {
+  /** Whether queries see a number of keys before their own at most. */
+  readonly windowed: boolean;
+  /** Whether scores are capped. */
+  readonly capped: boolean;
+  /** Whether a mask hides keys. */
+  readonly masked: boolean;
+  /** Whether keys lie in a ring. */
+  readonly ring: boolean;
+}
+
 /** What the code is written for. */
 export interface AttentionShape {
   /** Queries of a block. */
@@ -26,10 +38,12 @@ export interface AttentionShape {
   readonly steps: number;
   /** Whether the keys are cut into chunks. */
   readonly split: boolean;
+  /** Which keys are seen. */
+  readonly kind: AttentionKind;
 }
 
 /** The bindings and parameters that both families share. */
-export function attentionHead(split: boolean): string {
+export function attentionHead(split: boolean, { windowed, capped, masked, ring }: AttentionKind): string {
   return `
 @group(0) @binding(0) var<storage, read> q: array<V>;
 @group(0) @binding(1) var<storage, read> k: array<V>;
@@ -43,6 +57,7 @@ ${
       : "@group(0) @binding(5) var<storage, read_write> out: array<V>;"
   }
 @group(0) @binding(7) var<uniform> params: Params;
+${masked ? "@group(0) @binding(8) var<storage, read> mask: array<M>; // 0 hides a key of a row" : ""}
 
 // \`share\` is 1 where V is a vector, 1/4 where it is a scalar. A key head has \`blocks\` blocks of queries.
 struct Params {
@@ -56,7 +71,9 @@ struct Params {
   scale: f32,
   share: f32,
   has_starts: u32,
-  causal: u32,
+  before: i32, // keys before its own place that a query sees at most
+  after: i32,
+  softcap: f32,
 }
 
 // The least finite f32. Nothing but −∞ is below it, and a score of that has no weight.
@@ -71,15 +88,44 @@ fn place(row: u32, key_head: u32, query: u32) -> u32 {
   return (row * params.tokens + query / group) * params.heads + key_head * group + query % group;
 }
 
-// The first key that a row sees, and the one behind the last that a query sees: work depends on what is filled.
-fn first_key(row: u32) -> i32 {
-  if (params.has_starts == 0u) { return 0; }
-  return max(starts[row], 0);
+// The place of a query, of its first key, and of the one behind its last: work depends on what is filled.
+fn own_place(query: u32) -> i32 { return position[0] + i32(query / (params.heads / params.key_heads)); }
+fn first_key(row: u32, query: u32) -> i32 {
+  var first = 0;
+  if (params.has_starts != 0u) { first = max(starts[row], 0); }
+  return ${windowed ? "max(first, own_place(query) - params.before)" : "first"};
 }
 fn end_key(query: u32) -> i32 {
-  if (params.causal == 0u) { return i32(params.keys); }
-  return min(i32(params.keys), position[0] + i32(query / (params.heads / params.key_heads)) + 1);
+  return ${ring ? "" : "min(i32(params.keys), "}own_place(query) + params.after + 1${ring ? "" : ")"};
 }
+// The slots between which the keys of some queries lie.
+fn slots_of(row: u32, from_query: u32, to_query: u32) -> vec2<i32> {
+  return ${
+    ring ? "vec2<i32>(0, i32(params.keys))" : "vec2<i32>(first_key(row, from_query), end_key(to_query))"
+  };
+}
+// Whether a query whose keys are from place \`first\` up to \`end\` sees the key in slot j.
+fn visible(row: u32, j: i32, first: i32, end: i32) -> bool {
+${
+    ring
+      ? `  let keys = i32(params.keys);
+  let last = position[0] + i32(params.tokens) - 1;
+  let place = last - ((last - j) % keys + keys) % keys; // negative where nothing has been written yet`
+      : "  let place = j;"
+  }
+  return ${windowed || ring ? "place >= first & " : ""}place < end${
+    masked ? " & mask[row * params.keys + u32(j)] != M(0)" : ""
+  };
+}
+${
+    capped
+      ? `// tanh of large numbers overflows in some drivers; NaN stays NaN.
+fn capped(score: f32) -> f32 {
+  let x = score / params.softcap;
+  return params.softcap * select(tanh(clamp(x, -20.0, 20.0)), x, x != x);
+}`
+      : "fn capped(score: f32) -> f32 { return score; }"
+  }
 
 // The part of the keys from \`first\` up to \`end\` that belongs to a chunk.
 fn chunk_of(first: i32, end: i32, chunk: u32) -> vec2<i32> {
@@ -91,7 +137,7 @@ fn chunk_of(first: i32, end: i32, chunk: u32) -> vec2<i32> {
 }
 
 /** The code for a block. Queries past the end count as zeros, and are not written. */
-export function attentionCode({ queries, steps, split }: AttentionShape): string {
+export function attentionCode({ queries, steps, split, kind }: AttentionShape): string {
   const each = (line: (r: number) => string, between = "\n") => repeat(queries, line, between);
   const step = (line: (d: number) => string, between = "\n") => repeat(steps, line, between);
   // The query in hand, of those that have variables of their own.
@@ -100,7 +146,7 @@ export function attentionCode({ queries, steps, split }: AttentionShape): string
       `select(${all}, ${one}, r == ${r}u)`
     );
   const loop = queries === 1 ? "{\n    let r = 0u;" : "for (var r = 0u; r < count; r++) {";
-  return `${attentionHead(split)}
+  return `${attentionHead(split, kind)}
 @compute @workgroup_size(8)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
   var i = id.x + id.y * groups.x * 8u;
@@ -113,11 +159,13 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
   let row = i / params.blocks;
   let last = params.tokens * (params.heads / params.key_heads) - 1u;
   let count = min(${queries}u, last + 1u - first);
-  let range = chunk_of(first_key(row), end_key(min(first + ${queries - 1}u, last)), chunk);
+  let slots = slots_of(row, first, min(first + ${queries - 1}u, last));
+  let range = chunk_of(slots.x, slots.y, chunk);
 
 ${
     each((r) =>
-      `  let end${r} = end_key(min(first + ${r}u, last));
+      `  let first${r} = first_key(row, min(first + ${r}u, last));
+  let end${r} = end_key(min(first + ${r}u, last));
   var largest${r} = LEAST;
   var weights${r} = 0.0;
 ${step((d) => `  var q${r}_${d} = A(); var s${r}_${d} = A();`)}`
@@ -143,10 +191,11 @@ ${
   }
 ${
     each((r) =>
-      `    let score${r} = select(LEAST, total(p${r}), j < end${r});
+      `    let seen${r} = visible(row, j, first${r}, end${r});
+    let score${r} = select(LEAST, capped(total(p${r})), seen${r});
     let now${r} = max(largest${r}, score${r});
     let shrink${r} = exp(largest${r} - now${r});
-    let weight${r} = select(0.0, exp(score${r} - now${r}), j < end${r});
+    let weight${r} = select(0.0, exp(score${r} - now${r}), seen${r});
     largest${r} = now${r};
     weights${r} = weights${r} * shrink${r} + weight${r};`
     )

@@ -19,58 +19,66 @@ const advanceShader = shader({ name: "advance.wgsl", code: advanceCode });
  * @param cache f32 or f16 `[B, L, H, D]`, changed.
  * @param values The same dtype, `[B, T, H, D]`.
  * @param position i32 `[1]`.
+ * @param ring Whether the cache is a ring of which tokens past its end go on at its beginning: place `p` is slot `p mod L`.
  * @throws KW-TENSOR-SHAPE, KW-TENSOR-DTYPE; KW-TENSOR-DATA on the reference device.
  */
-export const cacheWrite: (cache: Tensor, values: Tensor, position: Tensor) => void = inPlaceOperator<
-  [cache: Tensor, values: Tensor, position: Tensor]
->({
-  name: "cacheWrite",
-  check: (cache, values, position) => {
-    const action = "run cacheWrite";
-    checkDType(action, cache, FLOATS);
-    checkSameDType(action, cache, values);
-    checkPosition(action, position);
-    if (cache.rank !== 4 || values.rank !== 4 || [0, 2, 3].some((d) => cache.shape[d] !== values.shape[d])) {
-      shapeError(
-        action,
-        `the cache is ${cache.describe()} and the values ${values.describe()}`,
-        "They must be [B, L, H, D] and [B, T, H, D].",
-      );
-    }
-    if (values.shape[1] > cache.shape[1]) {
-      shapeError(
-        action,
-        `${values.shape[1]} tokens into a cache for ${cache.shape[1]}`,
-        "Make the cache longer, or the prompt shorter.",
-      );
-    }
-  },
-  webgpu: (cache, values, position) => {
-    const [, tokens, heads, size] = values.shape;
-    const params = { count: values.size, tokens, places: cache.shape[1], width: heads * size };
-    dispatch(cacheWriteShader, { cache, values, position, params }, {
-      workgroups: workgroups(values.size),
-      types: { T: cache.dtype },
-    });
-  },
-  reference: (cache, values, position) => {
-    const [batch, tokens, heads, size] = values.shape;
-    const places = cache.shape[1];
-    const [first] = referenceValues(position);
-    if (first < 0 || first + tokens > places) {
-      raise(
-        "KW-TENSOR-DATA",
-        `Cannot run cacheWrite: ${tokens} tokens at position ${first} of a cache for ${places}`,
-        "Make the cache longer, or stop earlier.",
-      );
-    }
-    const run = tokens * heads * size;
-    for (let b = 0; b < batch; b++) {
-      const source = referenceValues(values).subarray(b * run, (b + 1) * run);
-      referenceValues(cache).set(source, (b * places + first) * heads * size);
-    }
-  },
-});
+export const cacheWrite: (cache: Tensor, values: Tensor, position: Tensor, ring?: boolean) => void =
+  inPlaceOperator<[cache: Tensor, values: Tensor, position: Tensor, ring?: boolean]>({
+    name: "cacheWrite",
+    check: (cache, values, position, ring) => {
+      const action = "run cacheWrite";
+      checkDType(action, cache, FLOATS);
+      checkSameDType(action, cache, values);
+      checkPosition(action, position);
+      if (
+        cache.rank !== 4 || values.rank !== 4 || [0, 2, 3].some((d) => cache.shape[d] !== values.shape[d])
+      ) {
+        shapeError(
+          action,
+          `the cache is ${cache.describe()} and the values ${values.describe()}`,
+          "They must be [B, L, H, D] and [B, T, H, D].",
+        );
+      }
+      if (!ring && values.shape[1] > cache.shape[1]) {
+        shapeError(
+          action,
+          `${values.shape[1]} tokens into a cache for ${cache.shape[1]}`,
+          "Make the cache longer, or the prompt shorter.",
+        );
+      }
+    },
+    webgpu: (cache, values, position, ring) => {
+      const [, tokens, heads, size] = values.shape;
+      const params = {
+        ...{ count: values.size, tokens, places: cache.shape[1], width: heads * size },
+        ring: ring ? 1 : 0,
+      };
+      dispatch(cacheWriteShader, { cache, values, position, params }, {
+        workgroups: workgroups(values.size),
+        types: { T: cache.dtype },
+      });
+    },
+    reference: (cache, values, position, ring) => {
+      const [batch, tokens, heads, size] = values.shape;
+      const places = cache.shape[1];
+      const [first] = referenceValues(position);
+      if (first < 0 || !ring && first + tokens > places) {
+        raise(
+          "KW-TENSOR-DATA",
+          `Cannot run cacheWrite: ${tokens} tokens at position ${first} of a cache for ${places}`,
+          "Make the cache longer, or stop earlier.",
+        );
+      }
+      const width = heads * size;
+      for (let b = 0; b < batch; b++) {
+        for (let t = Math.max(0, tokens - places); t < tokens; t++) {
+          const from = (b * tokens + t) * width;
+          const token = referenceValues(values).subarray(from, from + width);
+          referenceValues(cache).set(token, (b * places + (first + t) % places) * width);
+        }
+      }
+    },
+  });
 
 /**
  * `position += by`, on the device: a replayed run moves on without the host.

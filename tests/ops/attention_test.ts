@@ -92,6 +92,106 @@ describe("attention()", () => {
       }));
   }
 
+  // Tokens, keys, heads, key heads, head size, position.
+  const WINDOWED = [
+    [1, 300, 4, 2, 64, 290],
+    [40, 300, 4, 2, 16, 250],
+    [70, 70, 2, 2, 80, 0],
+    [3, 9, 2, 1, 5, 5],
+  ];
+  for (const software of [true, false]) {
+    it(
+      `agrees with its reference where a query sees a window, a mask hides keys and scores are capped, on a ${
+        software ? "software" : "real"
+      } adapter`,
+      () =>
+        onAdapter(software, async () => {
+          for (const [tokens, keys, heads, keyHeads, head, position] of WINDOWED) {
+            const [q, k] = [[2, tokens, heads, head], [2, keys, keyHeads, head]];
+            const mask = Array.from({ length: 2 * keys }, (_, i) => i % 7 === 3 || i % 11 === 0 ? 0 : 1);
+            for (
+              const options of [
+                { causal: true, before: 6 },
+                { causal: true, before: 0, softcap: 2.5 },
+                { causal: false, before: 4, after: 3 },
+                { causal: false, after: 0, masked: true },
+                { causal: true, before: 130, masked: true, softcap: 50 },
+                { causal: false, masked: true },
+              ]
+            ) {
+              await assertParity(
+                (q, k, v, position, starts, mask) =>
+                  attention(q, k, v, {
+                    ...options,
+                    position,
+                    starts,
+                    mask: "masked" in options ? mask : undefined,
+                  }),
+                [
+                  { shape: q, data: values(count(q), 1, { spread: 2 }) },
+                  { shape: k, data: values(count(k), 2) },
+                  { shape: k, data: values(count(k), 3) },
+                  i32(position),
+                  i32(0, 3),
+                  { shape: [2, keys], data: mask, dtype: position % 2 ? "u32" : "i32" },
+                ],
+                "f32",
+                { relative: 1e-5, absolute: 5e-6 },
+              );
+            }
+          }
+        }),
+    );
+  }
+
+  it("sees in a ring what it sees in a cache of full length", async () => {
+    const [heads, size, before, room] = [2, 8, 4, 7];
+    for (const device of BOTH) {
+      for (const software of [true, false]) {
+        await onAdapter(software, async () => {
+          const make = (length: number) => Tensor.zeros([2, length, heads, size], { device });
+          const all = [make(40), make(40), make(room), make(room)];
+          const [k, v, ringK, ringV] = all;
+          let past = 0;
+          // As many tokens at once as leave each query its window: room - before.
+          for (const tokens of [3, 1, 1, 2, 3, 1, 3, 3]) {
+            const shape = [2, tokens, heads, size];
+            const data = (from: number) => Float32Array.from(values(count(shape), from + past));
+            using q = Tensor.from(data(1), { shape, device });
+            using newK = Tensor.from(data(2), { shape, device });
+            using newV = Tensor.from(data(3), { shape, device });
+            using position = Tensor.from(Int32Array.of(past), { shape: [1], device });
+            using starts = Tensor.from(Int32Array.of(0, 2), { shape: [2], device });
+            cacheWrite(k, newK, position);
+            cacheWrite(v, newV, position);
+            cacheWrite(ringK, newK, position, true);
+            cacheWrite(ringV, newV, position, true);
+            const options = { position, starts, causal: true, before };
+            using plain = attention(q, k, v, options);
+            using ring = attention(q, ringK, ringV, { ...options, ring: true });
+            assertClose([...await ring.data()].map(Number), [...await plain.data()].map(Number), {
+              relative: 1e-5,
+              absolute: 1e-6,
+            });
+            past += tokens;
+          }
+          for (const t of all) t.dispose();
+        });
+      }
+    }
+  });
+
+  it("keeps the last of what does not fit into a ring", async () => {
+    for (const device of BOTH) {
+      const { data } = await valuesOn(device, (values, position) => {
+        const cache = Tensor.zeros([1, 3, 1, 1], { device });
+        cacheWrite(cache, values, position, true);
+        return cache;
+      }, [{ shape: [1, 5, 1, 1], data: [1, 2, 3, 4, 5] }, i32(4)]);
+      assertEquals(data, [3, 4, 5]); // places 6, 7, 8
+    }
+  });
+
   it("reads no key past the filled ones", async () => {
     // What is not filled yet is NaN here; nothing of it may reach the result.
     for (const software of [true, false]) {

@@ -30,17 +30,20 @@ fn main(
   let first = i % params.blocks * R;
   let row = i / params.blocks;
   let last = params.tokens * (params.heads / params.key_heads) - 1u;
-  let range = chunk_of(first_key(row), end_key(min(first + R - 1u, last)), chunk);
+  let slots = slots_of(row, first, min(first + R - 1u, last));
+  let range = chunk_of(slots.x, slots.y, chunk);
 
   for (var at = lane; at < R * STEPS; at += 64u) {
     let query = place(row, key_head, min(first + at / STEPS, last));
     queries[at] = A(q[query * STEPS + at % STEPS]) * params.scale;
   }
+  var firsts: array<i32, R>;
   var ends: array<i32, R>;
   var largest: array<f32, R>;
   var own: array<f32, R>; // the weights that this lane gave
   var sum: array<A, R>;
   for (var r = 0u; r < R; r++) {
+    firsts[r] = first_key(row, min(first + r, last));
     ends[r] = end_key(min(first + r, last));
     largest[r] = LEAST;
     own[r] = 0.0;
@@ -62,7 +65,8 @@ fn main(
       }
     }
     for (var r = 0u; r < R; r++) {
-      scores[r * 64u + lane] = select(LEAST, total(products[r]), j < min(ends[r], range.y));
+      let seen = j < range.y && visible(row, j, firsts[r], ends[r]);
+      scores[r * 64u + lane] = select(LEAST, capped(total(products[r])), seen);
     }
     workgroupBarrier();
     var most = LEAST;
@@ -73,7 +77,8 @@ fn main(
       var now = largest[r];
       for (var e = 0u; e < 64u / R; e++) { now = max(now, largest_of[r * (64u / R) + e]); }
       let shrink = exp(largest[r] - now);
-      let weight = select(0.0, exp(scores[r * 64u + lane] - now), j < min(ends[r], range.y));
+      let seen = j < range.y && visible(row, j, firsts[r], ends[r]);
+      let weight = select(0.0, exp(scores[r * 64u + lane] - now), seen);
       largest[r] = now;
       own[r] = own[r] * shrink + weight;
       sum[r] *= shrink;

@@ -4,15 +4,21 @@
  * @module
  */
 export {
+  type Activation,
+  activation,
   type AnyArguments,
   type AttentionConfig,
   type AttentionContext,
   constructorArguments,
+  Conv1D,
+  Conv2d,
   Embedding,
   GatedActivation,
   gatedActivation,
   GELU,
   GeluAndMul,
+  GELUTanh,
+  GemmaRMSNorm,
   Identity,
   joinPath,
   KVCache,
@@ -27,6 +33,8 @@ export {
   makeReplaceable,
   Module,
   ModuleList,
+  QuickGELU,
+  ReLU,
   ReluAndMul,
   replaceableFunction,
   RMSNorm,
@@ -35,4 +43,5 @@ export {
   ropeFrequencies,
   SiLU,
   SiluAndMul,
+  Tanh,
 } from "../nn/mod.ts";

@@ -1,6 +1,6 @@
 import { checkArgument } from "../arguments.ts";
 import { raise } from "../errors.ts";
-import { gelu, geluTanh, mul, relu, silu } from "../ops/mod.ts";
+import { gelu, geluTanh, mul, relu, scale, sigmoid, silu, tanh } from "../ops/mod.ts";
 import type { Tensor } from "../tensor/mod.ts";
 import { layer } from "./layer.ts";
 import { Module } from "./module.ts";
@@ -22,6 +22,73 @@ export class GELU extends Module {
     return gelu(x);
   }
 }
+
+/** `x · Φ(x)` by `tanh`: `0.5 x (1 + tanh(√(2/π) (x + 0.044715 x³)))` (Hendrycks and Gimpel 2016). */
+@layer("GELUTanh")
+export class GELUTanh extends Module {
+  /** Any shape → the same shape. */
+  override forward(x: Tensor): Tensor {
+    return geluTanh(x);
+  }
+}
+
+/** `x · sigmoid(1.702 x)` (Hendrycks and Gimpel 2016; CLIP). */
+@layer("QuickGELU")
+export class QuickGELU extends Module {
+  /** Any shape → the same shape. */
+  override forward(x: Tensor): Tensor {
+    return mul(x, sigmoid(scale(x, 1.702)));
+  }
+}
+
+/** `max(x, 0)`. */
+@layer("ReLU")
+export class ReLU extends Module {
+  /** Any shape → the same shape. */
+  override forward(x: Tensor): Tensor {
+    return relu(x);
+  }
+}
+
+/** The hyperbolic tangent. */
+@layer("Tanh")
+export class Tanh extends Module {
+  /** Any shape → the same shape. */
+  override forward(x: Tensor): Tensor {
+    return tanh(x);
+  }
+}
+
+/** A module of one tensor to one of the same shape. */
+export type Activation = Module & { forward(x: Tensor): Tensor };
+
+/**
+ * The activation for a config's `hidden_act`.
+ *
+ * @throws KW-CONFIG-VALUE for an unknown name.
+ */
+export function activation(hidden_act: string): Activation {
+  const cls = ACTIVATIONS[hidden_act];
+  if (!Object.hasOwn(ACTIVATIONS, hidden_act)) {
+    raise(
+      "KW-CONFIG-VALUE",
+      `Unknown hidden_act ${JSON.stringify(hidden_act)}`,
+      `Known: ${Object.keys(ACTIVATIONS).join(", ")}.`,
+    );
+  }
+  return new cls();
+}
+
+const ACTIVATIONS: Readonly<Record<string, new () => Activation>> = {
+  gelu: GELU,
+  gelu_new: GELUTanh,
+  gelu_pytorch_tanh: GELUTanh,
+  quick_gelu: QuickGELU,
+  relu: ReLU,
+  silu: SiLU,
+  swish: SiLU,
+  tanh: Tanh,
+};
 
 /** A module `(gate, up) → act(gate) · up`. */
 export abstract class GatedActivation extends Module {

@@ -5,6 +5,7 @@
  */
 export * from "./activations.ts";
 export * from "./attention.ts";
+export * from "./conv.ts";
 export * from "./embedding.ts";
 export * from "./function_module.ts";
 export * from "./identity.ts";

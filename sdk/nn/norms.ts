@@ -25,6 +25,31 @@ export class RMSNorm extends Module {
   }
 }
 
+/**
+ * `x / sqrt(mean(x²) + eps) · (1 + weight)` over the last dimension: Gemma's norm. A class of its own, since the same
+ * weight means something else than in {@linkcode RMSNorm}: a kernel for that one does not fit here.
+ */
+@layer("GemmaRMSNorm")
+export class GemmaRMSNorm extends Module {
+  /** `[dim]`; 0 leaves a value as it is. */
+  weight: Parameter;
+
+  /**
+   * Builds the module; its parameters are on the meta device.
+   *
+   * @param eps Added to the mean of squares, inside the root.
+   */
+  constructor(readonly dim: number, readonly eps = 1e-6) {
+    super();
+    this.weight = parameter([dim]);
+  }
+
+  /** `[..., dim]` → the same shape. */
+  override forward(x: Tensor): Tensor {
+    return rmsNorm(x, this.weight, this.eps, 1);
+  }
+}
+
 /** `(x − mean) / sqrt(variance + eps) · weight + bias` over the last dimension (Ba et al. 2016). */
 @layer("LayerNorm")
 export class LayerNorm extends Module {

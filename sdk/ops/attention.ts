@@ -27,10 +27,10 @@ export interface AttentionOptions {
   /** i32 or u32 `[B, S]`: 0 hides a key from every query of its row. */
   readonly mask?: Tensor;
   /**
-   * Whether k and v are rings: the key of place `p` lies in slot `p mod S`, and the last one written is that of
-   * `position + T - 1`. What a later key has taken the slot of is gone.
+   * How many of the S slots are a ring, in which the key of place `p` lies in slot `p mod ring`. With all S, this run's
+   * keys are in it already, as far as there is room; with `S - T`, they follow it.
    */
-  readonly ring?: boolean;
+  readonly ring?: number;
   /** What scores are multiplied with; Defaults to `1 / √D`. */
   readonly scale?: number;
   /** i32 `[B]`: the first key that a row sees, when rows are padded on the left. */
@@ -71,7 +71,7 @@ const run = operator<
   ]
 >({
   name: "attention",
-  infer: (q, k, v, position, starts, mask, { before, after, softcap }) => {
+  infer: (q, k, v, position, starts, mask, { before, after, softcap, ring }) => {
     const action = "run attention";
     checkDType(action, q, FLOATS);
     checkSameDType(action, q, k, v);
@@ -102,6 +102,13 @@ const run = operator<
       if (count === undefined || Number.isSafeInteger(count) && count >= 0) continue;
       shapeError(action, `${name} is ${count}`, "It must be a whole number of keys, 0 or more.");
     }
+    if (ring !== undefined && ring !== k.shape[1] && ring !== k.shape[1] - q.shape[1]) {
+      shapeError(
+        action,
+        `a ring of ${ring} slots among ${k.shape[1]} keys, for ${q.shape[1]} tokens`,
+        "All keys are in the ring, or all but this run's.",
+      );
+    }
     if (softcap !== undefined && !(softcap > 0 && Number.isFinite(softcap))) {
       shapeError(action, `softcap is ${softcap}`, "It must be a positive number.");
     }
@@ -113,7 +120,9 @@ const run = operator<
     const { width, types } = vectorize(q.dtype, size);
     const steps = size / width;
     const kind = kindOf(options);
-    const seen = kind.windowed && !kind.ring ? Math.min(keys, tokens + options.before!) : keys;
+    const seen = kind.windowed && options.ring === undefined
+      ? Math.min(keys, tokens + options.before!)
+      : keys;
     const plan = planAttention({ rows, queries: tokens * heads / keyHeads, keys: seen, keyHeads, steps });
     const bindings = {
       ...{ q, k, v, position, starts: starts ?? position },
@@ -126,6 +135,7 @@ const run = operator<
         before: Math.min(options.before ?? MOST_KEYS, MOST_KEYS),
         after: options.causal ? 0 : Math.min(options.after ?? MOST_KEYS, MOST_KEYS),
         softcap: options.softcap ?? 0,
+        ring: options.ring ?? 0,
       },
     };
     const count = rows * plan.blocks * keyHeads * plan.chunks;
@@ -153,12 +163,15 @@ const run = operator<
     const [, keys, keyHeads] = k.shape;
     const [vq, vk, vv] = [referenceValues(q), referenceValues(k), referenceValues(v)];
     const [past] = referenceValues(position);
-    const last = past + tokens - 1;
     const { before = Infinity, softcap, ring } = options;
+    const last = past + (ring === keys ? tokens : 0) - 1;
     const after = options.causal ? 0 : options.after ?? Infinity;
     const hidden = mask && referenceValues(mask);
     // The place of the key in a slot; negative where nothing has been written yet.
-    const placeOf = (slot: number) => ring ? last - (((last - slot) % keys) + keys) % keys : slot;
+    const placeOf = (slot: number) => {
+      if (ring === undefined) return slot;
+      return slot < ring ? last - (((last - slot) % ring) + ring) % ring : past + slot - ring;
+    };
     for (let b = 0; b < batch; b++) {
       const start = Math.max(0, starts ? referenceValues(starts)[b] : 0);
       for (let t = 0; t < tokens; t++) {
@@ -202,7 +215,7 @@ function kindOf({ before, softcap, mask, ring }: AttentionOptions): AttentionKin
     windowed: before !== undefined,
     capped: softcap !== undefined,
     masked: mask !== undefined,
-    ring: ring ?? false,
+    ring: ring !== undefined,
   };
 }
 

@@ -74,6 +74,7 @@ struct Params {
   before: i32, // keys before its own place that a query sees at most
   after: i32,
   softcap: f32,
+  ring: i32, // how many slots
 }
 
 // The least finite f32. Nothing but −∞ is below it, and a score of that has no weight.
@@ -108,9 +109,10 @@ fn slots_of(row: u32, from_query: u32, to_query: u32) -> vec2<i32> {
 fn visible(row: u32, j: i32, first: i32, end: i32) -> bool {
 ${
     ring
-      ? `  let keys = i32(params.keys);
-  let last = position[0] + i32(params.tokens) - 1;
-  let place = last - ((last - j) % keys + keys) % keys; // negative where nothing has been written yet`
+      ? `  let last = position[0] + select(0, i32(params.tokens), params.ring == i32(params.keys)) - 1;
+  // Negative where nothing has been written yet. Behind the ring are this run's keys.
+  let in_ring = last - ((last - j) % params.ring + params.ring) % params.ring;
+  let place = select(in_ring, position[0] + j - params.ring, j >= params.ring);`
       : "  let place = j;"
   }
   return ${windowed || ring ? "place >= first & " : ""}place < end${

@@ -2,6 +2,7 @@ export { attention, type AttentionOptions } from "./attention.ts";
 export { add, div, mul, sub } from "./binary.ts";
 export { advance, cacheWrite } from "./cache.ts";
 export { cast } from "./cast.ts";
+export { conv2d, type Conv2dOptions, type Pair } from "./conv2d.ts";
 export { embedding } from "./embedding.ts";
 export { linear } from "./matmul/linear.ts";
 export { matmul } from "./matmul/matmul.ts";

@@ -9,27 +9,28 @@ const rmsNormShaders = lineShaders("rms_norm", rmsNormCode, "f32");
 const layerNormShaders = lineShaders("layer_norm", layerNormCode, "vec4<f32>");
 
 /**
- * `x / √(mean(x²) + eps) · weight` over the last dimension (Zhang and Sennrich, 2019).
+ * `x / √(mean(x²) + eps) · (weight + offset)` over the last dimension (Zhang and Sennrich, 2019).
  *
  * @param x f32 or f16 `[..., H]`.
  * @param weight The same dtype, `[H]`.
  * @param eps Added to the mean square.
+ * @param offset Added to the weight, in f32: 1 in Gemma. Defaults to 0.
  * @throws KW-TENSOR-SHAPE, KW-TENSOR-DTYPE
  */
-export const rmsNorm: (x: Tensor, weight: Tensor, eps: number) => Tensor = operator<
-  [x: Tensor, weight: Tensor, eps: number]
+export const rmsNorm: (x: Tensor, weight: Tensor, eps: number, offset?: number) => Tensor = operator<
+  [x: Tensor, weight: Tensor, eps: number, offset?: number]
 >({
   name: "rmsNorm",
   infer: (x, weight) => inferNorm("run rmsNorm", x, weight, undefined),
-  webgpu: (out, x, weight, eps) =>
-    dispatchLines(rmsNormShaders, { x, bindings: { weight, out }, ...rowsOf(x, eps) }),
-  reference: (out, x, weight, eps) => {
+  webgpu: (out, x, weight, eps, offset = 0) =>
+    dispatchLines(rmsNormShaders, { x, bindings: { weight, out }, ...rowsOf(x, eps, { offset }) }),
+  reference: (out, x, weight, eps, offset = 0) => {
     const [v, w, n] = [referenceValues(x), referenceValues(weight), weight.size];
     for (let start = 0; start < v.length; start += n) {
       let squares = 0;
       for (let i = 0; i < n; i++) squares += v[start + i] ** 2;
       const factor = 1 / Math.sqrt(squares / n + eps);
-      for (let i = 0; i < n; i++) out[start + i] = v[start + i] * factor * w[i];
+      for (let i = 0; i < n; i++) out[start + i] = v[start + i] * factor * (w[i] + offset);
     }
   },
 });
@@ -81,10 +82,10 @@ function inferNorm(action: string, x: Tensor, weight: Tensor, bias: Tensor | und
   return { shape: x.shape, dtype: x.dtype };
 }
 
-function rowsOf(x: Tensor, eps: number) {
+function rowsOf(x: Tensor, eps: number, more: Readonly<Record<string, number>> = {}) {
   const count = x.shape[x.rank - 1];
   return {
     around: { outer: x.size / count, count, inner: 1 },
-    params: (width: number) => ({ count, share: width / 4, eps }),
+    params: (width: number) => ({ count, share: width / 4, eps, ...more }),
   };
 }

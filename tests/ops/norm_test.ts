@@ -16,6 +16,7 @@ describe("norms", () => {
 
   const NORMS = {
     rmsNorm: (x: Tensor, w: Tensor) => rmsNorm(x, w, 1e-5),
+    "rmsNorm with 1 added to the weight": (x: Tensor, w: Tensor) => rmsNorm(x, w, 1e-5, 1),
     layerNorm: (x: Tensor, w: Tensor, b: Tensor) => layerNorm(x, w, b, 1e-5),
     "layerNorm without bias": (x: Tensor, w: Tensor) => layerNorm(x, w, undefined, 1e-5),
   };
@@ -47,6 +48,17 @@ describe("norms", () => {
       (await valuesOn("webgpu", NORMS.rmsNorm, [{ shape: [3, 0], data: [] }, { shape: [0], data: [] }])).data,
       [],
     );
+  });
+
+  it("rmsNorm() adds its offset to the weight", async () => {
+    for (const device of ["webgpu", "reference"] as const) {
+      const run = (x: Tensor, w: Tensor) => rmsNorm(x, w, 0, 1);
+      const { data } = await valuesOn(device, run, [
+        { shape: [2], data: [1, 7] },
+        { shape: [2], data: [0, 1] },
+      ]);
+      assertClose(data, [0.2, 2.8], { relative: 1e-6 });
+    }
   });
 
   it("rmsNorm() divides by the root of the mean square", async () => {

@@ -1,0 +1,61 @@
+import { add, conv2d, type Conv2dOptions, matmul, type Pair } from "../ops/mod.ts";
+import { type Parameter, parameter, type Tensor } from "../tensor/mod.ts";
+import { layer } from "./layer.ts";
+import { Module } from "./module.ts";
+
+/** A convolution over images, as vision models cut them into patches. */
+@layer("Conv2d")
+export class Conv2d extends Module {
+  /** `[out_channels, in_channels / groups, rows, columns]`. */
+  weight: Parameter;
+  /** `[out_channels]`, if there is one. */
+  bias?: Parameter;
+
+  /**
+   * Builds the module; its parameters are on the meta device.
+   *
+   * @param kernel_size Rows and columns of the weight, or one number for both.
+   */
+  constructor(
+    readonly in_channels: number,
+    readonly out_channels: number,
+    readonly kernel_size: Pair,
+    readonly options: Conv2dOptions & { readonly bias?: boolean } = {},
+  ) {
+    super();
+    const [rows, columns] = typeof kernel_size === "number" ? [kernel_size, kernel_size] : kernel_size;
+    this.weight = parameter([out_channels, in_channels / (options.groups ?? 1), rows, columns]);
+    if (options.bias ?? true) this.bias = parameter([out_channels]);
+  }
+
+  /** `[batch, in_channels, height, width]` → `[batch, out_channels, rows, columns]`. */
+  override forward(input: Tensor): Tensor {
+    return conv2d(input, this.weight, this.bias, this.options);
+  }
+}
+
+/** `y = x W + b`, a linear map whose weight lies the other way round than {@linkcode Linear}'s (GPT-2). */
+@layer("Conv1D")
+export class Conv1D extends Module {
+  /** `[nx, nf]`: inputs by outputs. */
+  weight: Parameter;
+  /** `[nf]`. */
+  bias: Parameter;
+
+  /**
+   * Builds the module; its parameters are on the meta device.
+   *
+   * @param nf Outputs.
+   * @param nx Inputs.
+   */
+  constructor(readonly nf: number, readonly nx: number) {
+    super();
+    this.weight = parameter([nx, nf]);
+    this.bias = parameter([nf]);
+  }
+
+  /** `[..., nx]` → `[..., nf]`. */
+  override forward(x: Tensor): Tensor {
+    return add(matmul(x, this.weight), this.bias);
+  }
+}

@@ -1,106 +1,145 @@
-/** How positions turn the pairs of a head: a base, and what stretches it to longer texts. */
-export type Rope =
-  | DefaultRope
-  | LinearRope
-  | Llama3Rope
-  | YarnRope;
+import { raise } from "../errors.ts";
 
-/** Su et al. 2021: pair `i` of `D/2` turns by `theta^(-2i/D)` radians per position. */
-export interface DefaultRope {
-  /** The kind. */
-  readonly kind: "default";
-  /** The base of the frequencies. */
-  readonly theta: number;
-}
+/** How frequencies differ from those of the base, named and meant as in config.json. */
+export type RopeScaling =
+  | { readonly rope_type: "linear"; readonly factor: number }
+  | {
+    readonly rope_type: "dynamic";
+    readonly factor: number;
+    readonly original_max_position_embeddings: number;
+  }
+  | {
+    readonly rope_type: "llama3";
+    readonly factor: number;
+    readonly low_freq_factor: number;
+    readonly high_freq_factor: number;
+    readonly original_max_position_embeddings: number;
+  }
+  | {
+    readonly rope_type: "yarn";
+    readonly factor: number;
+    readonly original_max_position_embeddings: number;
+    readonly beta_fast: number;
+    readonly beta_slow: number;
+    readonly truncate: boolean;
+    /** What sine and cosine are multiplied with. */
+    readonly attention_factor: number;
+  }
+  | {
+    readonly rope_type: "longrope";
+    readonly short_factor: readonly number[];
+    readonly long_factor: readonly number[];
+    readonly original_max_position_embeddings: number;
+    /** What sine and cosine are multiplied with. */
+    readonly attention_factor: number;
+  };
 
-/** Every frequency divided by one factor (position interpolation). */
-export interface LinearRope {
-  /** The kind. */
-  readonly kind: "linear";
-  /** The base of the frequencies. */
-  readonly theta: number;
-  /** What they are divided by. */
+/**
+ * A rotary embedding: how fast each pair of a head's numbers turns, and what sine and cosine are multiplied with.
+ * Whatever its kind, it comes down to a list of frequencies and one factor.
+ */
+export class Rope {
+  /** What sine and cosine are multiplied with; 1 but for YaRN and LongRoPE. */
   readonly factor: number;
-}
+  /** Whether frequencies depend on how long the sequence is. */
+  readonly varies: boolean;
+  readonly #known = new Map<number, readonly number[]>();
 
-/** Llama 3: slow pairs are divided by the factor, fast ones are not, with a ramp between. */
-export interface Llama3Rope {
-  /** The kind. */
-  readonly kind: "llama3";
-  /** The base of the frequencies. */
-  readonly theta: number;
-  /** What slow pairs are divided by. */
-  readonly factor: number;
-  /** Pairs with fewer turns than this over the original length are slow. */
-  readonly low_freq_factor: number;
-  /** Pairs with more turns than this over the original length are fast. */
-  readonly high_freq_factor: number;
-  /** The length that the model was first trained for. */
-  readonly original_max_position_embeddings: number;
-}
+  /**
+   * Makes one.
+   *
+   * @param dim How many of a head's numbers turn: all of them, or the first ones.
+   * @param theta The base: pair `i` turns by `theta^(-2i/dim)` radians per position.
+   * @throws KW-CONFIG-VALUE for an odd `dim`, or lists of factors that are not `dim / 2` long.
+   */
+  constructor(readonly dim: number, readonly theta: number, readonly scaling?: RopeScaling) {
+    if (!Number.isSafeInteger(dim) || dim <= 0 || dim % 2 !== 0) {
+      raise("KW-CONFIG-VALUE", `Cannot turn ${dim} numbers of a head: rotary embeddings turn pairs`);
+    }
+    if (scaling?.rope_type === "longrope") {
+      for (const name of ["short_factor", "long_factor"] as const) {
+        if (scaling[name].length === dim / 2) continue;
+        raise("KW-CONFIG-VALUE", `${name} has ${scaling[name].length} numbers for ${dim / 2} pairs`);
+      }
+    }
+    this.factor = scaling && "attention_factor" in scaling ? scaling.attention_factor : 1;
+    this.varies = scaling?.rope_type === "dynamic" || scaling?.rope_type === "longrope";
+  }
 
-/** YaRN (Peng et al. 2023): a ramp over the pairs, and a factor on cos and sin. */
-export interface YarnRope {
-  /** The kind. */
-  readonly kind: "yarn";
-  /** The base of the frequencies. */
-  readonly theta: number;
-  /** What slow pairs are divided by. */
-  readonly factor: number;
-  /** Turns over the original length above which a pair stays as it is. */
-  readonly beta_fast: number;
-  /** Turns over the original length below which a pair is divided by the whole factor. */
-  readonly beta_slow: number;
-  /** Whether the ramp's ends are rounded to whole pairs. */
-  readonly truncate: boolean;
-  /** What cos and sin are multiplied by. */
-  readonly attention_factor: number;
-  /** The length that the model was first trained for. */
-  readonly original_max_position_embeddings: number;
-}
+  /**
+   * Radians per position of each of the `dim / 2` pairs; the same list for the same frequencies.
+   *
+   * @param length How many tokens there are: those of this run and those before it.
+   */
+  frequencies(length: number): readonly number[] {
+    const key = this.kind(length);
+    let known = this.#known.get(key);
+    if (!known) {
+      if (this.#known.size >= MOST_KNOWN) this.#known.clear(); // dynamic: one for each length
+      this.#known.set(key, known = Object.freeze(this.#compute(key)));
+    }
+    return known;
+  }
 
-/** Radians per position of each of the `size / 2` pairs. */
-export function ropeFrequencies(rope: Rope, size: number): number[] {
-  const plain = Array.from({ length: size / 2 }, (_, i) => rope.theta ** (-2 * i / size));
-  switch (rope.kind) {
-    case "default":
-      return plain;
-    case "linear":
-      return plain.map((f) => f / rope.factor);
-    case "llama3":
-      return plain.map((f) => llama3(rope, f));
-    case "yarn": {
-      const slow = yarnRamp(rope, size);
-      return plain.map((f, i) => f * (1 - slow(i)) + f / rope.factor * slow(i));
+  /** Equal for lengths whose frequencies are the same. */
+  kind(length: number): number {
+    const { scaling } = this;
+    if (scaling?.rope_type === "dynamic") return Math.max(length, scaling.original_max_position_embeddings);
+    if (scaling?.rope_type === "longrope") return length > scaling.original_max_position_embeddings ? 1 : 0;
+    return 0;
+  }
+
+  #compute(kind: number): number[] {
+    const { dim, scaling, theta } = this;
+    const plain = (base: number) => Array.from({ length: dim / 2 }, (_, i) => base ** (-2 * i / dim));
+    switch (scaling?.rope_type) {
+      case undefined:
+        return plain(theta);
+      case "linear":
+        return plain(theta).map((f) => f / scaling.factor);
+      case "dynamic": {
+        // NTK-aware scaling by the length (bloc97 and emozilla, 2023), as Hugging Face has it.
+        const { factor, original_max_position_embeddings: most } = scaling;
+        return plain(theta * (factor * kind / most - (factor - 1)) ** (dim / (dim - 2)));
+      }
+      case "llama3":
+        return plain(theta).map((f) => llama3(f, scaling));
+      case "yarn":
+        return yarn(plain(theta), dim, theta, scaling);
+      case "longrope": {
+        const factors = kind === 1 ? scaling.long_factor : scaling.short_factor;
+        return plain(theta).map((f, i) => f / factors[i]);
+      }
     }
   }
 }
 
-/** What cos and sin are multiplied by, for q and for k: 1 but for YaRN. */
-export function ropeFactor(rope: Rope): number {
-  return rope.kind === "yarn" ? rope.attention_factor : 1;
-}
-
 // ---------------------------------------------------------------------------
 
-function llama3(rope: Llama3Rope, frequency: number): number {
-  const { factor, low_freq_factor: low, high_freq_factor: high } = rope;
-  const turns = rope.original_max_position_embeddings * frequency / (2 * Math.PI);
-  if (turns < low) return frequency / factor;
-  if (turns > high) return frequency;
-  const smooth = (turns - low) / (high - low);
-  return (1 - smooth) * frequency / factor + smooth * frequency;
+const MOST_KNOWN = 64;
+
+type Scaling<T extends RopeScaling["rope_type"]> = Extract<RopeScaling, { readonly rope_type: T }>;
+
+/** Slow pairs are slowed down by the factor, fast ones are not, and those between partly (Llama 3.1, Meta 2024). */
+function llama3(frequency: number, s: Scaling<"llama3">): number {
+  const length = 2 * Math.PI / frequency;
+  const original = s.original_max_position_embeddings;
+  if (length < original / s.high_freq_factor) return frequency;
+  if (length > original / s.low_freq_factor) return frequency / s.factor;
+  const smooth = (original / length - s.low_freq_factor) / (s.high_freq_factor - s.low_freq_factor);
+  return (1 - smooth) * frequency / s.factor + smooth * frequency;
 }
 
-/** How much of a pair's frequency is divided: 0 for the fast ones, 1 for the slow ones. */
-function yarnRamp(rope: YarnRope, size: number): (pair: number) => number {
+/** YaRN's "NTK-by-parts" (Peng et al. 2023, section 3.2): by how often a pair turns within the original length. */
+function yarn(plain: readonly number[], dim: number, theta: number, s: Scaling<"yarn">): number[] {
   const pairOf = (turns: number) =>
-    size * Math.log(rope.original_max_position_embeddings / (turns * 2 * Math.PI)) /
-    (2 * Math.log(rope.theta));
-  let [low, high] = [pairOf(rope.beta_fast), pairOf(rope.beta_slow)];
-  if (rope.truncate) [low, high] = [Math.floor(low), Math.ceil(high)];
-  low = Math.max(low, 0);
-  high = Math.min(high, size - 1);
+    dim * Math.log(s.original_max_position_embeddings / (turns * 2 * Math.PI)) / (2 * Math.log(theta));
+  const round = (n: number, by: (n: number) => number) => s.truncate ? by(n) : n;
+  const low = Math.max(round(pairOf(s.beta_fast), Math.floor), 0);
+  let high = Math.min(round(pairOf(s.beta_slow), Math.ceil), dim - 1);
   if (low === high) high += 0.001;
-  return (pair) => Math.min(1, Math.max(0, (pair - low) / (high - low)));
+  return plain.map((f, i) => {
+    const slowed = Math.min(1, Math.max(0, (i - low) / (high - low)));
+    return slowed * f / s.factor + (1 - slowed) * f;
+  });
 }

@@ -14,13 +14,18 @@ const ones = ropeShader("params.turns[part / 4u * 2u + word][part % 4u]");
 /** How {@linkcode rope} rotates. */
 export interface RopeOptions {
   /** The base of the frequencies: pair `i` of `D/2` turns by `theta^(-2i/D)` radians per position. */
-  readonly theta: number;
+  readonly theta?: number;
   /** i32 `[B]`: where each row of the batch begins, when rows are padded on the left. */
   readonly starts?: Tensor;
   /** Pairs `(2i, 2i+1)`, as in the paper; otherwise `(i, i + D/2)`, as Hugging Face stores the weights. */
   readonly interleaved?: boolean;
-  /** Radians per position for each of the `D/2` pairs, instead of those of `theta` (scaled RoPE). */
+  /**
+   * Radians per position, pair by pair, in place of those of `theta` (scaled RoPE). With fewer than `D/2`, only the
+   * first numbers of a head turn, as if they were all, and the others stay (partial rotary).
+   */
   readonly frequencies?: readonly number[];
+  /** What sine and cosine are multiplied with (YaRN's attention factor). Defaults to 1. */
+  readonly factor?: number;
 }
 
 /**
@@ -42,7 +47,7 @@ export function rope(x: Tensor, position: Tensor, options: RopeOptions): Tensor 
 
 const run = operator<[x: Tensor, position: Tensor, starts: Tensor | undefined, options: RopeOptions]>({
   name: "rope",
-  infer: (x, position, starts, { frequencies }) => {
+  infer: (x, position, starts, { frequencies, theta }) => {
     const action = "run rope";
     checkDType(action, x, FLOATS);
     checkPosition(action, position);
@@ -50,8 +55,15 @@ const run = operator<[x: Tensor, position: Tensor, starts: Tensor | undefined, o
     if (x.rank !== 4 || size % 2 !== 0 || size > 1024) {
       shapeError(action, `x is ${x.describe()}`, "It must be [B, T, heads, D] with D even and at most 1024.");
     }
-    if (frequencies && frequencies.length !== size / 2) {
-      shapeError(action, `${frequencies.length} frequencies for heads of ${size}`, `Give ${size / 2}.`);
+    if (!frequencies && theta === undefined) {
+      shapeError(action, "there is neither a theta nor a list of frequencies", "Give one of the two.");
+    }
+    if (frequencies && (frequencies.length > size / 2 || frequencies.length === 0 && size > 0)) {
+      shapeError(
+        action,
+        `${frequencies.length} frequencies for heads of ${size}`,
+        `Give ${size / 2}, or fewer where a part of a head stays.`,
+      );
     }
     checkStarts(action, starts, x.shape[0]);
     return { shape: x.shape, dtype: x.dtype };
@@ -59,14 +71,17 @@ const run = operator<[x: Tensor, position: Tensor, starts: Tensor | undefined, o
   webgpu: (out, x, position, starts, options) => {
     const [rows, tokens, heads, size] = x.shape;
     const turns = turnsOf(size, options);
-    const wide = size % 8 === 0 && !options.interleaved;
+    const turning = 2 * (options.frequencies?.length ?? size / 2);
+    const wide = turning % 8 === 0 && size % 4 === 0 && !options.interleaved;
     const of = (type: string) => wide ? `vec4<${type}>` : type;
-    const parts = wide ? size / 8 : size / 2;
-    const each = headsOf(rows * tokens * parts, heads);
+    const load = wide ? 4 : 1;
+    const [parts, tail] = [turning / load / 2, (size - turning) / load];
+    const each = headsOf(rows * tokens * (parts + tail), heads);
     const chunks = Math.ceil(heads / each);
-    const count = rows * tokens * chunks * parts;
+    const count = rows * tokens * chunks * (parts + tail);
     const group = onSoftware() && count < 512 ? 8 : 64;
-    const params = { count, tokens, heads, parts, chunks, each, turns };
+    const { factor = 1 } = options;
+    const params = { count, tokens, heads, parts, tail, chunks, each, factor, turns };
     dispatch(wide ? fours : ones, { x, position, starts: starts ?? position, out, params }, {
       workgroups: workgroups(count, group),
       constants: {
@@ -85,7 +100,9 @@ const run = operator<[x: Tensor, position: Tensor, starts: Tensor | undefined, o
     const v = referenceValues(x);
     const [first] = referenceValues(position);
     const frequencies = frequenciesOf(size, options);
-    const half = size / 2;
+    const half = frequencies.length;
+    const { factor = 1 } = options;
+    out.set(v);
     for (let b = 0; b < batch; b++) {
       for (let t = 0; t < tokens; t++) {
         const place = Math.max(0, first + t - (starts ? referenceValues(starts)[b] : 0));
@@ -95,7 +112,8 @@ const run = operator<[x: Tensor, position: Tensor, starts: Tensor | undefined, o
             const [p, q] = options.interleaved
               ? [start + 2 * i, start + 2 * i + 1]
               : [start + i, start + i + half];
-            const [cos, sin] = [Math.cos(place * frequencies[i]), Math.sin(place * frequencies[i])];
+            const angle = place * frequencies[i];
+            const [cos, sin] = [factor * Math.cos(angle), factor * Math.sin(angle)];
             out[p] = v[p] * cos - v[q] * sin;
             out[q] = v[q] * cos + v[p] * sin;
           }
@@ -123,11 +141,13 @@ function headsOf(others: number, heads: number): number {
 }
 
 const known = new Map<string, readonly number[]>();
+const knownOf = new WeakMap<readonly number[], readonly number[]>();
 
-/** The shader's frequencies, as it lays them out; those of a theta are worked out once, not for each token. */
+/** The shader's frequencies, as it lays them out; those of a theta, or of one list, are worked out once, not for each token. */
 function turnsOf(size: number, options: RopeOptions): readonly number[] {
-  const key = options.frequencies ? "" : `${size},${options.theta}`;
-  const before = known.get(key);
+  const { frequencies: given } = options;
+  const key = `${size},${options.theta}`;
+  const before = given ? knownOf.get(given) : known.get(key);
   if (before) return before;
   const words = frequenciesOf(size, options).map(fixedPoint);
   const turns: number[] = [];
@@ -136,13 +156,14 @@ function turnsOf(size: number, options: RopeOptions): readonly number[] {
       for (let pair = i; pair < i + 4; pair++) turns.push(words[pair]?.[word] ?? 0);
     }
   }
-  if (key !== "") known.set(key, turns);
+  if (!given) known.set(key, turns);
+  else if (Object.isFrozen(given)) knownOf.set(given, turns); // others may change
   return turns;
 }
 
 function frequenciesOf(size: number, options: RopeOptions): readonly number[] {
   return options.frequencies ??
-    Array.from({ length: size / 2 }, (_, i) => options.theta ** (-2 * i / size));
+    Array.from({ length: size / 2 }, (_, i) => options.theta! ** (-2 * i / size));
 }
 
 /** Radians as the high and low word of turns times 2^64; whole turns drop out. */

@@ -12,9 +12,19 @@
 @group(0) @binding(3) var<storage, read_write> out: array<V>;
 @group(0) @binding(4) var<uniform> params: Params;
 
-// A head has twice `parts` loads. For four pairs at a time, `turns` has the high words of their frequencies in turns
-// per position times 2⁶⁴, and then the low words.
-struct Params { count: u32, tokens: u32, heads: u32, parts: u32, chunks: u32, each: u32, turns: Turns }
+// A head has twice `parts` loads that turn, and `tail` that stay. For four pairs at a time, `turns` has the high words
+// of their frequencies in turns per position times 2⁶⁴, and then the low words.
+struct Params {
+  count: u32,
+  tokens: u32,
+  heads: u32,
+  parts: u32,
+  tail: u32,
+  chunks: u32,
+  each: u32,
+  factor: f32, // of sine and cosine
+  turns: Turns,
+}
 
 override SIDE_BY_SIDE: u32;
 override HAS_STARTS: u32;
@@ -51,18 +61,25 @@ fn rotation(turn: U) -> Rotation {
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
   let i = id.x + id.y * groups.x * SIDE_BY_SIDE; // a part of a chunk of heads of a token of a row
   if (i >= params.count) { return; }
-  let part = i % params.parts;
-  let first = i / params.parts % params.chunks * params.each;
-  let token = i / params.parts / params.chunks;
+  let width = params.parts + params.tail;
+  let part = i % width;
+  let first = i / width % params.chunks * params.each;
+  let token = i / width / params.chunks;
+  let step = 2u * params.parts + params.tail;
+  let heads = min(params.each, params.heads - first);
+  if (part >= params.parts) {
+    let tail = (token * params.heads + first) * step + params.parts + part;
+    for (var h = 0u; h < heads; h++) { out[tail + h * step] = x[tail + h * step]; }
+    return;
+  }
   var at = position[0] + i32(token % params.tokens);
   if (HAS_STARTS != 0u) { at -= starts[token / params.tokens]; }
   let place = u32(max(at, 0));
-  let r = rotation(place * turns_of(part, 0u) + multiply_high(place, turns_of(part, 1u)));
+  let turned = rotation(place * turns_of(part, 0u) + multiply_high(place, turns_of(part, 1u)));
+  let r = Rotation(turned.cos * params.factor, turned.sin * params.factor);
 
   let gap = select(params.parts, 1u, INTERLEAVED != 0u);
-  let step = 2u * params.parts;
   let start = (token * params.heads + first) * step + select(part, 2u * part, INTERLEAVED != 0u);
-  let heads = min(params.each, params.heads - first);
   for (var h = 0u; h < heads; h++) {
     let p = start + h * step;
     let a = A(x[p]);

@@ -1,7 +1,7 @@
 import { dispatch, kernel, shader, Tensor, workgroups } from "@kernelwright/sdk";
 import { add, attention, linear, rmsNorm } from "@kernelwright/sdk/ops";
 import type { AttentionContext } from "@kernelwright/sdk/nn";
-import { DecoderLayerLayout, site } from "./layout.ts";
+import { DecoderLayerLayout, site, turnsOf } from "./layout.ts";
 import gateUpCode from "./norm_gate_up.wgsl" with { type: "text" };
 import normProjectCode from "./norm_project.wgsl" with { type: "text" };
 import projectAddCode from "./project_add.wgsl" with { type: "text" };
@@ -68,6 +68,8 @@ function attend(
 ): Tensor {
   const { num_attention_heads: heads, num_key_value_heads: kvHeads, head_dim } = self.attention;
   const { position, starts, cache } = context;
+  const { rope } = self.attention;
+  const turns = turnsOf(rope.frequencies(context.length ?? tokens));
   const { dtype } = qkv;
   const q = Tensor.empty([batch, tokens, heads, head_dim], { dtype });
   // Without a cache, the keys and values of this run are all there are.
@@ -92,12 +94,13 @@ function attend(
       pairs: head_dim / 2,
       places: keys.shape[1],
       eps: self.attention.qk_norm_eps ?? 0,
-      turns: self.turns,
+      factor: rope.factor,
+      turns,
     },
   }, {
     workgroups: workgroups(count, 8),
     constants: { HAS_NORM: self.q_scale ? 1 : 0, HAS_STARTS: starts ? 1 : 0, HAS_CACHE: cache ? 1 : 0 },
-    types: { T: dtype, Turns: `array<vec4<u32>, ${self.turns.length / 4}>` },
+    types: { T: dtype, Turns: `array<vec4<u32>, ${turns.length / 4}>` },
   });
   const out = attention(q, keys, values, { position, causal: true, starts });
   return out.reshape([batch, tokens, heads * head_dim]);

@@ -8,7 +8,7 @@ import {
   rename,
   replaces,
 } from "@kernelwright/sdk";
-import { type AttentionConfig, type Rope, ropeFactor, ropeFrequencies } from "@kernelwright/sdk/nn";
+import type { AttentionConfig } from "@kernelwright/sdk/nn";
 import { attentionConfig, type DecoderConfig, LlamaDecoderLayer } from "@kernelwright/sdk/models";
 
 /** The layer as a whole: a residual cannot be fused with its neighbours from inside, since two read what it adds to. */
@@ -43,6 +43,10 @@ export const site = replaces(LlamaDecoderLayer);
       return `the activation is ${mlp.hidden_act}, and the kernel computes SiLU`;
     }
     if (mlp.gate_proj.bias) return "the projections of the MLP have biases";
+    const { head_dim, rope } = config;
+    if (rope.dim !== head_dim) {
+      return `${rope.dim} of a head's ${head_dim} numbers turn, and the kernel turns all`;
+    }
     const depths = [mlp.hidden_size, mlp.intermediate_size, config.num_attention_heads * config.head_dim];
     return depths.every((n) => n % 4 === 0) ||
       `the widths are ${depths.join(", ")}, and the kernel loads 4 numbers at once`;
@@ -73,8 +77,6 @@ export class DecoderLayerLayout extends Layout {
   readonly attention: AttentionConfig;
   /** The epsilon of both norms. */
   readonly eps: number;
-  /** How fast each pair turns, as the shader takes it. */
-  readonly turns: readonly number[];
 
   /** Takes exactly what LlamaDecoderLayer's constructor takes. */
   constructor(config: DecoderConfig, readonly layer_idx: number) {
@@ -83,7 +85,6 @@ export class DecoderLayerLayout extends Layout {
     this.attention = attentionConfig(config);
     const { num_attention_heads: heads, num_key_value_heads: kvHeads, head_dim } = this.attention;
     this.eps = config.rms_norm_eps;
-    this.turns = turnsOf(config.rope, head_dim);
     const rows = (heads + 2 * kvHeads) * head_dim;
     this.attention_scale = parameter([hidden]);
     this.qkv_proj = parameter([rows, hidden]);
@@ -102,20 +103,26 @@ export class DecoderLayerLayout extends Layout {
 
 // ---------------------------------------------------------------------------
 
+const known = new WeakMap<readonly number[], readonly number[]>();
+
 /**
  * For each pair the high and low word of its frequency in turns per position, times 2^64: whole numbers multiply
  * exactly, where an angle in f32 would be off in the fourth decimal after a few thousand tokens. Two pairs make a
  * vec4 of the uniform.
+ *
+ * @param frequencies Radians per position.
  */
-function turnsOf(rope: Rope, head_dim: number): number[] {
-  if (ropeFactor(rope) !== 1) throw new Error("this kernel does not multiply cos and sin by a factor (yarn)");
+export function turnsOf(frequencies: readonly number[]): readonly number[] {
+  const before = known.get(frequencies);
+  if (before) return before;
   const words: number[] = [];
-  for (const frequency of ropeFrequencies(rope, head_dim)) {
+  for (const frequency of frequencies) {
     const turns = frequency / (2 * Math.PI);
     const scaled = (turns - Math.floor(turns)) * 2 ** 32;
     const high = Math.floor(scaled);
     words.push(high, Math.floor((scaled - high) * 2 ** 32));
   }
   while (words.length % 4 !== 0) words.push(0);
+  known.set(frequencies, words);
   return words;
 }

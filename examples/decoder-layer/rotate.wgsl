@@ -9,6 +9,7 @@ struct Params {
   pairs: u32,      // in a head
   places: u32,     // for tokens in keys and values
   eps: f32,
+  factor: f32,     // of sine and cosine
   turns: Turns,    // for each pair, the high and low word of its turns per position, times 2⁶⁴
 }
 
@@ -97,7 +98,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     }
     let words = params.turns[p / 2u];
     let turns = select(words.xy, words.zw, (p & 1u) == 1u);
-    let r = rotation(step * turns.x + multiply_high(step, turns.y));
+    let r = rotation(step * turns.x + multiply_high(step, turns.y)) * params.factor;
     let a = T(v.x * r.x - v.y * r.y);
     let b = T(v.y * r.x + v.x * r.y);
     if (is_q) {

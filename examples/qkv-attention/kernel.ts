@@ -1,7 +1,7 @@
 import { dispatch, kernel, shader, Tensor, workgroups } from "@kernelwright/sdk";
 import { attention, linear } from "@kernelwright/sdk/ops";
 import type { AttentionContext } from "@kernelwright/sdk/nn";
-import { QKVAttentionLayout, site } from "./layout.ts";
+import { QKVAttentionLayout, site, turnsOf } from "./layout.ts";
 import code from "./rotate.wgsl" with { type: "text" };
 
 const rotate = shader({ name: "rotate.wgsl", code });
@@ -22,7 +22,9 @@ export class QKVAttention {
     const [batch, tokens] = hidden_states.shape;
     const { num_attention_heads: heads, num_key_value_heads: kvHeads, head_dim, qk_norm_eps: eps = 0 } =
       this.config;
-    const { position, starts, cache } = context;
+    const { position, starts, cache, length = tokens } = context;
+    const { rope } = this.config;
+    const turns = turnsOf(rope.frequencies(length));
     const { dtype } = hidden_states;
     // An operator of the SDK is a part like any other: one matrix makes it one dispatch.
     const qkv = linear(hidden_states, this.qkv_proj, this.qkv_bias);
@@ -49,7 +51,8 @@ export class QKVAttention {
         pairs: head_dim / 2,
         places: keys.shape[1],
         eps,
-        turns: this.turns,
+        factor: rope.factor,
+        turns,
       },
     }, {
       workgroups: workgroups(count, 8),
@@ -58,7 +61,7 @@ export class QKVAttention {
         HAS_STARTS: starts ? 1 : 0,
         HAS_CACHE: cache ? 1 : 0,
       },
-      types: { T: dtype, Pair: `vec2<${dtype}>`, Turns: `array<vec4<u32>, ${this.turns.length / 4}>` },
+      types: { T: dtype, Pair: `vec2<${dtype}>`, Turns: `array<vec4<u32>, ${turns.length / 4}>` },
     });
     const attended = attention(q, keys, values, { position, causal: true, starts });
     return linear(attended.reshape([batch, tokens, heads * head_dim]), this.o_proj, this.o_bias);

@@ -1,4 +1,4 @@
-import { LlamaAttention } from "@kernelwright/sdk/nn";
+import { LlamaAttention, Rope } from "@kernelwright/sdk/nn";
 import { benchMain } from "@kernelwright/sdk/testing";
 import { QKVAttention } from "./mod.ts";
 
@@ -9,7 +9,7 @@ await benchMain(QKVAttention, {
       num_attention_heads: heads,
       num_key_value_heads: kv,
       head_dim: size,
-      rope: { kind: "default", theta: 10000 },
+      rope: new Rope(size, 10000),
       attention_bias: false,
       qk_norm_eps: norm ? 1e-6 : undefined,
     }, 0),

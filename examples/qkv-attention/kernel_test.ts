@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { keep, kernelize, openGpu, scope, Tensor, unkernelize } from "@kernelwright/sdk";
 import { replace } from "@kernelwright/sdk/config";
-import { type KVCache, LlamaAttention } from "@kernelwright/sdk/nn";
+import { type KVCache, LlamaAttention, Rope } from "@kernelwright/sdk/nn";
 import {
   buildCausalLM,
   type CausalLM,
@@ -75,7 +75,7 @@ testKernel(QKVAttention, {
       num_attention_heads: groups * kv,
       num_key_value_heads: kv,
       head_dim: 2 * half,
-      rope: { kind: "default", theta: 10000 },
+      rope: new Rope(2 * half, 10000),
       attention_bias: bias === 1,
       qkv_bias: bias === 2,
       qk_norm_eps: norm ? 1e-6 : undefined,

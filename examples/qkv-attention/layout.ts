@@ -9,13 +9,7 @@ import {
   rename,
   replaces,
 } from "@kernelwright/sdk";
-import {
-  type AttentionConfig,
-  LlamaAttention,
-  type Rope,
-  ropeFactor,
-  ropeFrequencies,
-} from "@kernelwright/sdk/nn";
+import { type AttentionConfig, LlamaAttention } from "@kernelwright/sdk/nn";
 
 /** The whole attention of a decoder layer. */
 export const site = replaces(LlamaAttention);
@@ -42,6 +36,8 @@ export const site = replaces(LlamaAttention);
         : []),
     ];
   },
+  accepts: ({ config: { head_dim, rope } }) =>
+    rope.dim === head_dim || `${rope.dim} of a head's ${head_dim} numbers turn, and the kernel turns all`,
 })
 export class QKVAttentionLayout extends Layout {
   /** q, k and v, `[(heads + 2 · key heads) · head_dim, hidden_size]`. */
@@ -56,8 +52,6 @@ export class QKVAttentionLayout extends Layout {
   q_scale?: Parameter;
   /** The same for `k_norm`. */
   k_scale?: Parameter;
-  /** How fast each pair turns, as the shader takes it. */
-  readonly turns: readonly number[];
 
   /** Takes exactly what LlamaAttention's constructor takes. */
   constructor(readonly config: AttentionConfig, readonly layer_idx: number) {
@@ -72,26 +66,31 @@ export class QKVAttentionLayout extends Layout {
       this.q_scale = parameter([head_dim]);
       this.k_scale = parameter([head_dim]);
     }
-    this.turns = turnsOf(config.rope, head_dim);
   }
 }
 
 // ---------------------------------------------------------------------------
 
+const known = new WeakMap<readonly number[], readonly number[]>();
+
 /**
  * For each pair the high and low word of its frequency in turns per position, times 2^64: whole numbers multiply
  * exactly, where an angle in f32 would be off in the fourth decimal after a few thousand tokens. Two pairs make a
  * vec4 of the uniform.
+ *
+ * @param frequencies Radians per position.
  */
-function turnsOf(rope: Rope, head_dim: number): number[] {
-  if (ropeFactor(rope) !== 1) throw new Error("this kernel does not multiply cos and sin by a factor (yarn)");
+export function turnsOf(frequencies: readonly number[]): readonly number[] {
+  const before = known.get(frequencies);
+  if (before) return before;
   const words: number[] = [];
-  for (const frequency of ropeFrequencies(rope, head_dim)) {
+  for (const frequency of frequencies) {
     const turns = frequency / (2 * Math.PI);
     const scaled = (turns - Math.floor(turns)) * 2 ** 32;
     const high = Math.floor(scaled);
     words.push(high, Math.floor((scaled - high) * 2 ** 32));
   }
   while (words.length % 4 !== 0) words.push(0);
+  known.set(frequencies, words);
   return words;
 }

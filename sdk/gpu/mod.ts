@@ -1,5 +1,5 @@
 export { type AdapterInfo, currentGpu, type Gpu, gpuIfOpen, type GpuOptions, openGpu } from "./device.ts";
-export { CapturedPlan, onReplay, record } from "./capture/record.ts";
+export { CapturedPlan, onReplay, record, replayWhile } from "./capture/record.ts";
 export { capture, type CapturedFunction, type CaptureOptions } from "./capture/capture.ts";
 export {
   type Collect,

@@ -3,7 +3,7 @@ import { type AttentionContext, KVCache, Linear, type Module, moduleAt } from ".
 import { argmax, FLOATS, slice } from "../ops/mod.ts";
 import { type DeviceName, type DType, scope, Tensor, withTracer } from "../tensor/mod.ts";
 import type { DecoderConfig } from "./config.ts";
-import { type DecoderInputs, DecoderModel, LlamaDecoderLayer } from "./decoder.ts";
+import { type DecoderInputs, decoderLayer, DecoderModel } from "./decoder.ts";
 import type { GenerationConfig } from "./generation_config.ts";
 import { PretrainedModel } from "./pretrained_model.ts";
 
@@ -30,7 +30,7 @@ export class CausalLM extends PretrainedModel {
   constructor(
     override readonly config: DecoderConfig,
     makeLayer: (index: number) => Module & { forward(h: Tensor, c: AttentionContext): Tensor } = (i) =>
-      new LlamaDecoderLayer(config, i),
+      decoderLayer(config, i),
   ) {
     super();
     this.model = new DecoderModel(config, makeLayer);
@@ -74,6 +74,7 @@ export class CausalLM extends PretrainedModel {
       headDim: head_dim,
       batch: options.batch,
       maxLength: options.maxLength ?? max_position_embeddings,
+      windows: this.config.windows,
       dtype: this.dtype,
       device: options.device,
     });

@@ -36,6 +36,8 @@ export interface DecoderConfig extends PretrainedConfig {
   readonly rms_norm_eps: number;
   /** How positions turn the heads. */
   readonly rope: Rope;
+  /** For each layer, how many positions a token sees, where that is a window. */
+  readonly windows?: readonly (number | undefined)[];
   /** The MLP's activation. */
   readonly hidden_act: string;
   /** Whether all four projections of attention have biases. */
@@ -68,10 +70,12 @@ export interface DecoderTraits {
   readonly qkv_bias?: boolean;
   /** Whether q and k are normalised head by head. */
   readonly qk_norm?: boolean;
-  /** The first layer whose attention is windowed, and how wide; undefined where none is. Keys are without nulls. */
+  /** How wide windows are, and which layers have one unless `layer_types` says so; undefined where none has. Keys are without nulls. */
   readonly window?: (json: Readonly<Record<string, unknown>>, source: Readonly<Record<string, unknown>>) =>
-    | { readonly width: number; readonly from: number }
+    | { readonly width: number; readonly slides: (layer: number) => boolean }
     | undefined;
+  /** Whether a part of each head may stay as it is: `partial_rotary_factor`. */
+  readonly partialRotary?: boolean;
   /** What the file may have besides. */
   readonly fields?: z.ZodRawShape;
 }
@@ -126,12 +130,17 @@ export function readDecoder(
   }
   const head_dim = c.head_dim ?? c.hidden_size / c.num_attention_heads;
   if (head_dim % 2 !== 0) refuse("head_dim", `${head_dim} is odd; rotary embeddings turn pairs`);
-  const { rope, unknown } = readRope(json, traits.rope_theta ?? 10000, c.max_position_embeddings, file);
+  const { rope, unknown } = readRope(json, {
+    headDim: head_dim,
+    theta: traits.rope_theta ?? 10000,
+    positions: c.max_position_embeddings,
+    partial: traits.partialRotary ?? false,
+  }, file);
   // A head of other sizes would be refused by the operators; here before lists of its size are made.
-  if (head_dim > MOST_HEAD_DIM && rope.kind !== "default") {
+  if (head_dim > MOST_HEAD_DIM && rope.scaling) {
     refuse("head_dim", `${head_dim} is more than ${MOST_HEAD_DIM}`);
   }
-  refuseWindows();
+  const windows = readWindows();
   const ids = (value: number | number[] | undefined) => [value ?? []].flat().filter((id) => id >= 0);
   return {
     ...c,
@@ -139,6 +148,7 @@ export function readDecoder(
     head_dim,
     rms_norm_eps: rms_norm_eps ?? traits.rms_norm_eps ?? 1e-6,
     rope,
+    windows,
     attention_bias: c.attention_bias === true,
     mlp_bias: c.mlp_bias === true,
     qkv_bias: traits.qkv_bias ?? false,
@@ -149,26 +159,32 @@ export function readDecoder(
     unknown_keys: unknown,
   } as DecoderConfig;
 
-  function refuseWindows(): void {
-    const other = layer_types?.find((t) => t !== "full_attention");
+  function readWindows(): DecoderConfig["windows"] {
+    const other = layer_types?.find((t) => !LAYER_TYPES.includes(t));
     if (other !== undefined) {
-      refuse("layer_types", `${short(other)} is not supported`, 'Only "full_attention" is.');
+      refuse("layer_types", `${short(other)} is not supported`, `Supported: ${LAYER_TYPES.join(", ")}.`);
     }
     if (layer_types && layer_types.length !== c.num_hidden_layers) {
       refuse("layer_types", `${layer_types.length} of them for num_hidden_layers ${c.num_hidden_layers}`);
     }
-    const window = layer_types ? undefined : traits.window?.(json, source);
-    if (!window || window.from >= c.num_hidden_layers || window.width >= c.max_position_embeddings) return;
-    refuse(
-      "sliding_window",
-      `${window.width} is shorter than max_position_embeddings, ${c.max_position_embeddings}, and windows are not supported`,
-    );
+    const window = traits.window?.(json, source);
+    const slides = layer_types
+      ? (i: number) => layer_types[i] === "sliding_attention"
+      : window?.slides ?? (() => false);
+    if (!window && layer_types?.includes("sliding_attention")) {
+      refuse("layer_types", '"sliding_attention" without a window', "Give sliding_window.");
+    }
+    // A window that no text is longer than is none.
+    if (!window || window.width >= c.max_position_embeddings) return undefined;
+    const found = Array.from({ length: c.num_hidden_layers }, (_, i) => slides(i) ? window.width : undefined);
+    return found.some((w) => w !== undefined) ? found : undefined;
   }
 }
 
 // ---------------------------------------------------------------------------
 
 const MOST_HEAD_DIM = 65_536;
+const LAYER_TYPES = ["full_attention", "sliding_attention"];
 const size = z.number().int().positive().max(2 ** 31 - 1);
 const positive = z.number().positive().finite();
 const id = z.number().int().min(-1);

@@ -9,16 +9,17 @@ import {
   Module,
   ModuleList,
   RMSNorm,
+  SlidingWindowAttention,
 } from "../nn/mod.ts";
+import { replayWhile } from "../gpu/mod.ts";
 import { add } from "../ops/mod.ts";
 import { releaseEarly, Tensor } from "../tensor/mod.ts";
 import type { DecoderConfig } from "./config.ts";
 
-/** One decoder layer: attention and MLP, each behind a norm and a residual. */
-@layer("LlamaDecoderLayer")
-export class LlamaDecoderLayer extends Module {
+/** Attention and a gated MLP, each behind a norm and a residual. */
+abstract class GatedDecoderLayer<A extends LlamaAttention | SlidingWindowAttention> extends Module {
   /** Attention. */
-  self_attn: LlamaAttention;
+  self_attn: A;
   /** The gated MLP. */
   mlp: LlamaMLP;
   /** Before attention. */
@@ -26,14 +27,9 @@ export class LlamaDecoderLayer extends Module {
   /** Before the MLP. */
   post_attention_layernorm: RMSNorm;
 
-  /**
-   * Builds the module; its parameters are on the meta device.
-   *
-   * @param layer_idx The layer's place, which is also its place in the cache.
-   */
-  constructor(config: DecoderConfig, layer_idx: number) {
+  constructor(config: DecoderConfig, self_attn: A) {
     super();
-    this.self_attn = new LlamaAttention(attentionConfig(config), layer_idx);
+    this.self_attn = self_attn;
     this.mlp = new LlamaMLP(config.hidden_size, config.intermediate_size, config.hidden_act, config.mlp_bias);
     this.input_layernorm = new RMSNorm(config.hidden_size, config.rms_norm_eps);
     this.post_attention_layernorm = new RMSNorm(config.hidden_size, config.rms_norm_eps);
@@ -47,6 +43,55 @@ export class LlamaDecoderLayer extends Module {
     releaseEarly(normed, attended);
     return add(residual, this.mlp.call(this.post_attention_layernorm.call(residual)));
   }
+}
+
+/** One decoder layer that sees everything: attention and MLP, each behind a norm and a residual. */
+@layer("LlamaDecoderLayer")
+export class LlamaDecoderLayer extends GatedDecoderLayer<LlamaAttention> {
+  /**
+   * Builds the module; its parameters are on the meta device.
+   *
+   * @param layer_idx The layer's place, which is also its place in the cache.
+   */
+  constructor(config: DecoderConfig, layer_idx: number) {
+    super(config, new LlamaAttention(attentionConfig(config), layer_idx));
+  }
+}
+
+/** {@linkcode LlamaDecoderLayer} in which a token sees a window. */
+@layer("SlidingWindowDecoderLayer")
+export class SlidingWindowDecoderLayer extends GatedDecoderLayer<SlidingWindowAttention> {
+  /**
+   * Builds the module; its parameters are on the meta device.
+   *
+   * @param layer_idx The layer's place, which is also its place in the cache.
+   * @param sliding_window How many positions a token sees.
+   */
+  constructor(config: DecoderConfig, layer_idx: number, sliding_window: number) {
+    super(config, new SlidingWindowAttention({ ...attentionConfig(config), sliding_window }, layer_idx));
+  }
+}
+
+/** The layer of an index, windowed where the config says so. */
+export function decoderLayer(
+  config: DecoderConfig,
+  index: number,
+): LlamaDecoderLayer | SlidingWindowDecoderLayer {
+  const window = config.windows?.[index];
+  return window === undefined
+    ? new LlamaDecoderLayer(config, index)
+    : new SlidingWindowDecoderLayer(config, index, window);
+}
+
+/** The attention of an index, windowed where the config says so. */
+export function decoderAttention(
+  config: DecoderConfig,
+  index: number,
+): LlamaAttention | SlidingWindowAttention {
+  const window = config.windows?.[index];
+  return window === undefined
+    ? new LlamaAttention(attentionConfig(config), index)
+    : new SlidingWindowAttention({ ...attentionConfig(config), sliding_window: window }, index);
 }
 
 /** What a decoder's forward takes besides ids. */
@@ -65,6 +110,7 @@ export class DecoderModel extends Module {
   layers: ModuleList<Module & { forward(hidden_states: Tensor, context: AttentionContext): Tensor }>;
   /** The last norm. */
   norm: RMSNorm;
+  readonly #config: DecoderConfig;
 
   /**
    * Builds the module; its parameters are on the meta device.
@@ -78,6 +124,7 @@ export class DecoderModel extends Module {
     super();
     checkArgument("new DecoderModel(): config", config, "an object");
     checkArgument("new DecoderModel(): makeLayer", makeLayer, "a function");
+    this.#config = config;
     this.embed_tokens = new Embedding(config.vocab_size, config.hidden_size);
     this.layers = new ModuleList(Array.from({ length: config.num_hidden_layers }, (_, i) => makeLayer(i)));
     this.norm = new RMSNorm(config.hidden_size, config.rms_norm_eps);
@@ -87,7 +134,12 @@ export class DecoderModel extends Module {
   override forward(input_ids: Tensor, inputs: DecoderInputs = {}): Tensor {
     const { cache, starts } = inputs;
     const position = cache?.position ?? Tensor.zeros([1], { dtype: "i32", device: input_ids.device });
-    const context: AttentionContext = { position, starts, cache };
+    const [, tokens] = input_ids.shape;
+    const length = (cache?.length ?? 0) + tokens;
+    const { rope } = this.#config;
+    // What is recorded turns by the frequencies of its length.
+    if (rope.varies && cache) replayWhile(() => rope.kind(cache.length + tokens) === rope.kind(length));
+    const context: AttentionContext = { position, starts, cache, length };
     let hidden = this.embed_tokens.call(input_ids);
     for (const decoder of this.layers) {
       const next = decoder.call(hidden, context);

@@ -3,20 +3,21 @@ import type { DecoderConfig } from "./config.ts";
 
 /** Past its last position a model writes nonsense without a word. The last new token is never fed back. */
 export function checkLength(config: DecoderConfig, width: number, maxNewTokens: number): void {
-  const most = config.max_position_embeddings + 1 - width;
+  const most = positionsOf(config) + 1 - width;
   if (maxNewTokens <= most) return;
   raise(
     "KW-GENERATE-PROMPT",
-    `Cannot generate ${maxNewTokens} tokens after a prompt of ${width}: this model knows ${config.max_position_embeddings} positions`,
+    `Cannot generate ${maxNewTokens} tokens after a prompt of ${width}: this model knows ${
+      positionsOf(config)
+    } positions`,
     `Ask for at most ${most} (maxNewTokens).`,
   );
 }
 
 /** Raises KW-GENERATE-PROMPT for a prompt that is empty, too long, or has ids that the model does not have. */
-export function checkPrompts(
-  { vocab_size, max_position_embeddings }: DecoderConfig,
-  prompts: readonly (readonly number[])[],
-): void {
+export function checkPrompts(config: DecoderConfig, prompts: readonly (readonly number[])[]): void {
+  const { vocab_size } = config;
+  const positions = positionsOf(config);
   if (!isList(prompts)) notIds("prompts are lists of ids, one list a row");
   Array.from(prompts).forEach((prompt, row) => {
     if (!isList(prompt)) notIds(`row ${row} is not a list of ids`);
@@ -35,17 +36,22 @@ export function checkPrompts(
         `Ids of this model are 0 to ${vocab_size - 1}.`,
       );
     }
-    if (prompt.length > max_position_embeddings) {
+    if (prompt.length > positions) {
       raise(
         "KW-GENERATE-PROMPT",
         `Cannot generate: row ${row} has ${prompt.length} tokens`,
-        `This model takes ${max_position_embeddings}.`,
+        `This model takes ${positions}.`,
       );
     }
   });
 }
 
 // ---------------------------------------------------------------------------
+
+/** How many positions a model knows: no end where its frequencies follow the length. */
+function positionsOf({ max_position_embeddings, rope }: DecoderConfig): number {
+  return rope.scaling?.rope_type === "dynamic" ? Infinity : max_position_embeddings;
+}
 
 function isList(value: unknown): boolean {
   return Array.isArray(value) || (ArrayBuffer.isView(value) && !(value instanceof DataView));

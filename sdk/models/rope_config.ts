@@ -1,5 +1,5 @@
 import { raise } from "../errors.ts";
-import type { Rope } from "../nn/mod.ts";
+import { Rope, type RopeScaling } from "../nn/mod.ts";
 import { short } from "./config_keys.ts";
 
 /** A config's rotary settings, and the keys inside them that nothing is known of. */
@@ -10,17 +10,28 @@ export interface RopeConfig {
   readonly unknown: readonly string[];
 }
 
+/** What a family says of its rotary settings. */
+export interface RopeDefaults {
+  /** Elements per head. */
+  readonly headDim: number;
+  /** The base, where the file has none. */
+  readonly theta: number;
+  /** `max_position_embeddings`. */
+  readonly positions: number;
+  /** Whether `partial_rotary_factor` counts. */
+  readonly partial: boolean;
+}
+
 /**
  * Reads the rotary settings as Hugging Face does: a `rope_scaling` that says something is taken whole and goes before
  * `rope_parameters`; `rope_type` goes before `type`, and a `rope_theta` inside before the one beside.
  *
- * @param json Without nulls. @param theta The family's base. @param positions `max_position_embeddings`.
+ * @param json Without nulls.
  * @throws KW-CONFIG-VALUE for a kind that is not supported, a scaling without a kind, or one for each kind of layer.
  */
 export function readRope(
   json: Readonly<Record<string, unknown>>,
-  theta: number,
-  positions: number,
+  { headDim, theta, positions, partial }: RopeDefaults,
   file?: string,
 ): RopeConfig {
   const refuse = (key: string, what: string, fix?: string): never =>
@@ -34,7 +45,8 @@ export function readRope(
   const [scaling, parameters] = [given("rope_scaling"), given("rope_parameters")];
   for (const [key, inner] of [["rope_scaling", scaling], ["rope_parameters", parameters]] as const) {
     for (const [name, value] of Object.entries(inner)) {
-      if (REFUSED_INSIDE.has(name) && !(name === "partial_rotary_factor" && value === 1) && value !== false) {
+      if (name === "partial_rotary_factor" && (partial || value === 1)) continue;
+      if (REFUSED_INSIDE.has(name) && value !== false) {
         refuse(`${key}.${name}`, `${short(value)} would change the results, and is not supported`);
       }
       if (typeof value === "object" && !Array.isArray(value)) {
@@ -75,31 +87,48 @@ export function readRope(
       "original_max_position_embeddings",
       json.original_max_position_embeddings ?? inner.original_max_position_embeddings ?? positions,
     );
+  const share = partial
+    ? number(
+      "partial_rotary_factor",
+      "partial_rotary_factor",
+      json.partial_rotary_factor ?? inner.partial_rotary_factor ?? 1,
+    )
+    : 1;
+  if (share > 1) refuse("partial_rotary_factor", `${share} is more than 1`);
+  const dim = Math.floor(headDim * share);
+  const made = (scaling: RopeScaling | undefined, ...used: string[]): RopeConfig => ({
+    rope: new Rope(dim, base, scaling),
+    unknown: unknown(...used),
+  });
   switch (kind) {
     case undefined:
     case "default":
-      return { rope: { kind: "default", theta: base }, unknown: unknown() };
+      return made(undefined);
     case "linear":
-      return { rope: { kind, theta: base, factor: inside("factor") }, unknown: unknown("factor") };
+      return made({ rope_type: kind, factor: inside("factor") }, "factor");
+    case "dynamic":
+      // The length that it goes by is always the model's own.
+      return made(
+        { rope_type: kind, factor: inside("factor"), original_max_position_embeddings: positions },
+        "factor",
+        "original_max_position_embeddings",
+      );
     case "llama3": {
       const [low, high] = [inside("low_freq_factor"), inside("high_freq_factor")];
       if (!(high > low)) refuse(`${where}.high_freq_factor`, `${high} is not above low_freq_factor, ${low}`);
-      return {
-        rope: {
-          kind,
-          theta: base,
+      return made(
+        {
+          rope_type: kind,
           factor: inside("factor"),
           low_freq_factor: low,
           high_freq_factor: high,
           original_max_position_embeddings: original(),
         },
-        unknown: unknown(
-          "factor",
-          "low_freq_factor",
-          "high_freq_factor",
-          "original_max_position_embeddings",
-        ),
-      };
+        "factor",
+        "low_freq_factor",
+        "high_freq_factor",
+        "original_max_position_embeddings",
+      );
     }
     case "yarn": {
       const factor = inside("factor");
@@ -112,10 +141,9 @@ export function readRope(
       if (typeof truncate !== "boolean") {
         refuse(`${where}.truncate`, `${short(truncate)} is not true or false`);
       }
-      return {
-        rope: {
-          kind,
-          theta: base,
+      return made(
+        {
+          rope_type: kind,
           factor,
           beta_fast: or("beta_fast", 32),
           beta_slow: or("beta_slow", 1),
@@ -123,11 +151,34 @@ export function readRope(
           attention_factor: inner.attention_factor === undefined ? own : inside("attention_factor"),
           original_max_position_embeddings: original(),
         },
-        unknown: unknown(
-          ..."factor beta_fast beta_slow truncate attention_factor mscale mscale_all_dim".split(" "),
-          "original_max_position_embeddings",
-        ),
+        ..."factor beta_fast beta_slow truncate attention_factor mscale mscale_all_dim".split(" "),
+        "original_max_position_embeddings",
+      );
+    }
+    case "longrope": {
+      const first = original();
+      const factor = inner.factor === undefined ? positions / first : inside("factor");
+      const list = (key: string): number[] => {
+        const value = inner[key];
+        if (!Array.isArray(value) || value.length !== dim / 2) {
+          refuse(`${where}.${key}`, `${short(value)} is not a list of ${dim / 2} numbers, one for each pair`);
+        }
+        return (value as unknown[]).map((v, i) => number(key, `${where}.${key}[${i}]`, v));
       };
+      return made(
+        {
+          rope_type: kind,
+          short_factor: list("short_factor"),
+          long_factor: list("long_factor"),
+          original_max_position_embeddings: first,
+          attention_factor: inner.attention_factor !== undefined
+            ? inside("attention_factor")
+            : factor <= 1
+            ? 1
+            : Math.sqrt(1 + Math.log(factor) / Math.log(first)),
+        },
+        ..."factor short_factor long_factor attention_factor original_max_position_embeddings".split(" "),
+      );
     }
     default:
       return refuse(where, `the type ${short(kind)} is not supported`, `Supported: ${KINDS.join(", ")}.`);
@@ -136,7 +187,7 @@ export function readRope(
 
 // ---------------------------------------------------------------------------
 
-const KINDS = ["default", "linear", "llama3", "yarn"];
+const KINDS = ["default", "linear", "dynamic", "llama3", "yarn", "longrope"];
 const ALWAYS = ["rope_type", "type", "rope_theta", "partial_rotary_factor"];
 const REFUSED_INSIDE = new Set([
   "partial_rotary_factor",

@@ -1,13 +1,13 @@
 import { checkFields } from "../arguments.ts";
 import { raise } from "../errors.ts";
-import { attention, cacheWrite, rope } from "../ops/mod.ts";
+import { attention, rope } from "../ops/mod.ts";
 import type { Tensor } from "../tensor/mod.ts";
-import type { KVCache } from "./kv_cache.ts";
+import { attendCached, type KVCache } from "./kv_cache.ts";
 import { layer } from "./layer.ts";
 import { Linear } from "./linear.ts";
 import { Module } from "./module.ts";
 import { RMSNorm } from "./norms.ts";
-import { type Rope, ropeFactor, ropeFrequencies } from "./rope.ts";
+import type { Rope } from "./rope.ts";
 
 /** What every decoder layer of one run shares. */
 export interface AttentionContext {
@@ -17,6 +17,8 @@ export interface AttentionContext {
   readonly starts?: Tensor;
   /** Keys and values of the tokens before; without it the run is all there is. */
   readonly cache?: KVCache;
+  /** How many tokens there are, with those in the cache: some rotary embeddings go by it. Defaults to those of this run. */
+  readonly length?: number;
 }
 
 /** The numbers that attention is built from, named as in config.json. */
@@ -39,9 +41,14 @@ export interface AttentionConfig {
   readonly qk_norm_eps?: number;
 }
 
-/** Causal self-attention with grouped queries (Ainslie et al. 2023) and rotary positions (Su et al. 2021). */
-@layer("LlamaAttention")
-export class LlamaAttention extends Module {
+/** The numbers of attention that sees a window. */
+export interface WindowConfig extends AttentionConfig {
+  /** How many positions a token sees: its own and those before it. */
+  readonly sliding_window: number;
+}
+
+/** What full and windowed attention have in common. */
+abstract class CausalAttention<C extends AttentionConfig> extends Module {
   /** `[num_attention_heads · head_dim, hidden_size]`. */
   q_proj: Linear;
   /** `[num_key_value_heads · head_dim, hidden_size]`. */
@@ -54,14 +61,13 @@ export class LlamaAttention extends Module {
   q_norm?: RMSNorm;
   /** The same for k. */
   k_norm?: RMSNorm;
-  readonly #frequencies?: readonly number[];
 
   /**
    * Builds the module; its parameters are on the meta device.
    *
    * @param layer_idx Which of the cache's layers is this one's.
    */
-  constructor(readonly config: AttentionConfig, readonly layer_idx: number) {
+  constructor(readonly config: C, readonly layer_idx: number, protected readonly window?: number) {
     super();
     checkFields("new LlamaAttention(): config", config, {
       hidden_size: "a count",
@@ -76,7 +82,6 @@ export class LlamaAttention extends Module {
         `num_attention_heads (${heads}) is no multiple of num_key_value_heads (${kvHeads})`,
       );
     }
-    if (config.rope.kind !== "default") this.#frequencies = ropeFrequencies(config.rope, head_dim);
     const bias = config.attention_bias || (config.qkv_bias ?? false);
     this.q_proj = new Linear(hidden_size, heads * head_dim, bias);
     this.k_proj = new Linear(hidden_size, kvHeads * head_dim, bias);
@@ -94,21 +99,55 @@ export class LlamaAttention extends Module {
     const { num_attention_heads: heads, num_key_value_heads: kvHeads, head_dim } = this.config;
     let q = this.q_proj.call(hidden_states).reshape([batch, tokens, heads, head_dim]);
     let k = this.k_proj.call(hidden_states).reshape([batch, tokens, kvHeads, head_dim]);
-    let v = this.v_proj.call(hidden_states).reshape([batch, tokens, kvHeads, head_dim]);
+    const v = this.v_proj.call(hidden_states).reshape([batch, tokens, kvHeads, head_dim]);
     if (this.q_norm) q = this.q_norm.call(q);
     if (this.k_norm) k = this.k_norm.call(k);
-    const { position, starts, cache } = context;
-    const turning = { theta: this.config.rope.theta, frequencies: this.#frequencies, starts };
+    const { position, starts, cache, length = tokens } = context;
+    const turning = {
+      frequencies: this.config.rope.frequencies(length),
+      factor: this.config.rope.factor,
+      starts,
+    };
     q = rope(q, position, turning);
     k = rope(k, position, turning);
-    if (cache) {
-      cacheWrite(cache.keys[this.layer_idx], k, position);
-      cacheWrite(cache.values[this.layer_idx], v, position);
-      [k, v] = [cache.keys[this.layer_idx], cache.values[this.layer_idx]];
-    }
-    // The factor is on q and on k; their product is where it counts.
-    const scale = ropeFactor(this.config.rope) ** 2 / Math.sqrt(head_dim);
-    const heads_out = attention(q, k, v, { position, causal: true, starts, scale });
+    const options = {
+      position,
+      starts,
+      causal: true,
+      before: this.window === undefined ? undefined : this.window - 1,
+    };
+    const heads_out = cache
+      ? attendCached(cache, this.layer_idx, q, k, v, options)
+      : attention(q, k, v, options);
     return this.o_proj.call(heads_out.reshape([batch, tokens, heads * head_dim]));
+  }
+}
+
+/** Causal self-attention with grouped queries (Ainslie et al. 2023) and rotary positions (Su et al. 2021). */
+@layer("LlamaAttention")
+export class LlamaAttention extends CausalAttention<AttentionConfig> {
+  /**
+   * Builds the module; its parameters are on the meta device.
+   *
+   * @param layer_idx Which of the cache's layers is this one's.
+   */
+  constructor(config: AttentionConfig, layer_idx: number) {
+    super(config, layer_idx);
+  }
+}
+
+/**
+ * {@linkcode LlamaAttention} in which a token sees a window: itself and the `sliding_window - 1` before it (Beltagy et al.
+ * 2020). A class of its own, since a kernel that knows no window would see everything.
+ */
+@layer("SlidingWindowAttention")
+export class SlidingWindowAttention extends CausalAttention<WindowConfig> {
+  /**
+   * Builds the module; its parameters are on the meta device.
+   *
+   * @param layer_idx Which of the cache's layers is this one's.
+   */
+  constructor(config: WindowConfig, layer_idx: number) {
+    super(config, layer_idx, config.sliding_window);
   }
 }

@@ -1,7 +1,7 @@
 import { checkArgument, checkFields } from "../arguments.ts";
 import { raise } from "../errors.ts";
 import { onReplay } from "../gpu/mod.ts";
-import { advance } from "../ops/mod.ts";
+import { advance, attention, type AttentionOptions, cacheWrite, concat } from "../ops/mod.ts";
 import { currentTracer, type DeviceName, type DType, keep, Tensor } from "../tensor/mod.ts";
 
 /** The sizes of a {@linkcode KVCache}. */
@@ -16,6 +16,8 @@ export interface KVCacheOptions {
   readonly headDim: number;
   /** The most tokens that it can hold. */
   readonly maxLength: number;
+  /** For each layer, how many tokens it sees, where that is a window: no more are kept. */
+  readonly windows?: readonly (number | undefined)[];
   /** `f32` unless told. */
   readonly dtype?: DType;
   /** `webgpu` unless told. */
@@ -27,14 +29,19 @@ export interface KVCacheOptions {
  * generation has the same shapes, and the position is read by the shaders from a tensor.
  */
 export class KVCache {
-  /** Keys by layer, `[batch, maxLength, heads, headDim]`. */
+  /** Keys by layer, `[batch, maxLength, heads, headDim]`; of a ring, as many places as its window. */
   readonly keys: readonly Tensor[];
-  /** Values by layer, `[batch, maxLength, heads, headDim]`. */
+  /** Values by layer, like the keys. */
   readonly values: readonly Tensor[];
   /** i32 `[1]`: how many tokens are in. */
   readonly position: Tensor;
   /** The most tokens that it can hold. */
   readonly maxLength: number;
+  /**
+   * For each layer, its places where it is a ring: the token at position `p` lies in place `p mod ring`, and goes when the
+   * window has left it behind. Undefined for a layer that keeps all.
+   */
+  readonly rings: readonly (number | undefined)[];
   #length = 0;
 
   /** Allocates the cache. */
@@ -46,9 +53,15 @@ export class KVCache {
       maxLength: "a count",
     });
     const { layers, batch = 1, heads, headDim, maxLength, dtype = "f32", device = "webgpu" } = options;
-    const make = (name: string) => (_: unknown, i: number) =>
+    this.rings = Array.from({ length: layers }, (_, i) => {
+      const window = options.windows?.[i];
+      return window !== undefined && window < maxLength ? window : undefined;
+    });
+    const make = (name: string) => (_: unknown, i: number) => {
+      const shape = [batch, this.rings[i] ?? maxLength, heads, headDim];
       // Zeros: what is not yet filled is multiplied by nothing, but must not be NaN.
-      keep(Tensor.zeros([batch, maxLength, heads, headDim], { dtype, device, name: `${name}.${i}` }));
+      return keep(Tensor.zeros(shape, { dtype, device, name: `${name}.${i}` }));
+    };
     this.keys = Array.from({ length: layers }, make("cache.keys"));
     this.values = Array.from({ length: layers }, make("cache.values"));
     this.position = keep(Tensor.zeros([1], { dtype: "i32", device, name: "cache.position" }));
@@ -103,4 +116,47 @@ export class KVCache {
   [Symbol.dispose](): void {
     this.dispose();
   }
+}
+
+/** What {@linkcode attendCached} needs of a cache. */
+export interface LayerCache {
+  /** Keys by layer. */
+  readonly keys: readonly Tensor[];
+  /** Values by layer. */
+  readonly values: readonly Tensor[];
+  /** For each layer, its places where it is a ring. */
+  readonly rings?: readonly (number | undefined)[];
+}
+
+/**
+ * Writes the keys and values of a run into a layer of a cache, and attends to all that the layer has.
+ *
+ * @param q `[batch, tokens, heads of q, headDim]`. @param k `[batch, tokens, heads, headDim]`. @param v Like `k`.
+ * @param options Those of `attention`; its `before` is within the layer's window, where it has one.
+ * @returns `[batch, tokens, heads of q, headDim]`
+ * @throws KW-TENSOR-SHAPE, KW-TENSOR-DTYPE
+ */
+export function attendCached(
+  cache: LayerCache,
+  layer: number,
+  q: Tensor,
+  k: Tensor,
+  v: Tensor,
+  options: AttentionOptions,
+): Tensor {
+  checkFields("attendCached(): cache", cache, { keys: "an array", values: "an array" });
+  checkArgument("attendCached(): options", options, "an object");
+  const [keys, values, ring] = [cache.keys[layer], cache.values[layer], cache.rings?.[layer]];
+  const write = () => {
+    cacheWrite(keys, k, options.position, ring !== undefined);
+    cacheWrite(values, v, options.position, ring !== undefined);
+  };
+  if (ring === undefined || k.shape[1] === 1) {
+    write();
+    return attention(q, keys, values, { ...options, ring });
+  }
+  // Of several tokens the last would push out what the first still sees.
+  const seen = attention(q, concat([keys, k], 1), concat([values, v], 1), { ...options, ring });
+  write();
+  return seen;
 }

@@ -43,7 +43,7 @@ describe("the keys of config.json", () => {
           norm_topk_prob: false,
           clip_qkv: 8,
           is_encoder_decoder: true,
-          layer_types: ["sliding_attention", "full_attention"],
+          layer_types: ["chunked_attention", "full_attention"],
         })
       ) assert(refusal(type, { [key]: value }).includes(`${key}: `), key);
       for (const key of ["quantization_config", "quantization"]) {
@@ -85,7 +85,7 @@ describe("the keys of config.json", () => {
       for (
         const change of [
           { rope_scaling: { factor: 2 } },
-          { rope_scaling: { rope_type: "dynamic", factor: 2 } },
+          { rope_scaling: { rope_type: "longrope", factor: 2 } },
           { rope_scaling: { type: "su" } },
           {
             rope_parameters: { full_attention: { rope_theta: 1e4 }, sliding_attention: { rope_theta: 1e3 } },
@@ -102,39 +102,52 @@ describe("the keys of config.json", () => {
     it(`${type} reads rotary settings as they are meant`, () => {
       const rope = (change: Record<string, unknown>) => config(type, change).rope;
       const base = type === "mixtral" ? 1e6 : 1e4;
-      assertEquals(rope({}), { kind: "default", theta: base });
-      assertEquals(rope({ rope_scaling: {} }), { kind: "default", theta: base });
+      assertEquals([rope({}).scaling, rope({}).theta], [undefined, base]);
+      assertEquals([rope({ rope_scaling: {} }).scaling, rope({ rope_scaling: {} }).theta], [undefined, base]);
       assertEquals(rope({ rope_theta: 5, rope_parameters: { rope_theta: 7 } }).theta, 7);
       const both = {
         rope_scaling: { type: "default", rope_type: "linear", factor: 2 },
         rope_parameters: { rope_type: "default", rope_theta: 9 },
         rope_theta: 8,
       };
-      assertEquals(rope(both), { kind: "linear", theta: 8, factor: 2 });
+      const { scaling, theta } = rope(both);
+      assertEquals([scaling, theta], [{ rope_type: "linear", factor: 2 }, 8]);
     });
   }
 
-  it("takes a window where no layer slides, and refuses one where one does", () => {
-    config("mistral", { sliding_window: null, max_position_embeddings: 32768 });
-    config("qwen2", { sliding_window: 8, use_sliding_window: false, max_window_layers: 0 });
-    config("qwen3", { sliding_window: 8 });
-    config("qwen2", { sliding_window: 8, use_sliding_window: true, max_window_layers: 2 });
-    config("qwen2", {
-      sliding_window: 8,
-      use_sliding_window: true,
-      max_window_layers: 0,
-      layer_types: ["full_attention", "full_attention"],
-    });
-    config("mixtral", { sliding_window: 512 });
+  it("tells which layers slide", () => {
+    const windows = (type: string, change: Record<string, unknown>) => config(type, change).windows;
     for (
-      const [type, change] of [
-        ["mistral", { max_position_embeddings: 32768 }],
-        ["mistral", { sliding_window: 8 }],
-        ["mixtral", { sliding_window: 8 }],
-        ["qwen2", { sliding_window: 8, use_sliding_window: true, max_window_layers: 1 }],
-        ["qwen3", { use_sliding_window: true, max_window_layers: 0, max_position_embeddings: 8192 }],
+      const [type, change, expected] of [
+        ["mistral", { sliding_window: null, max_position_embeddings: 32768 }, undefined],
+        ["mistral", { max_position_embeddings: 32768 }, [4096, 4096]],
+        ["mistral", { sliding_window: 8 }, [8, 8]],
+        ["mistral", { sliding_window: 8, layer_types: ["full_attention", "sliding_attention"] }, [
+          undefined,
+          8,
+        ]],
+        ["mixtral", { sliding_window: 512 }, undefined],
+        ["mixtral", { sliding_window: 8 }, [8, 8]],
+        ["qwen2", { sliding_window: 8, use_sliding_window: false, max_window_layers: 0 }, undefined],
+        ["qwen3", { sliding_window: 8 }, undefined],
+        ["qwen2", { sliding_window: 8, use_sliding_window: true, max_window_layers: 2 }, undefined],
+        ["qwen2", { sliding_window: 8, use_sliding_window: true, max_window_layers: 1 }, [undefined, 8]],
+        ["qwen2", {
+          sliding_window: 8,
+          use_sliding_window: true,
+          max_window_layers: 0,
+          layer_types: ["full_attention", "full_attention"],
+        }, undefined],
+        ["qwen3", { use_sliding_window: true, max_window_layers: 0, max_position_embeddings: 8192 }, [
+          4096,
+          4096,
+        ]],
       ] as const
-    ) assert(refusal(type, change).includes("sliding_window"), type);
+    ) assertEquals(windows(type, change), expected as unknown as typeof expected & undefined, type);
+    assert(refusal("llama", { sliding_window: 8 }).includes("sliding_window"));
+    assert(
+      refusal("qwen3", { layer_types: ["full_attention", "chunked_attention"] }).includes("layer_types"),
+    );
   });
 
   it("takes ids of -1 and lists", () => {

@@ -18,8 +18,9 @@ export async function logitsOf(
   options: LogitsOptions = {},
 ): Promise<number[]> {
   using out = keep(scope(() => {
-    const ids = Tensor.from(Int32Array.from(rows.flat()), { shape: [rows.length, rows[0].length] });
-    const starts = options.starts && Tensor.from(Int32Array.from(options.starts));
+    const { device } = model;
+    const ids = Tensor.from(Int32Array.from(rows.flat()), { shape: [rows.length, rows[0].length], device });
+    const starts = options.starts && Tensor.from(Int32Array.from(options.starts), { device });
     return model.call(ids, { starts, cache: options.cache });
   }));
   return Array.from(await out.data());

@@ -13,7 +13,7 @@ import { checkArgument, refuseArgument } from "../../arguments.ts";
 import { type KernelwrightError, raise } from "../../errors.ts";
 import { isScoped, keep, scope, type Tensor, tensorsIn } from "../../tensor/mod.ts";
 import type { Arena } from "../memory/arena.ts";
-import { currentGpu, type Gpu } from "../device.ts";
+import { currentGpu, type Gpu, gpuIfOpen } from "../device.ts";
 import type { GpuStorage } from "../device/backend.ts";
 import type { Proof } from "../memory/faults.ts";
 import { fresh } from "../memory/ledger.ts";
@@ -34,6 +34,7 @@ export class CapturedPlan<R = unknown> {
   readonly #uniforms: GPUBuffer | undefined;
   readonly #outside: readonly { readonly buffer: GpuBuffer; readonly owner: number }[];
   readonly #effects: readonly (() => void)[];
+  readonly #conditions: readonly (() => boolean)[];
   readonly #proofs: readonly Proof[];
   readonly #made: ReadonlySet<Tensor>;
   readonly #written: ReadonlySet<GpuBuffer>;
@@ -48,6 +49,7 @@ export class CapturedPlan<R = unknown> {
     this.result = result;
     this.#arena = recording.arena;
     this.#effects = recording.effects;
+    this.#conditions = recording.conditions;
     this.#made = recording.made;
     this.#written = recording.written();
     this.#outside = recording.outside();
@@ -68,7 +70,7 @@ export class CapturedPlan<R = unknown> {
     if (!this.current) {
       raise(
         "KW-CAPTURE-STALE",
-        "Cannot replay a captured plan: memory that it uses has been released",
+        "Cannot replay a captured plan: memory that it uses has been released, or what it was recorded for has changed",
         "Capture it again.",
       );
     }
@@ -98,7 +100,8 @@ export class CapturedPlan<R = unknown> {
 
   /** Whether everything that the plan uses is still there. */
   get current(): boolean {
-    return !this.#disposed && this.#outside.every((o) => o.buffer.owner === o.owner && o.buffer.held);
+    return !this.#disposed && this.#conditions.every((holds) => holds()) &&
+      this.#outside.every((o) => o.buffer.owner === o.owner && o.buffer.held);
   }
 
   /** Why the run that was recorded did not work, if it did not: no replay would. */
@@ -182,6 +185,16 @@ export function record<R>(fn: () => R): CapturedPlan<R> {
     gpu.pool.arena = undefined;
   }
   return new CapturedPlan(gpu, recording, result);
+}
+
+/**
+ * Lets the run that is being captured, if one is, be replayed only while `holds` says so: for what was read on the host,
+ * such as a length that numbers depend on.
+ */
+export function replayWhile(holds: () => boolean): void {
+  checkArgument("replayWhile(): holds", holds, "a function");
+  const recorder = gpuIfOpen()?.stream.recorder;
+  if (recorder instanceof Recording) recorder.conditions.push(holds);
 }
 
 /** Has `effect` repeated at each replay of the run that is being captured, if one is; for state on the host. */

@@ -30,6 +30,8 @@ export class Recording implements StreamRecorder {
   readonly arena: Arena = new Arena();
   /** What a replay repeats on the host. */
   readonly effects: (() => void)[] = [];
+  /** Must all hold for the plan to be replayed. */
+  readonly conditions: (() => boolean)[] = [];
   /** The results that the run made itself. */
   readonly made: Set<Tensor> = new Set();
   readonly #noted: Noted[] = [];

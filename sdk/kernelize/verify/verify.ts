@@ -163,7 +163,13 @@ function observe(root: Module, sites: readonly PlannedSite[], inputs: readonly u
         site.match.kind === "fusesParallel" ? site.nodes.map((n) => results.get(n.module)) : result,
       ).map(hold);
       const held = args.get(site)!.map((a) => holdAll(a));
-      seen.push({ site, args: held, plain: held.every((a) => isTree(a)) && !writesInputs(site), kernel, original });
+      seen.push({
+        site,
+        args: held,
+        plain: held.every((a) => isTree(a)) && !writesInputs(site),
+        kernel,
+        original,
+      });
       bytes += bytesOf([...original, ...kernel, ...held]);
       return result;
     },

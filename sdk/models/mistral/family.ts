@@ -5,5 +5,7 @@ export const mistral = defineFamily({
   types: ["mistral"],
   keys: { used: ["sliding_window"] },
   window: ({ sliding_window }, source) =>
-    source.sliding_window === null ? undefined : { width: Number(sliding_window ?? 4096), from: 0 },
+    source.sliding_window === null
+      ? undefined
+      : { width: Number(sliding_window ?? 4096), slides: () => true },
 });

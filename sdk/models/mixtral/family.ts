@@ -16,7 +16,7 @@ export const mixtral = defineFamily({
   rope_theta: 1e6,
   rms_norm_eps: 1e-5,
   window: ({ sliding_window }) =>
-    sliding_window === undefined ? undefined : { width: Number(sliding_window), from: 0 },
+    sliding_window === undefined ? undefined : { width: Number(sliding_window), slides: () => true },
   check({ num_local_experts: experts, num_experts_per_tok: chosen }, refuse) {
     if (experts === undefined || chosen === undefined || chosen > experts) {
       refuse("num_experts_per_tok", `${chosen} of num_local_experts ${experts}`);

@@ -5,15 +5,16 @@ import {
   gatedActivation,
   layer,
   Linear,
-  LlamaAttention,
+  type LlamaAttention,
   Module,
   ModuleList,
   RMSNorm,
+  type SlidingWindowAttention,
 } from "../../nn/mod.ts";
 import { add, mul, slice, softmax, topkMask } from "../../ops/mod.ts";
 import type { Tensor } from "../../tensor/mod.ts";
 import type { DecoderConfig } from "../config.ts";
-import { attentionConfig } from "../decoder.ts";
+import { decoderAttention } from "../decoder.ts";
 
 /** One expert: `w2(act(w1 x) · (w3 x))`. */
 @layer("MixtralExpert")
@@ -98,7 +99,7 @@ export class MixtralSparseMoeBlock extends Module {
 @layer("MixtralDecoderLayer")
 export class MixtralDecoderLayer extends Module {
   /** Attention. */
-  self_attn: LlamaAttention;
+  self_attn: LlamaAttention | SlidingWindowAttention;
   /** The experts. */
   block_sparse_moe: MixtralSparseMoeBlock;
   /** Before attention. */
@@ -122,7 +123,7 @@ export class MixtralDecoderLayer extends Module {
       num_experts_per_tok,
       hidden_act,
     } = config;
-    this.self_attn = new LlamaAttention(attentionConfig(config), layer_idx);
+    this.self_attn = decoderAttention(config, layer_idx);
     this.block_sparse_moe = new MixtralSparseMoeBlock(
       hidden_size,
       intermediate_size,

@@ -6,7 +6,8 @@ const KEYS = ["sliding_window", "use_sliding_window", "max_window_layers", "atte
 /** Windows are off unless `use_sliding_window` says otherwise; then the layers from `max_window_layers` up have one. */
 function window(json: Readonly<Record<string, unknown>>, source: Readonly<Record<string, unknown>>) {
   if (json.use_sliding_window !== true || source.sliding_window === null) return undefined;
-  return { width: Number(json.sliding_window ?? 4096), from: Number(json.max_window_layers ?? 28) };
+  const first = Number(json.max_window_layers ?? 28);
+  return { width: Number(json.sliding_window ?? 4096), slides: (layer: number) => layer >= first };
 }
 
 /** Qwen2: Llama with biases on q, k and v. */

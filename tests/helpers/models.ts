@@ -23,3 +23,18 @@ export function modelNames(): string[] {
     return [];
   }
 }
+
+/** A checkpoint's config.json; nothing where there is none, as beside a GGUF file. */
+export function configOf(name: string): Readonly<Record<string, unknown>> {
+  try {
+    return JSON.parse(Deno.readTextFileSync(new URL(`${name}/config.json`, ROOT)));
+  } catch {
+    return {};
+  }
+}
+
+/** Whether a checkpoint's weights are quantised, as its config says; a GGUF file's are. */
+export function isQuantised(name: string): boolean {
+  const config = configOf(name);
+  return Object.keys(config).length === 0 || "quantization_config" in config || "quantization" in config;
+}

@@ -8,7 +8,7 @@ import { KernelwrightError } from "../../sdk/errors.ts";
 import { memory } from "../../sdk/gpu/mod.ts";
 import { FAMILIES, generate, loadCausalLM } from "../../sdk/models/mod.ts";
 import { gpuForFile } from "../helpers/gpu_for_file.ts";
-import { modelNames } from "../helpers/models.ts";
+import { configOf, isQuantised, modelNames } from "../helpers/models.ts";
 import { expectedJson, expectedTensor, modelDir, needsModels } from "./checkpoints.ts";
 import { logitsOf } from "./logits.ts";
 
@@ -17,16 +17,6 @@ interface Greedy {
   readonly safe_count: number;
 }
 
-/** A folder's config; nothing where there is none, as beside a GGUF file. */
-function configOf(name: string): Record<string, unknown> {
-  try {
-    return JSON.parse(Deno.readTextFileSync(`${modelDir(name)}/config.json`));
-  } catch {
-    return {};
-  }
-}
-
-const quantised = (c: Record<string, unknown>) => "quantization_config" in c || "quantization" in c;
 const types = FAMILIES.flatMap((f) => f.types);
 const names = modelNames().filter((name) => /-tiny-random$/.test(name));
 const decoders = names.filter((name) => types.includes(String(configOf(name).model_type)));
@@ -73,7 +63,7 @@ describe(needsModels("the ladder of decoders"), () => {
     });
   }
 
-  for (const name of modelNames().filter((n) => quantised(configOf(n)))) {
+  for (const name of modelNames().filter((n) => isQuantised(n) && configOf(n).model_type)) {
     it(`${name} is refused, naming what is not supported`, async () => {
       const error = await assertRejects(() => loadCausalLM(modelDir(name)), KernelwrightError);
       assertEquals(error.code, "KW-CONFIG-VALUE");

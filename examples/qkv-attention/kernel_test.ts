@@ -6,6 +6,7 @@ import { type KVCache, LlamaAttention, Rope } from "@kernelwright/sdk/nn";
 import {
   buildCausalLM,
   type CausalLM,
+  type DecoderLM,
   type LlamaDecoderLayer,
   parseDecoderConfig,
 } from "@kernelwright/sdk/models";
@@ -200,7 +201,7 @@ describe("QKVAttention in a model", () => {
           shape: [2, 3, 32],
         });
         const position = Tensor.from([2], { dtype: "i32" }); // the third token has no place
-        (model.model.layers[0] as LlamaDecoderLayer).self_attn.call(x, { position, cache });
+        ((model as DecoderLM).model.layers[0] as LlamaDecoderLayer).self_attn.call(x, { position, cache });
       });
       return [[...await cache.keys[0].data()], [...await cache.values[0].data()]];
     };

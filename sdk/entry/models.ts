@@ -11,6 +11,7 @@ export {
   type CausalLMInputs,
   type DecoderConfig,
   type DecoderInputs,
+  DecoderLM,
   DecoderModel,
   generate,
   type GenerateOptions,

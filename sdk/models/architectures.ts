@@ -1,21 +1,22 @@
 import type { FolderLocation } from "../checkpoint/mod.ts";
 import type { CausalLM } from "./causal_lm.ts";
-import type { Family } from "./family.ts";
-import { loadCausalLM, type PretrainedOptions } from "./from_pretrained.ts";
+import type { DecoderFamily } from "./family.ts";
+import { loadCausalLM, loadPretrained, type PretrainedOptions } from "./from_pretrained.ts";
 import { llama } from "./llama/family.ts";
 import { mistral } from "./mistral/family.ts";
 import { mixtral } from "./mixtral/family.ts";
+import type { PretrainedModel } from "./pretrained_model.ts";
 import { qwen2, qwen3 } from "./qwen/family.ts";
 
 /** Loads models of one family. */
-export interface Pretrained {
+export interface Pretrained<M extends PretrainedModel = CausalLM> {
   /**
    * Loads a folder in Hugging Face format: a path, an address, or the files that a user picked; see
    * {@linkcode loadCausalLM}.
    *
    * @throws KW-MODEL-TYPE when the folder's config is of another family, and what {@linkcode loadCausalLM} throws.
    */
-  fromPretrained(dir: FolderLocation, options?: PretrainedOptions): Promise<CausalLM>;
+  fromPretrained(dir: FolderLocation, options?: PretrainedOptions): Promise<M>;
 }
 
 /** Llama (and Mistral, which is the same without its window). */
@@ -31,7 +32,8 @@ export const AutoModelForCausalLM: Pretrained = {
   fromPretrained: (dir, options) => loadCausalLM(dir, options),
 };
 
-function family(...families: Family[]): Pretrained {
-  const types = families.flatMap((f) => f.types);
-  return { fromPretrained: (dir, options) => loadCausalLM(dir, options, types) };
+function family(...families: DecoderFamily[]): Pretrained {
+  return {
+    fromPretrained: (dir, options = {}) => loadPretrained(dir, options, families, "fromPretrained()"),
+  };
 }

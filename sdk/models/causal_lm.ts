@@ -1,9 +1,9 @@
 import { raise } from "../errors.ts";
-import { type AttentionContext, KVCache, Linear, type Module, moduleAt } from "../nn/mod.ts";
+import { KVCache, moduleAt } from "../nn/mod.ts";
 import { argmax, FLOATS, slice } from "../ops/mod.ts";
 import { type DeviceName, type DType, scope, Tensor, withTracer } from "../tensor/mod.ts";
 import type { DecoderConfig } from "./config.ts";
-import { type DecoderInputs, decoderLayer, DecoderModel } from "./decoder.ts";
+import type { DecoderInputs } from "./decoder.ts";
 import type { GenerationConfig } from "./generation_config.ts";
 import { PretrainedModel } from "./pretrained_model.ts";
 
@@ -13,31 +13,20 @@ export interface CausalLMInputs extends DecoderInputs {
   readonly logits_to_keep?: number;
 }
 
-/** A decoder with a language-model head. */
-export class CausalLM extends PretrainedModel {
-  /** The decoder. */
-  model: DecoderModel;
+/** A model that gives logits for the next token: what `generate` runs. A family's class says how. */
+export abstract class CausalLM extends PretrainedModel {
+  abstract override readonly config: DecoderConfig;
   /** What the folder's generation_config.json says; `generate` goes by it where its caller says nothing. */
   generation_config?: GenerationConfig;
-  /** The head. Where the config ties it, its weight is the embedding's. */
-  lm_head: Linear;
 
-  /**
-   * Builds the module; its parameters are on the meta device.
-   *
-   * @param makeLayer Builds a decoder layer; Llama's unless told.
-   */
-  constructor(
-    override readonly config: DecoderConfig,
-    makeLayer: (index: number) => Module & { forward(h: Tensor, c: AttentionContext): Tensor } = (i) =>
-      decoderLayer(config, i),
-  ) {
-    super();
-    this.model = new DecoderModel(config, makeLayer);
-    this.lm_head = new Linear(config.hidden_size, config.vocab_size, false);
-    if (config.tie_word_embeddings) this.lm_head.weight = this.model.embed_tokens.weight;
-    for (const [path, p] of this.namedParameters()) p.name ??= path; // as errors call them
-  }
+  /** Ids `[batch, tokens]` → hidden states `[batch, tokens, hidden_size]` after the last norm; the cache is not advanced. */
+  abstract decode(input_ids: Tensor, inputs: DecoderInputs): Tensor;
+
+  /** Hidden states `[batch, tokens, hidden_size]` → logits `[batch, tokens, vocab_size]`. */
+  abstract logits(hidden_states: Tensor): Tensor;
+
+  /** The path of the embedding of tokens, whose output has the arithmetic's dtype. */
+  protected abstract readonly embedding: string;
 
   /**
    * Ids i32 or u32 `[batch, tokens]` → logits `[batch, tokens, vocab_size]`.
@@ -56,11 +45,11 @@ export class CausalLM extends PretrainedModel {
     }
     const [, tokens] = input_ids.shape;
     inputs.cache?.reserve(tokens);
-    let hidden = this.model.call(input_ids, inputs);
+    let hidden = this.decode(input_ids, inputs);
     inputs.cache?.advance(tokens);
     const keep = inputs.logits_to_keep;
     if (keep !== undefined && keep < tokens) hidden = slice(hidden, 1, tokens - keep, tokens);
-    return this.lm_head.call(hidden);
+    return this.logits(hidden);
   }
 
   /** A cache for this model. */
@@ -101,7 +90,7 @@ export class CausalLM extends PretrainedModel {
    * may stand for it.
    */
   override get dtype(): DType {
-    const embedding = moduleAt(this, "model.embed_tokens");
+    const embedding = moduleAt(this, this.embedding);
     // A kernel may also stand for the whole decoder.
     if (!embedding) {
       return [...this.stateDict().values()].find((p) => FLOATS.includes(p.dtype))?.dtype ?? "f32";

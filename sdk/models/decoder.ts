@@ -109,17 +109,22 @@ export class DecoderModel extends Module {
   /** The decoder layers. */
   layers: ModuleList<Module & { forward(hidden_states: Tensor, context: AttentionContext): Tensor }>;
   /** The last norm. */
-  norm: RMSNorm;
+  norm: Module & { forward(hidden_states: Tensor): Tensor };
   readonly #config: DecoderConfig;
 
   /**
    * Builds the module; its parameters are on the meta device.
    *
    * @param makeLayer Builds the layer of an index.
+   * @param norm The last norm; defaults to RMSNorm.
    */
   constructor(
     config: DecoderConfig,
     makeLayer: (index: number) => Module & { forward(h: Tensor, c: AttentionContext): Tensor },
+    norm: Module & { forward(hidden_states: Tensor): Tensor } = new RMSNorm(
+      config.hidden_size,
+      config.rms_norm_eps,
+    ),
   ) {
     super();
     checkArgument("new DecoderModel(): config", config, "an object");
@@ -127,7 +132,12 @@ export class DecoderModel extends Module {
     this.#config = config;
     this.embed_tokens = new Embedding(config.vocab_size, config.hidden_size);
     this.layers = new ModuleList(Array.from({ length: config.num_hidden_layers }, (_, i) => makeLayer(i)));
-    this.norm = new RMSNorm(config.hidden_size, config.rms_norm_eps);
+    this.norm = norm;
+  }
+
+  /** Ids `[batch, tokens]` → the first layer's input `[batch, tokens, hidden_size]`. */
+  protected embed(input_ids: Tensor): Tensor {
+    return this.embed_tokens.call(input_ids);
   }
 
   /** Ids `[batch, tokens]` → hidden states `[batch, tokens, hidden_size]` after the last norm. */
@@ -140,7 +150,7 @@ export class DecoderModel extends Module {
     // What is recorded turns by the frequencies of its length.
     if (rope.varies && cache) replayWhile(() => rope.kind(cache.length + tokens) === rope.kind(length));
     const context: AttentionContext = { position, starts, cache, length };
-    let hidden = this.embed_tokens.call(input_ids);
+    let hidden = this.embed(input_ids);
     for (const decoder of this.layers) {
       const next = decoder.call(hidden, context);
       // With many layers, what they hand on would be most of a run's memory.

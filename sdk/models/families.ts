@@ -2,14 +2,14 @@ import { closest, raise } from "../errors.ts";
 import type { CausalLM } from "./causal_lm.ts";
 import type { DecoderConfig } from "./config.ts";
 import { short } from "./config_keys.ts";
-import type { Family } from "./family.ts";
+import type { DecoderFamily, Family } from "./family.ts";
 import { llama } from "./llama/family.ts";
 import { mistral } from "./mistral/family.ts";
 import { mixtral } from "./mixtral/family.ts";
 import { qwen2, qwen3 } from "./qwen/family.ts";
 
-/** The families that are known: one line each. */
-export const FAMILIES: readonly Family[] = [
+/** The decoders that are known: one line each. */
+export const DECODERS: readonly DecoderFamily[] = [
   llama,
   mistral,
   qwen2,
@@ -17,12 +17,17 @@ export const FAMILIES: readonly Family[] = [
   mixtral,
 ];
 
+/** All families that are known: decoders, and one line for each of the others. */
+export const FAMILIES: readonly Family[] = [
+  ...DECODERS,
+];
+
 /**
  * The family of a `model_type`.
  *
  * @param among Those that are allowed. @throws KW-MODEL-TYPE
  */
-export function familyOf(type: unknown, among: readonly Family[] = FAMILIES, file?: string): Family {
+export function familyOf<F extends Family>(type: unknown, among: readonly F[], file?: string): F {
   const types = among.flatMap((f) => f.types);
   const found = among.find((f) => typeof type === "string" && f.types.includes(type));
   if (found) return found;
@@ -49,10 +54,10 @@ export function parseDecoderConfig(value: unknown, file?: string): DecoderConfig
     });
   }
   const json = value as Record<string, unknown>;
-  return familyOf(json.model_type, FAMILIES, file).read(json, file);
+  return familyOf(json.model_type, DECODERS, file).read(json, file);
 }
 
 /** Builds the modules of a config on the meta device: a tree with shapes and no bytes. */
 export function buildCausalLM(config: DecoderConfig): CausalLM {
-  return familyOf(config.model_type).build(config);
+  return familyOf(config.model_type, DECODERS).build(config);
 }

@@ -2,19 +2,39 @@ import { raise } from "../errors.ts";
 import type { Module } from "../nn/mod.ts";
 import type { AttentionContext } from "../nn/mod.ts";
 import type { Tensor } from "../tensor/mod.ts";
-import { CausalLM } from "./causal_lm.ts";
-import { DECODER_KEYS, type DecoderConfig, type DecoderTraits, readDecoder } from "./config.ts";
+import type { ConversionRule } from "../authoring/mod.ts";
+import type { CausalLM } from "./causal_lm.ts";
+import {
+  DECODER_KEYS,
+  type DecoderConfig,
+  type DecoderTraits,
+  type PretrainedConfig,
+  readDecoder,
+} from "./config.ts";
+import { DecoderLM } from "./decoder_lm.ts";
+import { baseModelMapping, isOldBuffer } from "./old_keys.ts";
+import type { PretrainedModel } from "./pretrained_model.ts";
 import { checkKeys, type ConfigKeys } from "./config_keys.ts";
 
 /** A family of models: what its config.json means, and what is built from it. */
-export interface Family {
+export interface Family<
+  C extends PretrainedConfig = PretrainedConfig,
+  M extends PretrainedModel = PretrainedModel,
+> {
   /** The values of `model_type`. */
   readonly types: readonly string[];
   /** Reads and checks a config.json of the family. */
-  readonly read: (json: Readonly<Record<string, unknown>>, file?: string) => DecoderConfig;
+  read(json: Readonly<Record<string, unknown>>, file?: string): C;
   /** Builds the modules on the meta device. */
-  readonly build: (config: DecoderConfig) => CausalLM;
+  build(config: C): M;
+  /** What a checkpoint with other names than the modules' needs, told from its keys; saving gives them back. */
+  mapping?(keys: Iterable<string>, config: C): ConversionRule[] | undefined;
+  /** Whether a key is of a buffer that is computed here, and is left out. */
+  isOldBuffer?(key: string): boolean;
 }
+
+/** A family whose models give logits for the next token. */
+export type DecoderFamily = Family<DecoderConfig, CausalLM>;
 
 /** How a family of decoders is defined. */
 export interface FamilyDefinition extends DecoderTraits {
@@ -31,14 +51,18 @@ export interface FamilyDefinition extends DecoderTraits {
     config: DecoderConfig,
     index: number,
   ) => Module & { forward(h: Tensor, c: AttentionContext): Tensor };
+  /** Builds the whole model, where it is more than layers of its own. */
+  readonly build?: (config: DecoderConfig) => CausalLM;
+  /** Other names that a checkpoint may have; defaults to those of a model without its head. */
+  readonly mapping?: DecoderFamily["mapping"];
 }
 
 /** The most modules that a config may ask for. The largest published models have some 120,000. */
 const MOST_MODULES = 400_000;
 
 /** Defines a family of decoders. */
-export function defineFamily(definition: FamilyDefinition): Family {
-  const { types, keys, check, modulesPerLayer, layer } = definition;
+export function defineFamily(definition: FamilyDefinition): DecoderFamily {
+  const { types, keys, check, modulesPerLayer, layer, build } = definition;
   const used = [...DECODER_KEYS, ...keys.used];
   return {
     types,
@@ -60,6 +84,8 @@ export function defineFamily(definition: FamilyDefinition): Family {
       }
       return { ...config, unknown_keys: [...unknown, ...config.unknown_keys ?? []] };
     },
-    build: (config) => layer ? new CausalLM(config, (i) => layer(config, i)) : new CausalLM(config),
+    build: build ?? ((config) => new DecoderLM(config, layer && ((i) => layer(config, i)))),
+    mapping: definition.mapping ?? baseModelMapping,
+    isOldBuffer,
   };
 }

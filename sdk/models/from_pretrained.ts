@@ -26,11 +26,12 @@ import {
 import { siteConversions } from "../kernelize/mod.ts";
 import type { DeviceName } from "../tensor/mod.ts";
 import { visibleLine } from "../visible.ts";
-import type { CausalLM } from "./causal_lm.ts";
-import type { DecoderConfig } from "./config.ts";
-import { buildCausalLM, FAMILIES, familyOf } from "./families.ts";
-import { baseModelMapping, isOldBuffer } from "./old_keys.ts";
+import { CausalLM } from "./causal_lm.ts";
+import type { DecoderConfig, PretrainedConfig } from "./config.ts";
+import { DECODERS, familyOf } from "./families.ts";
+import type { Family } from "./family.ts";
 import { type GenerationConfig, parseGenerationConfig } from "./generation_config.ts";
+import type { PretrainedModel } from "./pretrained_model.ts";
 import { setOtherFiles } from "./other_files.ts";
 
 /** What `fromPretrained` may be told. */
@@ -78,7 +79,7 @@ export interface PretrainedReport extends LoadReport {
  *
  * @param dir A path, an address (`https://…`; in a page, paths are addresses relative to its own), the files that a user
  * picked, or any {@linkcode Folder}.
- * @param types The model types that are allowed; any known one unless told.
+ * @param types The model types that are allowed; defaults to any known one.
  * @throws KW-MODEL-TYPE, KW-CONFIG-VALUE, KW-CHECKPOINT-…, and what kernelize throws. Nothing half-loaded remains.
  */
 export async function loadCausalLM(
@@ -86,18 +87,28 @@ export async function loadCausalLM(
   options: PretrainedOptions = {},
   types?: readonly string[],
 ): Promise<CausalLM> {
-  checkArgument("loadCausalLM(): options", options, "an object");
   if (types !== undefined) checkArgument("loadCausalLM(): types", types, "strings in an array");
+  return await loadPretrained(dir, options, ofTypes(DECODERS, types), "loadCausalLM()");
+}
+
+/** {@linkcode loadCausalLM} for any kind of model: the families that are allowed say which. */
+export async function loadPretrained<C extends PretrainedConfig, M extends PretrainedModel>(
+  dir: FolderLocation,
+  options: PretrainedOptions,
+  families: readonly Family<C, M>[],
+  caller = "loadPretrained()",
+): Promise<M> {
+  checkArgument(`${caller}: options`, options, "an object");
   const { signal } = options;
   throwIfAborted(signal, LOADING);
-  const config = await readConfig(dir, types);
+  const { family, config } = await readFamily(dir, families);
   const warn = options.onWarning ?? ((message: string) => console.warn(message));
   const unknownConfigKeys = config.unknown_keys ?? [];
   if (unknownConfigKeys.length > 0) warn(unknownKeysLine(unknownConfigKeys));
   const folder = openFolder(dir, { allowLinks: true });
   const generation = await readGenerationConfig(folder, warn);
-  const model = buildCausalLM(config);
-  model.generation_config = generation;
+  const model = family.build(config);
+  if (model instanceof CausalLM) model.generation_config = generation;
   setOtherFiles(model, folder);
   if (options.dtype) model.to(options.dtype);
   const device = options.device ?? "webgpu";
@@ -126,9 +137,9 @@ export async function loadCausalLM(
         device,
         dtype: options.dtype,
         conversions: siteConversions(model),
-        mapping: options.mapping ?? baseModelMapping(checkpoint.tensors.keys()),
+        mapping: options.mapping ?? family.mapping?.(checkpoint.tensors.keys(), config),
         strict: options.strict,
-        ignore: isOldBuffer,
+        ignore: (key) => family.isOldBuffer?.(key) ?? false,
         budget: options.budget,
         onProgress: options.onProgress,
         nonFinite: options.nonFinite,
@@ -164,6 +175,14 @@ export async function readConfig(
   types?: readonly string[],
 ): Promise<DecoderConfig> {
   if (types !== undefined) checkArgument("readConfig(): types", types, "strings in an array");
+  return (await readFamily(dir, ofTypes(DECODERS, types))).config;
+}
+
+/** A folder's family, among those that are allowed, and its config. */
+export async function readFamily<C extends PretrainedConfig, M extends PretrainedModel>(
+  dir: FolderLocation,
+  among: readonly Family<C, M>[],
+): Promise<{ family: Family<C, M>; config: C }> {
   const folder = openFolder(dir, { allowLinks: true });
   const file = joinFile(folder.name, "config.json");
   const missing = (cause?: unknown) =>
@@ -179,8 +198,8 @@ export async function readConfig(
   const type = typeof json === "object" && json !== null
     ? (json as { model_type?: unknown }).model_type
     : undefined;
-  const among = types && FAMILIES.map((f) => ({ ...f, types: f.types.filter((t) => types.includes(t)) }));
-  return familyOf(type, among, file).read(json as Record<string, unknown>, file);
+  const family = familyOf(type, among, file);
+  return { family, config: family.read(json as Record<string, unknown>, file) };
 }
 
 /**
@@ -225,6 +244,10 @@ export function unknownKeysLine(keys: readonly string[]): string {
 }
 
 // ---------------------------------------------------------------------------
+
+function ofTypes<F extends Family>(families: readonly F[], types?: readonly string[]): readonly F[] {
+  return types ? families.map((f) => ({ ...f, types: f.types.filter((t) => types.includes(t)) })) : families;
+}
 
 /** Names as JSON, so that what a file says cannot steer a terminal. */
 function some(names: readonly string[]): string {

@@ -8,6 +8,7 @@ export * from "./causal_lm.ts";
 export * from "./config.ts";
 export type { ConfigKeys } from "./config_keys.ts";
 export * from "./decoder.ts";
+export * from "./decoder_lm.ts";
 export * from "./families.ts";
 export * from "./family.ts";
 export * from "./from_pretrained.ts";

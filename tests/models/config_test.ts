@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { buildCausalLM, loadCausalLM, parseDecoderConfig } from "../../sdk/models/mod.ts";
+import { buildCausalLM, type DecoderLM, loadCausalLM, parseDecoderConfig } from "../../sdk/models/mod.ts";
 import { WeightRenaming } from "@kernelwright/sdk/checkpoint";
 import { gpuForFile } from "../helpers/gpu_for_file.ts";
 import { modelDir, needsModels } from "./checkpoints.ts";
@@ -115,6 +115,6 @@ describe(needsModels("loadCausalLM()"), () => {
       new WeightRenaming("model.layers.*.mlp.up_proj.weight", "model.layers.*.mlp.up_proj.weight"),
     ];
     using model = await loadCausalLM(modelDir("stories260k"), { mapping });
-    assert(model.model.layers[0] !== undefined);
+    assert((model as DecoderLM).model.layers[0] !== undefined);
   });
 });

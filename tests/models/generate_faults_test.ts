@@ -5,7 +5,13 @@ import { kernel, Layout, layout, rename, replaces } from "../../sdk/authoring/mo
 import { KernelwrightError } from "../../sdk/errors.ts";
 import { kernelize, replace } from "../../sdk/kernelize/mod.ts";
 import { embedding } from "../../sdk/ops/mod.ts";
-import { type CausalLM, generate, type GenerateOptions, loadCausalLM } from "../../sdk/models/mod.ts";
+import {
+  type CausalLM,
+  type DecoderLM,
+  generate,
+  type GenerateOptions,
+  loadCausalLM,
+} from "../../sdk/models/mod.ts";
 import { Embedding } from "../../sdk/nn/mod.ts";
 import { type Parameter, parameter, Tensor } from "../../sdk/tensor/mod.ts";
 import { gpuForFile } from "../helpers/gpu_for_file.ts";
@@ -99,10 +105,12 @@ describe(needsModels("generate() from a model that is broken"), () => {
     // The embedding of the third id, and not the head that is tied to it: the fourth token sees NaN.
     const { vocab_size, hidden_size } = model.config;
     const own = new Embedding(vocab_size, hidden_size);
-    const table = Float32Array.from(await model.model.embed_tokens.weight.data() as ArrayLike<number>);
+    const table = Float32Array.from(
+      await (model as DecoderLM).model.embed_tokens.weight.data() as ArrayLike<number>,
+    );
     table[plain[2] * hidden_size] = NaN;
     own.weight.assign(Tensor.from(table, { shape: own.weight.shape }));
-    model.model.embed_tokens = own;
+    (model as DecoderLM).model.embed_tokens = own;
     try {
       for (const capture of [false, true]) {
         const told: (number | undefined)[] = [];

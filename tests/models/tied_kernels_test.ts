@@ -18,7 +18,7 @@ import {
 import { replace } from "@kernelwright/sdk/config";
 import { Embedding, Linear } from "@kernelwright/sdk/nn";
 import { embedding, matmul } from "../../sdk/ops/mod.ts";
-import { generate, loadCausalLM, savePretrained } from "../../sdk/models/mod.ts";
+import { type DecoderLM, generate, loadCausalLM, savePretrained } from "../../sdk/models/mod.ts";
 import { gpu, gpuForFile } from "../helpers/gpu_for_file.ts";
 import { modelDir, needsModels } from "./checkpoints.ts";
 
@@ -82,7 +82,7 @@ describe(needsModels("layouts on a tied head and its embedding"), () => {
           await savePretrained(model, `${dir}/with`, { kernels: false });
           unkernelize(model);
           for (const [path, p] of model.namedParameters()) assert(p.materialized, path);
-          assertEquals(model.lm_head.weight, model.model.embed_tokens.weight);
+          assertEquals((model as DecoderLM).lm_head.weight, (model as DecoderLM).model.embed_tokens.weight);
           assertEquals(await ids(model), expected);
           assertEquals(alive() - start, 2 * bytes);
           await savePretrained(model, `${dir}/without`);

@@ -1,0 +1,41 @@
+import { type AttentionContext, Linear, type Module } from "../nn/mod.ts";
+import type { Tensor } from "../tensor/mod.ts";
+import { CausalLM } from "./causal_lm.ts";
+import type { DecoderConfig } from "./config.ts";
+import { type DecoderInputs, decoderLayer, DecoderModel } from "./decoder.ts";
+
+/** A decoder under `model` with a language-model head: what most families are. */
+export class DecoderLM extends CausalLM {
+  /** The decoder. */
+  model: DecoderModel;
+  /** The head. Where the config ties it, its weight is the embedding's. */
+  lm_head: Linear;
+  protected override readonly embedding = "model.embed_tokens";
+
+  /**
+   * Builds the module; its parameters are on the meta device.
+   *
+   * @param makeLayer Builds a decoder layer; defaults to Llama's.
+   * @param model The decoder; defaults to one of these layers.
+   */
+  constructor(
+    override readonly config: DecoderConfig,
+    makeLayer: (index: number) => Module & { forward(h: Tensor, c: AttentionContext): Tensor } = (i) =>
+      decoderLayer(config, i),
+    model: DecoderModel = new DecoderModel(config, makeLayer),
+  ) {
+    super();
+    this.model = model;
+    this.lm_head = new Linear(config.hidden_size, config.vocab_size, false);
+    if (config.tie_word_embeddings) this.lm_head.weight = this.model.embed_tokens.weight;
+    for (const [path, p] of this.namedParameters()) p.name ??= path; // as errors call them
+  }
+
+  override decode(input_ids: Tensor, inputs: DecoderInputs): Tensor {
+    return this.model.call(input_ids, inputs);
+  }
+
+  override logits(hidden_states: Tensor): Tensor {
+    return this.lm_head.call(hidden_states);
+  }
+}

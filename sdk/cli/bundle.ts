@@ -11,6 +11,7 @@ import {
   type ManifestParameter,
   parseManifest,
   reachesOutside,
+  SDK_ENTRIES,
   sha256,
 } from "../registry/mod.ts";
 import { checkMayRun, type ClassFacts, classFacts, type ParameterFact } from "./new_kernel/module_facts.ts";
@@ -228,7 +229,7 @@ function ownImports(
         const { path, importer } = args;
         const own = imports.get(path);
         if (own !== undefined) return { path: join(root, own) };
-        if (!/^@kernelwright\/sdk(\/|$)/.test(path)) foreign.push({ path, importer });
+        if (!SDK_ENTRIES.has(path)) foreign.push({ path, importer });
         return { path, external: true };
       });
     },

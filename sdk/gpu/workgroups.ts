@@ -1,3 +1,5 @@
+import { checkArgument, refuseArgument } from "../arguments.ts";
+
 /** WebGPU promises this many workgroups in a dimension, and adapters give no more. */
 const MOST = 65535;
 
@@ -17,8 +19,13 @@ const MOST = 65535;
  * ```
  *
  * @param size Invocations in a workgroup. Defaults to 64.
+ * @throws KW-ARGUMENT for what is not a whole number.
  */
 export function workgroups(invocations: number, size = 64): [x: number, y: number] {
+  checkArgument("workgroups(): invocations", invocations, "a count");
+  if (!Number.isSafeInteger(size) || size < 1) {
+    refuseArgument("workgroups(): size", size, "a whole number from 1");
+  }
   const groups = Math.ceil(invocations / size);
   const rows = Math.max(1, Math.ceil(groups / MOST));
   return [Math.ceil(groups / rows), rows];

@@ -1,3 +1,4 @@
+import { showValue } from "../arguments.ts";
 import { raise } from "../errors.ts";
 
 /** What a family makes of the keys of its config.json. A key in none of the lists is reported by name. */
@@ -54,7 +55,13 @@ export function withoutNulls(json: Readonly<Record<string, unknown>>): Record<st
 
 /** A value of a file, short enough for a message. */
 export function short(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value);
+  let text: string | undefined;
+  try {
+    text = JSON.stringify(value);
+  } catch {
+    // No file holds what JSON cannot.
+  }
+  text ??= showValue(value);
   return text.length > 80 ? `${text.slice(0, 77)}…` : text;
 }
 

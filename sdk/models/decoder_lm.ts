@@ -1,3 +1,4 @@
+import { checkArgument, checkInstance } from "../arguments.ts";
 import { type AttentionContext, Linear, type Module } from "../nn/mod.ts";
 import type { Tensor } from "../tensor/mod.ts";
 import { CausalLM } from "./causal_lm.ts";
@@ -20,12 +21,13 @@ export class DecoderLM extends CausalLM {
    */
   constructor(
     override readonly config: DecoderConfig,
-    makeLayer: (index: number) => Module & { forward(h: Tensor, c: AttentionContext): Tensor } = (i) =>
-      decoderLayer(config, i),
-    model: DecoderModel = new DecoderModel(config, makeLayer),
+    makeLayer?: (index: number) => Module & { forward(h: Tensor, c: AttentionContext): Tensor },
+    model?: DecoderModel,
   ) {
     super();
-    this.model = model;
+    checkArgument("new DecoderLM(): config", config, "an object");
+    if (model !== undefined) checkInstance("new DecoderLM(): model", model, DecoderModel);
+    this.model = model ?? new DecoderModel(config, makeLayer ?? ((i) => decoderLayer(config, i)));
     this.lm_head = new Linear(config.hidden_size, config.vocab_size, false);
     if (config.tie_word_embeddings) this.lm_head.weight = this.model.embed_tokens.weight;
     for (const [path, p] of this.namedParameters()) p.name ??= path; // as errors call them

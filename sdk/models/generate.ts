@@ -41,9 +41,6 @@ export async function generate(
   options: GenerateOptions,
 ): Promise<Generation> {
   checkFields("generate(): model", model, { config: "an object", makeCache: "a function" });
-  checkArgument("generate(): prompts", prompts, "an array");
-  for (const p of prompts) checkArgument("generate(): a prompt", p, "an array");
-  checkFields("generate(): options", options, { maxNewTokens: "a number" });
   throwIfAborted(options?.signal, "generating");
   const { eos, sampling } = decide(model, options);
   checkPrompts(model.config, prompts);

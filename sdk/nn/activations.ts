@@ -68,6 +68,7 @@ export type Activation = Module & { forward(x: Tensor): Tensor };
  * @throws KW-CONFIG-VALUE for an unknown name.
  */
 export function activation(hidden_act: string): Activation {
+  checkArgument("activation(): hidden_act", hidden_act, "a string");
   const cls = ACTIVATIONS[hidden_act];
   if (!Object.hasOwn(ACTIVATIONS, hidden_act)) {
     raise(

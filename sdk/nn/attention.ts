@@ -148,6 +148,7 @@ export class SlidingWindowAttention extends CausalAttention<WindowConfig> {
    * @param layer_idx Which of the cache's layers is this one's.
    */
   constructor(config: WindowConfig, layer_idx: number) {
+    checkFields("new SlidingWindowAttention(): config", config, { sliding_window: "a count" });
     super(config, layer_idx, config.sliding_window);
   }
 }

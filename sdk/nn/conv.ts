@@ -1,4 +1,5 @@
 import { add, conv2d, type Conv2dOptions, matmul, type Pair } from "../ops/mod.ts";
+import { checkArgument, refuseArgument } from "../arguments.ts";
 import { type Parameter, parameter, type Tensor } from "../tensor/mod.ts";
 import { layer } from "./layer.ts";
 import { Module } from "./module.ts";
@@ -23,8 +24,19 @@ export class Conv2d extends Module {
     readonly options: Conv2dOptions & { readonly bias?: boolean } = {},
   ) {
     super();
+    for (const [name, n] of Object.entries({ in_channels, out_channels })) {
+      checkArgument(`new Conv2d(): ${name}`, n, "a count");
+    }
+    if (!isPair(kernel_size)) {
+      refuseArgument("new Conv2d(): kernel_size", kernel_size, "one number or two");
+    }
+    checkArgument("new Conv2d(): options", options, "an object");
+    const groups = options.groups ?? 1;
+    if (!Number.isSafeInteger(groups) || groups < 1 || in_channels % groups !== 0) {
+      refuseArgument("new Conv2d(): options.groups", groups, `a divisor of in_channels, ${in_channels}`);
+    }
     const [rows, columns] = typeof kernel_size === "number" ? [kernel_size, kernel_size] : kernel_size;
-    this.weight = parameter([out_channels, in_channels / (options.groups ?? 1), rows, columns]);
+    this.weight = parameter([out_channels, in_channels / groups, rows, columns]);
     if (options.bias ?? true) this.bias = parameter([out_channels]);
   }
 
@@ -58,4 +70,9 @@ export class Conv1D extends Module {
   override forward(x: Tensor): Tensor {
     return add(matmul(x, this.weight), this.bias);
   }
+}
+
+function isPair(value: unknown): value is Pair {
+  const all = Array.isArray(value) ? value : [value, value];
+  return all.length === 2 && all.every((n) => Number.isSafeInteger(n) && n > 0);
 }

@@ -1,4 +1,4 @@
-import { checkArgument, checkFields } from "../arguments.ts";
+import { checkArgument, checkFields, refuseArgument } from "../arguments.ts";
 import { raise } from "../errors.ts";
 import { onReplay } from "../gpu/mod.ts";
 import { advance, attention, type AttentionOptions, cacheWrite, concat } from "../ops/mod.ts";
@@ -103,6 +103,9 @@ export class KVCache {
 
   /** Forgets the last `tokens`: what is written next takes their places. */
   rewind(tokens: number): void {
+    if (!Number.isSafeInteger(tokens) || tokens < 0 || tokens > this.#length) {
+      refuseArgument("KVCache.rewind(): tokens", tokens, `a count of at most ${this.#length}`);
+    }
     this.#length -= tokens;
     advance(this.position, -tokens);
   }

@@ -1,3 +1,4 @@
+import { checkArgument, showValue } from "../arguments.ts";
 import { raise } from "../errors.ts";
 
 /** How frequencies differ from those of the base, named and meant as in config.json. */
@@ -54,8 +55,13 @@ export class Rope {
    */
   constructor(readonly dim: number, readonly theta: number, readonly scaling?: RopeScaling) {
     if (!Number.isSafeInteger(dim) || dim <= 0 || dim % 2 !== 0) {
-      raise("KW-CONFIG-VALUE", `Cannot turn ${dim} numbers of a head: rotary embeddings turn pairs`);
+      raise(
+        "KW-CONFIG-VALUE",
+        `Cannot turn ${showValue(dim)} numbers of a head: rotary embeddings turn pairs`,
+      );
     }
+    checkArgument("new Rope(): theta", theta, "a number");
+    checkArgument("new Rope(): scaling", scaling, "an object, or undefined");
     if (scaling?.rope_type === "longrope") {
       for (const name of ["short_factor", "long_factor"] as const) {
         if (scaling[name].length === dim / 2) continue;

@@ -87,5 +87,7 @@ export function defaultCacheFolder(): string {
 // ---------------------------------------------------------------------------
 
 async function originName(href: string, digest: string): Promise<string> {
+  checkArgument("FileCache: href", href, "a string");
+  checkArgument("FileCache: digest", digest, "a string");
   return `from-${await sha256(new Uint8Array(new TextEncoder().encode(`${href}\n${digest}`)))}`;
 }

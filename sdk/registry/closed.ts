@@ -65,7 +65,7 @@ export function scanCode(file: string, bytes: Uint8Array, names: ReadonlySet<str
     if (typeof found === "string") return reaches.push({ file, line, what: found });
     const { specifier, type, at } = found;
     const name = specifier.startsWith("./") ? specifier.slice(2) : undefined;
-    if (SDK.has(specifier)) return;
+    if (SDK_ENTRIES.has(specifier)) return;
     if (name !== undefined && names.has(name) && (type !== undefined || CODE_FILE.test(name))) {
       own.push({ name, start: at.start, end: at.end });
     } else reaches.push({ file, line, what: `imports ${JSON.stringify(specifier)}` });
@@ -100,16 +100,18 @@ export function checkClosed([first, ...rest]: readonly Reach[], href: string): v
   );
 }
 
+/** What of the SDK a bundle may import: all that deno.json exports but the command line. */
+export const SDK_ENTRIES: ReadonlySet<string> = new Set(
+  ["", "/ops", "/nn", "/models", "/checkpoint", "/config", "/inspect", "/testing", "/registry", "/internal"]
+    .map((path) => `@kernelwright/sdk${path}`),
+);
+
 /** `kernel.js:3 imports "https://a.example/x.js"`. */
 export function describeReach({ file, line, what }: Reach): string {
   return `${file}:${line} ${what}`;
 }
 
 // ---------------------------------------------------------------------------
-
-const SDK = new Set(
-  ["", "/nn", "/models", "/checkpoint", "/testing", "/registry"].map((path) => `@kernelwright/sdk${path}`),
-);
 
 /** Names that are no danger to any page or process, of what `import.meta` has. */
 const META = new Set(["url", "main", "filename", "dirname"]);

@@ -12,7 +12,7 @@ export {
   urlOrigin,
 } from "./bundle_files.ts";
 export { defaultCacheFolder, FileCache } from "./cache.ts";
-export { checkClosed, describeReach, type Reach, reachesOutside } from "./closed.ts";
+export { checkClosed, describeReach, type Reach, reachesOutside, SDK_ENTRIES } from "./closed.ts";
 export { sha256 } from "./digest.ts";
 export type { Resolve } from "../host/mod.ts";
 export { fetchBytes, type FetchLimits, type FetchRequest } from "./fetch.ts";

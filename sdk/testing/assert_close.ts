@@ -8,7 +8,10 @@ export interface Tolerance {
   readonly rtol?: number;
   /** An absolute amount; 1e-6 unless told. */
   readonly atol?: number;
-  /** A share of the largest expected value in the same row: what sums of many terms cancel down to. 0 unless told. */
+  /**
+   * A share of the largest expected value in the same row: what sums of many terms cancel down to. Rows of fewer than
+   * 8 values are taken together until there are 8. Defaults to 0.
+   */
   readonly rowtol?: number;
 }
 
@@ -62,6 +65,8 @@ export async function assertClose(
   if (wrong.length > 0) raiseMismatch(wrong, shape ?? [a.length], tolerance);
 }
 
+const LEAST_ROW = 8;
+
 /** The elements that are too far off, worst first. `ignore` leaves some out. */
 export function mismatches(
   actual: ArrayLike<number>,
@@ -70,7 +75,9 @@ export function mismatches(
   { rtol = 1e-5, atol = 1e-6, rowtol = 0 }: Tolerance,
   ignore?: (index: number) => boolean,
 ): Mismatch[] {
-  const row = shape.at(-1) ?? 1;
+  // A row of one value that cancelled would be held to what is left of it.
+  const short = Math.max(shape.at(-1) ?? 1, 1);
+  const row = short * Math.ceil(LEAST_ROW / short);
   const found: (Mismatch & { excess: number })[] = [];
   let largest = 0;
   for (let i = 0; i < expected.length; i++) {

@@ -62,7 +62,8 @@ describe("decorators of the older kind", () => {
       }[name];
       const { code } = await esbuild.transform(
         `import * as sdk from ${JSON.stringify(sdk)};
-         const site = sdk.replaces(sdk.RMSNorm);
+         import { RMSNorm } from ${JSON.stringify(new URL("../../sdk/entry/nn.ts", import.meta.url).href)};
+         const site = sdk.replaces(RMSNorm);
          export ${uses}`,
         { loader: "ts", tsconfigRaw: { compilerOptions: { experimentalDecorators: true } } },
       );

@@ -5,6 +5,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { fromFileUrl } from "@std/path";
+import { SDK_ENTRIES } from "../../sdk/registry/mod.ts";
 import config from "../../deno.json" with { type: "json" };
 
 const root = fromFileUrl(new URL("../../", import.meta.url));
@@ -42,6 +43,11 @@ if (import.meta.main) {
   describe("the face", () => {
     it("has the names that are written down", () => {
       assertEquals(publicNames(), JSON.parse(Deno.readTextFileSync(file)));
+    });
+
+    it("is what bundles may import, but for the command line", () => {
+      const names = Object.keys(config.exports).filter((name) => name !== "./cli");
+      assertEquals([...SDK_ENTRIES].sort(), names.map((name) => `@kernelwright/sdk${name.slice(1)}`).sort());
     });
 
     it(`has at most ${MOST_AT_ROOT} names at the root, on a few screens`, () => {

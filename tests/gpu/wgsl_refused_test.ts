@@ -333,7 +333,7 @@ describe("a shader is refused by our own error, at once, for", () => {
   for (const code of [undefined, null, 4, {}, new Uint8Array(4)]) {
     it(`code that is ${code === null ? "null" : typeof code}, and no text`, () => {
       const error = assertThrows(() => shader({ code: code as unknown as string }), KernelwrightError);
-      assertEquals(error.code, "KW-SHADER-COMPILE");
+      assertEquals(error.code, "KW-ARGUMENT");
     });
   }
 

@@ -1,4 +1,4 @@
-import { checkArgument, checkFields } from "../arguments.ts";
+import { checkFields } from "../arguments.ts";
 import { largestOf } from "../extremes.ts";
 import { throwIfAborted } from "../abort.ts";
 import { raise } from "../errors.ts";

@@ -3,12 +3,13 @@
  * process, and in the user's cache. `model.ready()` asks for what a model needs; a forward only looks up what is known.
  */
 import { leastOf } from "../../extremes.ts";
-import { checkArgument } from "../../arguments.ts";
+import { checkArgument, checkFields, refuseArgument } from "../../arguments.ts";
 import { raise } from "../../errors.ts";
 import { clearlyFaster, currentGpu, type Gpu, race } from "../../gpu/mod.ts";
 import { type Winner, Winners, type WinnersLocation } from "../../host/mod.ts";
 import { currentTracer, type DType, scope, Tensor } from "../../tensor/mod.ts";
 import { onSoftware } from "../dispatch/adapter.ts";
+import { FLOATS } from "../operator.ts";
 import { TILE_CODE } from "./block.ts";
 import {
   adapterKey,
@@ -56,12 +57,25 @@ export interface Probed {
  */
 export async function probeProducts(options: ProbeOptions = {}): Promise<Probed[]> {
   checkArgument("probeProducts(): options", options, "an object");
+  const { again, budgetMs = 10_000, products } = options;
+  checkArgument("probeProducts(): options.budgetMs", budgetMs, "a number");
+  if (products !== undefined) {
+    checkArgument("probeProducts(): options.products", products, "objects in an array");
+    for (const p of products) {
+      checkFields("probeProducts(): a product", p, { rows: "a count", columns: "a count", depth: "a count" });
+      if (p.operator !== "linear" && p.operator !== "matmul") {
+        refuseArgument("probeProducts(): a product's operator", p.operator, '"linear" or "matmul"');
+      }
+      if (!FLOATS.includes(p.dtype)) {
+        refuseArgument("probeProducts(): a product's dtype", p.dtype, FLOATS.join(" or "));
+      }
+    }
+  }
   const gpu = currentGpu();
   if (currentTracer()) {
     raise("KW-TENSOR-META", "Cannot probe while a forward is traced: nothing runs there", "Probe before it.");
   }
-  const { again, budgetMs = 10_000 } = options;
-  const wanted = largestOfClasses(options.products ?? usualProducts(gpu.features.has("shader-f16")));
+  const wanted = largestOfClasses(products ?? usualProducts(gpu.features.has("shader-f16")));
   const measured = measuredOn(gpu);
   const winners = await Winners.open(options.cache);
   const digest = await shaderDigest();

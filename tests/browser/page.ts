@@ -7,6 +7,7 @@ import * as norm from "../../examples/custom-rmsnorm/mod.ts";
 import * as mlp from "../../examples/rmsnorm-mlp/mod.ts";
 import { kernelize, memory, type MemoryReport, openGpu, Tensor, unkernelize } from "@kernelwright/sdk";
 import { exported, type RefResolver, splitRef, useKernelMapping } from "@kernelwright/sdk/config";
+import { currentGpu } from "@kernelwright/sdk/internal";
 import {
   AutoModelForCausalLM,
   type CausalLM,
@@ -70,7 +71,8 @@ async function write(model: CausalLM, capture = false): Promise<readonly number[
 
 async function run(): Promise<void> {
   if (!await navigator.gpu?.requestAdapter()) return;
-  const gpu = await openGpu();
+  await openGpu();
+  const gpu = currentGpu();
   seen.adapter = [gpu.info.vendor, gpu.info.architecture].join(" ");
   seen.features = [...gpu.features];
   seen.memory.opened = memory();

@@ -44,6 +44,16 @@ if (import.meta.main) {
       assertEquals(publicNames(), JSON.parse(Deno.readTextFileSync(file)));
     });
 
+    it("shows of a device and of a captured plan what their users need", () => {
+      const membersOf = (name: string) =>
+        [...doc("--filter", name, "mod.ts").matchAll(/^ {2}(?:readonly )?([\w[][\w.\]]*)(?=[:(])/gm)].map((
+          m,
+        ) => m[1]);
+      assertEquals(membersOf("Gpu"), ["info", "features", "limits", "sync", "trim", "destroy"]);
+      const plan = ["result", "dispatches", "bytes", "current", "replay", "dispose", "[Symbol.dispose]"];
+      assertEquals(membersOf("CapturedPlan"), plan);
+    });
+
     it(`has at most ${MOST_AT_ROOT} names at the root, on a few screens`, () => {
       const count = JSON.parse(Deno.readTextFileSync(file))["."].length;
       assert(count <= MOST_AT_ROOT, `${count} names`);

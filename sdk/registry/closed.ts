@@ -107,8 +107,10 @@ export function describeReach({ file, line, what }: Reach): string {
 
 // ---------------------------------------------------------------------------
 
+/** What a bundle may count on: all entries of the SDK but its insides and its program. */
 const SDK = new Set(
-  ["", "/nn", "/models", "/checkpoint", "/testing", "/registry"].map((path) => `@kernelwright/sdk${path}`),
+  ["", "/nn", "/ops", "/models", "/checkpoint", "/config", "/inspect", "/testing", "/registry"]
+    .map((path) => `@kernelwright/sdk${path}`),
 );
 
 /** Names that are no danger to any page or process, of what `import.meta` has. */

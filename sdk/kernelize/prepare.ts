@@ -8,7 +8,7 @@ import { type Candidate, textRefs } from "./config/choice.ts";
 import { disable, type KernelConfig, parseKernelConfig, replace } from "./config/config.ts";
 import type { ExampleInputs, KernelizeOptions } from "./kernelize.ts";
 import { withoutNeverRun } from "./never_run.ts";
-import { resolveLocal } from "./config/reference.ts";
+import { resolveLocal } from "./config/local.ts";
 import { orAborted } from "./or_aborted.ts";
 import { hintingAtHidden } from "./prove/hidden.ts";
 import { kernelMapping } from "./config/mapping.ts";

@@ -6,7 +6,7 @@
 import * as norm from "../../examples/custom-rmsnorm/mod.ts";
 import * as mlp from "../../examples/rmsnorm-mlp/mod.ts";
 import { kernelize, memory, type MemoryReport, openGpu, Tensor, unkernelize } from "@kernelwright/sdk";
-import { exported, type RefResolver, splitRef, useKernelMapping } from "@kernelwright/sdk/config";
+import { exported, parseReference, type RefResolver, useKernelMapping } from "@kernelwright/sdk/config";
 import { currentGpu } from "@kernelwright/sdk/internal";
 import {
   AutoModelForCausalLM,
@@ -60,7 +60,7 @@ const modules: Record<string, Record<string, unknown>> = {
   "./examples/rmsnorm-mlp": mlp,
 };
 const resolver: RefResolver = (ref) => {
-  const { where, name } = splitRef(ref);
+  const { where, name } = parseReference(ref);
   return Promise.resolve(exported(modules[where] ?? {}, name, ref));
 };
 

@@ -116,7 +116,7 @@ export {
   type AdapterInfo,
   capture,
   type CapturedFunction,
-  CapturedPlan,
+  type CapturedPlan,
   type CaptureOptions,
   dispatch,
   type DispatchBindings,

@@ -22,7 +22,7 @@ export const TARGETS: readonly Target[] = [
   ...registry("manifest.ts", "registry"),
   ...registry("resolver.ts", ...REGISTRY),
   ...registry("packages.ts", "packages"),
-  ...registry("package_spec.ts", "packages"),
+  ...registry("package_version.ts", "packages"),
   ...registry("registries.ts", "packages", "cache"),
   ...registry("semver.ts", "semver"),
   ...registry("sdk_range.ts", "sdk_range"),

@@ -1,5 +1,5 @@
 /** Measurements that are no race: memory, a first call. Each happens in a fresh process. */
-import { memory, openGpu, record } from "../../sdk/gpu/mod.ts";
+import { currentGpu, memory, openGpu, record } from "../../sdk/gpu/mod.ts";
 import { type CausalLM, generate, loadCausalLM } from "../../sdk/models/mod.ts";
 import { argmax, stridedCopy } from "../../sdk/ops/mod.ts";
 import { keep, scope, type Storage, Tensor, withTracer } from "../../sdk/tensor/mod.ts";
@@ -31,7 +31,8 @@ async function firstCall({ dir, ready }: Params): Promise<Facts> {
 }
 
 async function peakMemory({ dir }: Params): Promise<Facts> {
-  const gpu = await openGpu();
+  await openGpu();
+  const gpu = currentGpu();
   using model = await loadCausalLM(String(dir));
   gpu.trim();
   const weights = memory().bytes;

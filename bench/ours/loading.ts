@@ -1,10 +1,11 @@
 /** Loading as a contender: plain, with kernels (weights converted on the way), and by hand. */
-import { openGpu } from "../../sdk/gpu/mod.ts";
+import { currentGpu, openGpu } from "../../sdk/gpu/mod.ts";
 import { loadCausalLM } from "../../sdk/models/mod.ts";
 import { serve } from "../serve.ts";
 
 const [mode = "plain"] = Deno.args;
-const gpu = await openGpu();
+await openGpu();
+const gpu = currentGpu();
 
 await serve((_, params) => {
   const dir = String(params.dir);

@@ -2,6 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { keep, kernelize, Module, openGpu, scope, Tensor } from "@kernelwright/sdk";
 import { replace } from "@kernelwright/sdk/config";
+import { currentGpu } from "@kernelwright/sdk/internal";
 import { MixtralSparseMoeBlock } from "@kernelwright/sdk/models";
 import { type Dims, randomSource, testKernel } from "@kernelwright/sdk/testing";
 import { StackedExperts } from "./mod.ts";
@@ -102,7 +103,8 @@ describe("StackedExperts and its router", () => {
   });
 
   it("runs four dispatches for a few tokens and seven for many, however many experts there are", async () => {
-    const gpu = await openGpu();
+    await openGpu();
+    const gpu = currentGpu();
     for (const experts of [4, 16]) {
       using layer = await layerWith(Array.from({ length: experts }, (_, e) => [e, -e, 1, 0.5]), 2);
       await kernelize(layer, config);

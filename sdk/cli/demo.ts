@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { memory, openGpu } from "../gpu/mod.ts";
+import { currentGpu, memory, openGpu } from "../gpu/mod.ts";
 import { drawTable, type KernelConfig, kernelize, type KernelReport, unkernelize } from "../kernelize/mod.ts";
 import {
   type CausalLM,
@@ -98,7 +98,7 @@ interface Measured {
 }
 
 async function measure(model: CausalLM, prompt: readonly number[], maxNewTokens: number): Promise<Measured> {
-  const gpu = await openGpu();
+  const gpu = currentGpu();
   const options = { maxNewTokens, eosTokenIds: [], sampling: false, unsupported: "ignore" } as const;
   await generate(model, [prompt], { ...options, maxNewTokens: 2 }); // compiles the shaders
   gpu.trim();

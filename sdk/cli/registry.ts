@@ -1,13 +1,13 @@
 import type { Command } from "commander";
 import { resolve } from "@std/path";
 import { raise } from "../errors.ts";
-import { drawTable } from "../kernelize/mod.ts";
+import { drawTable, parsePlace } from "../kernelize/mod.ts";
 import { visibleLine } from "../visible.ts";
 import {
   checkClosed,
   describeReach,
   inspectReference,
-  isRemote,
+  isElsewhere,
   isTrustedByUser,
   kernelResolver,
   lockKey,
@@ -37,7 +37,7 @@ export function registerRegistry(program: Command): void {
       const trust = options.trust || settings.trust;
       const resolver = kernelResolver({ ...settings, trust, lock: options.lock, update: true });
       for (const ref of refs) {
-        if (!isRemote(ref)) {
+        if (!isElsewhere(parsePlace(ref))) {
           raise("KW-REF-LOCK", `${ref} is on this machine: there is nothing to lock`, "Leave it out.");
         }
         await resolver(ref, undefined);

@@ -11,6 +11,7 @@ export {
   type Checkpoint,
   type CheckpointFile,
   type ConvertedReport,
+  type ExtraFile,
   FILE_DTYPES,
   type FileDType,
   type FileDTypeInfo,

@@ -16,12 +16,14 @@ export {
   unmetRequirements,
 } from "../authoring/mod.ts";
 export {
+  type AddedCode,
   canTime,
   gpuTime,
   guardMemory,
   type LiveTensor,
   liveTensors,
   type MemoryGuard,
+  type Override,
   type Overrun,
   type PoolStats,
   type RaceOptions,
@@ -31,6 +33,7 @@ export {
   traceAllocations,
   type UniformBinding,
   type UniformField,
+  type WorkgroupNeeds,
 } from "../gpu/mod.ts";
 export {
   compareValues,

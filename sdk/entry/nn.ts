@@ -10,6 +10,7 @@ export {
   attendCached,
   type AttentionConfig,
   type AttentionContext,
+  CausalAttention,
   constructorArguments,
   Conv1D,
   Conv2d,

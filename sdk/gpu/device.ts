@@ -1,4 +1,4 @@
-import { checkArgument } from "../arguments.ts";
+import { checkArgument, refuseArgument } from "../arguments.ts";
 import { raise } from "../errors.ts";
 import { registerBackend } from "../tensor/mod.ts";
 import { GpuBackend } from "./device/backend.ts";
@@ -41,8 +41,28 @@ const WANTED_LIMITS = [
   "maxBindGroups",
 ] as const;
 
-/** One opened WebGPU device with its pool, stream, caches and tensors. */
-export class Gpu extends GpuCore {
+/** An opened WebGPU device. What tensors and operators do goes through it by itself. */
+export interface Gpu {
+  /** The adapter's name. */
+  readonly info: AdapterInfo;
+  /** The features that the device was opened with. */
+  readonly features: ReadonlySet<string>;
+  /** The limits that the device was opened with. */
+  readonly limits: GPUSupportedLimits;
+  /**
+   * Waits until everything recorded so far has run.
+   *
+   * @throws KW-GPU-LOST, KW-GPU-MEMORY, and what went wrong with any work since the last time, if nobody was told of it.
+   */
+  sync(): Promise<void>;
+  /** Destroys the free buffers. */
+  trim(): void;
+  /** Destroys the device and all its buffers. Tensors on it can no longer be used. */
+  destroy(): void;
+}
+
+/** All of an opened device: its pool, stream, caches and tensors. */
+export class OpenedGpu extends GpuCore implements Gpu {
   /** The adapter's name. */
   readonly info: AdapterInfo;
   /** Tensors on this device. */
@@ -93,7 +113,7 @@ export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
  *
  * @throws KW-GPU-NONE; KW-GPU-LOST when it is gone.
  */
-export function currentGpu(): Gpu {
+export function currentGpu(): OpenedGpu {
   if (!current) gone?.throwIfLost();
   return current ?? raise("KW-GPU-NONE", "No GPU device has been opened", "Call `await openGpu()` first.");
 }
@@ -103,14 +123,24 @@ export function gpuIfOpen(): Gpu | undefined {
   return current;
 }
 
+/** All of a device that {@linkcode openGpu} gave. */
+export function internalsOf(gpu: Gpu, at: string): OpenedGpu {
+  return gpu instanceof OpenedGpu ? gpu : refuseArgument(at, gpu, "what openGpu() gave");
+}
+
+/** All of the opened device, or undefined. */
+export function openedGpu(): OpenedGpu | undefined {
+  return current;
+}
+
 // ---------------------------------------------------------------------------
 
-let current: Gpu | undefined;
-let opening: Promise<Gpu> | undefined;
+let current: OpenedGpu | undefined;
+let opening: Promise<OpenedGpu> | undefined;
 /** The last one, once it is lost. */
-let gone: Gpu | undefined;
+let gone: OpenedGpu | undefined;
 
-async function open(options: GpuOptions): Promise<Gpu> {
+async function open(options: GpuOptions): Promise<OpenedGpu> {
   leaveOutOpenGL();
   const adapter = await globalThis.navigator?.gpu?.requestAdapter({
     powerPreference: options.powerPreference,
@@ -128,7 +158,7 @@ async function open(options: GpuOptions): Promise<Gpu> {
     requiredLimits: Object.fromEntries(WANTED_LIMITS.map((name) => [name, adapter.limits[name]])),
   });
   const { vendor, architecture, device: name, description, isFallbackAdapter } = adapter.info;
-  current = new Gpu(device, {
+  current = new OpenedGpu(device, {
     vendor,
     architecture,
     device: name,

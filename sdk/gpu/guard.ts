@@ -11,7 +11,7 @@
  * A binding whose `arrayLength` the shader asks for is still bound exactly, since the length would be wrong.
  */
 import type { GpuStorage, Guard } from "./device/backend.ts";
-import { currentGpu, type Gpu } from "./device.ts";
+import { currentGpu, type OpenedGpu } from "./device.ts";
 import type { ShaderVariant } from "./shader/shader.ts";
 
 /** Bytes behind each tensor. A multiple of every element's size, so that bindings stay whole. */
@@ -36,7 +36,7 @@ export interface Overrun {
 
 /** Watches the tensors that are made while it is on. */
 export class MemoryGuard implements Guard {
-  readonly #gpu: Gpu;
+  readonly #gpu: OpenedGpu;
   readonly #from = new Map<GpuStorage, number>();
   readonly #canaries = new Map<GpuStorage, number>();
   #made = 0;
@@ -44,7 +44,7 @@ export class MemoryGuard implements Guard {
   readonly #asksLength = new Map<string, boolean>();
 
   /** Use {@linkcode guardMemory}. */
-  constructor(gpu: Gpu) {
+  constructor(gpu: OpenedGpu) {
     this.#gpu = gpu;
   }
 

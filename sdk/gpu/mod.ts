@@ -1,5 +1,15 @@
-export { type AdapterInfo, currentGpu, type Gpu, gpuIfOpen, type GpuOptions, openGpu } from "./device.ts";
-export { CapturedPlan, onReplay, record, replayWhile } from "./capture/record.ts";
+export {
+  type AdapterInfo,
+  currentGpu,
+  type Gpu,
+  gpuIfOpen,
+  type GpuOptions,
+  internalsOf,
+  type OpenedGpu,
+  openedGpu,
+  openGpu,
+} from "./device.ts";
+export { type CapturedPlan, onReplay, record, replayWhile } from "./capture/record.ts";
 export { capture, type CapturedFunction, type CaptureOptions } from "./capture/capture.ts";
 export {
   type Collect,

@@ -8,7 +8,7 @@
  * all of them.
  */
 import { leastOf } from "../extremes.ts";
-import type { Gpu } from "./device.ts";
+import type { OpenedGpu } from "./device.ts";
 import { canTime, gpuTime } from "./timer.ts";
 
 /** How sides are timed. */
@@ -62,7 +62,7 @@ export function clearlyFaster(ms: number, than: number): boolean {
  * @returns One result a side, in their order.
  */
 export async function race(
-  gpu: Gpu,
+  gpu: OpenedGpu,
   sides: readonly (() => void)[],
   settings: RaceSettings = {},
 ): Promise<RaceTimes[]> {
@@ -111,7 +111,7 @@ interface Runner {
 type Clock = (call: () => void, calls: number) => Promise<number>;
 
 /** Timestamps where the adapter has them; else the wall clock, without what an empty wait costs. */
-async function clockOf(gpu: Gpu, call: () => void, wanted?: "gpu" | "wall"): Promise<Clock> {
+async function clockOf(gpu: OpenedGpu, call: () => void, wanted?: "gpu" | "wall"): Promise<Clock> {
   const repeat = (call: () => void, calls: number) => {
     for (let i = 0; i < calls; i++) call();
   };

@@ -6,7 +6,7 @@ import { Module } from "../nn/mod.ts";
 import { type AppliedSite, applySite, lostWithout, releaseAfterLast } from "./swap/apply.ts";
 import type { KernelConfig } from "./config/config.ts";
 import { compareResults, resultOf } from "./verify/end_to_end.ts";
-import type { RefResolver } from "./config/reference.ts";
+import type { RefResolver } from "./config/local.ts";
 import type { Mode } from "./config/mode.ts";
 import type { KernelPlan } from "./plan/plan.ts";
 import { loadKernels, prepare } from "./prepare.ts";

@@ -33,15 +33,29 @@ export {
   unkernelize,
 } from "./kernelize.ts";
 export {
-  besideAddress,
   exported,
   findLocal,
-  isLocalPath,
-  localPath,
+  findPlace,
+  pathOf,
   type RefPurpose,
   type RefResolver,
   resolveLocal,
-  splitRef,
+} from "./config/local.ts";
+export {
+  type AddressPlace,
+  besideAddress,
+  type ClassReference,
+  type FilePlace,
+  type LocalPlace,
+  type OtherPlace,
+  type PackagePlace,
+  parsePlace,
+  parseReference,
+  type PathPlace,
+  type Place,
+  type Reference,
+  referenceText,
+  type TextReference,
 } from "./config/reference.ts";
 export {
   type KernelMapping,

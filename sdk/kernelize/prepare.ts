@@ -2,13 +2,13 @@
 import type { KernelClass, KernelDefinition } from "../authoring/mod.ts";
 import { throwIfAborted } from "../abort.ts";
 import { didYouMean, inContext, KernelwrightError, raise } from "../errors.ts";
-import { type Gpu, gpuIfOpen } from "../gpu/mod.ts";
+import { type OpenedGpu, openedGpu } from "../gpu/mod.ts";
 import type { Module } from "../nn/mod.ts";
 import { type Candidate, textRefs } from "./config/choice.ts";
 import { disable, type KernelConfig, parseKernelConfig, replace } from "./config/config.ts";
 import type { ExampleInputs, KernelizeOptions } from "./kernelize.ts";
 import { withoutNeverRun } from "./never_run.ts";
-import { resolveLocal } from "./config/reference.ts";
+import { resolveLocal } from "./config/local.ts";
 import { orAborted } from "./or_aborted.ts";
 import { hintingAtHidden } from "./prove/hidden.ts";
 import { kernelMapping } from "./config/mapping.ts";
@@ -64,7 +64,7 @@ export async function prepare(
   options: KernelizeOptions,
   look: <T>(fn: () => T) => T = (fn) => fn(),
 ): Promise<KernelPlan> {
-  const gpu = gpuIfOpen();
+  const gpu = openedGpu();
   const target: Target = {
     mode: options.mode ?? "inference",
     device: gpu &&
@@ -92,7 +92,11 @@ function inputsOf(model: Module, options: KernelizeOptions): readonly (readonly 
 }
 
 /** Compiles what the sites need. A rival that does not compile is left out: what runs without it is there. */
-async function compiled(plan: KernelPlan, gpu: Gpu, signal: AbortSignal | undefined): Promise<KernelPlan> {
+async function compiled(
+  plan: KernelPlan,
+  gpu: OpenedGpu,
+  signal: AbortSignal | undefined,
+): Promise<KernelPlan> {
   if (plan.sites.some((s) => s.rivals.length > 0)) await gpu.sync(); // what fails must take no other's work with it
   const broken = new Map<string, Map<KernelDefinition, KernelwrightError>>();
   const sites = new Map(plan.sites.map((s) => [s.path, s]));

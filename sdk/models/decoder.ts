@@ -17,7 +17,7 @@ import { releaseEarly, Tensor } from "../tensor/mod.ts";
 import type { DecoderConfig } from "./config.ts";
 
 /** Attention and a gated MLP, each behind a norm and a residual. */
-abstract class GatedDecoderLayer<A extends LlamaAttention | SlidingWindowAttention> extends Module {
+export abstract class GatedDecoderLayer<A extends LlamaAttention | SlidingWindowAttention> extends Module {
   /** Attention. */
   self_attn: A;
   /** The gated MLP. */
@@ -27,6 +27,7 @@ abstract class GatedDecoderLayer<A extends LlamaAttention | SlidingWindowAttenti
   /** Before the MLP. */
   post_attention_layernorm: RMSNorm;
 
+  /** Builds the module; its parameters are on the meta device. */
   constructor(config: DecoderConfig, self_attn: A) {
     super();
     this.self_attn = self_attn;

@@ -4,15 +4,14 @@ import { fileUrlOfPath } from "../host/mod.ts";
 import { saveCheckpoint, type SaveOptions, type SaveReport } from "../checkpoint/mod.ts";
 import { raise } from "../errors.ts";
 import {
-  besideAddress,
-  isLocalPath,
   type KernelConfig,
   kernelConfig,
   type KernelRef,
-  localPath,
   mapRefs,
+  parseReference,
+  pathOf,
+  referenceText,
   siteConversions,
-  splitRef,
   takeTurn,
 } from "../kernelize/mod.ts";
 import { readOtherFiles } from "./other_files.ts";
@@ -97,16 +96,21 @@ export function kernelsJson(config: KernelConfig, base?: URL): string {
 }
 
 function written(ref: KernelRef, base: URL | undefined, index: number): string {
-  if (typeof ref !== "string") {
-    raise(
-      "KW-CONFIG-KERNELS",
-      `Cannot write the kernel ${ref.name} into kernels.json: it was given as a class`,
-      'Name it by a reference, "./folder:ClassName", or save with { kernels: false }.',
-      { json: `kernels[${index}].with` },
-    );
+  const reference = parseReference(ref, base);
+  switch (reference.kind) {
+    case "class":
+      return raise(
+        "KW-CONFIG-KERNELS",
+        `Cannot write the kernel ${reference.name} into kernels.json: it was given as a class`,
+        'Name it by a reference, "./folder:ClassName", or save with { kernels: false }.',
+        { json: `kernels[${index}].with` },
+      );
+    case "path": {
+      if (base?.protocol !== "file:") return referenceText(reference);
+      const { href } = fileUrlOfPath(pathOf(reference, base));
+      return referenceText({ kind: "file", where: href, name: reference.name });
+    }
+    default:
+      return referenceText(reference);
   }
-  const { where, name } = splitRef(ref);
-  if (!base || !isLocalPath(where)) return ref;
-  const at = base.protocol === "file:" ? fileUrlOfPath(localPath(where, base)) : besideAddress(where, base);
-  return `${at.href}:${name}`;
 }

@@ -48,7 +48,7 @@ export interface WindowConfig extends AttentionConfig {
 }
 
 /** What full and windowed attention have in common. */
-abstract class CausalAttention<C extends AttentionConfig> extends Module {
+export abstract class CausalAttention<C extends AttentionConfig> extends Module {
   /** `[num_attention_heads · head_dim, hidden_size]`. */
   q_proj: Linear;
   /** `[num_key_value_heads · head_dim, hidden_size]`. */

@@ -100,9 +100,9 @@ export function checkClosed([first, ...rest]: readonly Reach[], href: string): v
   );
 }
 
-/** What of the SDK a bundle may import: all that deno.json exports but the command line. */
+/** What of the SDK a bundle may import: all that deno.json exports but its insides and its program. */
 export const SDK_ENTRIES: ReadonlySet<string> = new Set(
-  ["", "/ops", "/nn", "/models", "/checkpoint", "/config", "/inspect", "/testing", "/registry", "/internal"]
+  ["", "/ops", "/nn", "/models", "/checkpoint", "/config", "/inspect", "/testing", "/registry"]
     .map((path) => `@kernelwright/sdk${path}`),
 );
 

@@ -25,8 +25,7 @@ export {
   type ManifestParameter,
   parseManifest,
 } from "./manifest.ts";
-export { type PackageSpec, parsePackage } from "./package_spec.ts";
 export type { Registries } from "./registries.ts";
-export { inspectReference, isRemote, kernelResolver, lockKey, type ResolverOptions } from "./resolver.ts";
+export { inspectReference, isElsewhere, kernelResolver, lockKey, type ResolverOptions } from "./resolver.ts";
 export type { Trust } from "./trust.ts";
 export { isTrustedByUser, type UserSettings, userSettings } from "./user_config.ts";

@@ -1,11 +1,12 @@
 /** Bundles in packages of JSR and npm: read file by file or out of the archive, and none of it run. */
 import * as z from "zod";
 import { raise } from "../errors.ts";
+import type { PackagePlace } from "../kernelize/mod.ts";
 import type { Origin } from "./bundle_files.ts";
 import { sha256 } from "./digest.ts";
 import { fetchBytes, type FetchLimits } from "./fetch.ts";
 import { MANIFEST_FILE, parseManifest } from "./manifest.ts";
-import { chooseVersion, type PackageSpec } from "./package_spec.ts";
+import { chooseVersion } from "./package_version.ts";
 import { type Registries, registryOf } from "./registries.ts";
 import { readTarball } from "./tar.ts";
 
@@ -22,16 +23,16 @@ export interface PackageAccess {
  *
  * @param pinned The version that the lock has: then no other is looked for.
  */
-export function packageOrigin(spec: PackageSpec, access: PackageAccess, pinned?: string): Origin {
+export function packageOrigin(place: PackagePlace, access: PackageAccess, pinned?: string): Origin {
   let found: Promise<{ files: PackageFiles; folder: string; manifest: Bytes }> | undefined;
-  const wanted = pinned === undefined ? spec : { ...spec, range: pinned };
+  const wanted = pinned === undefined ? place : { ...place, range: pinned };
   return {
-    href: spec.href,
+    href: place.where,
     async read(name, digest) {
       const { files, folder, manifest } = await (found ??= locate(wanted, access));
       if (name === MANIFEST_FILE) return manifest;
       return await files.read(folder + name, digest) ??
-        raise("KW-REF-FETCH", `The package has no file "${folder}${name}"`, undefined, { file: spec.href });
+        raise("KW-REF-FETCH", `The package has no file "${folder}${name}"`, undefined, { file: place.where });
     },
   };
 }
@@ -47,34 +48,34 @@ interface PackageFiles {
 }
 
 async function locate(
-  spec: PackageSpec,
+  place: PackagePlace,
   access: PackageAccess,
 ): Promise<{ files: PackageFiles; folder: string; manifest: Bytes }> {
-  const base = await registryOf(spec, access.registries);
-  const files = await (spec.registry === "jsr" ? openJsr : openNpm)(spec, base, access.limits);
+  const base = await registryOf({ ...place, href: place.where }, access.registries);
+  const files = await (place.registry === "jsr" ? openJsr : openNpm)(place, base, access.limits);
   // At the top, or where `bundle` writes.
-  const folders = spec.folder === undefined ? ["", "dist/"] : [spec.folder];
+  const folders = place.folder === undefined ? ["", "dist/"] : [place.folder];
   for (const folder of folders) {
     const manifest = await files.read(folder + MANIFEST_FILE);
     if (!manifest) continue;
-    const { name, version } = parseManifest(new TextDecoder().decode(manifest), spec.href);
-    if (name !== spec.name || version !== files.version) {
+    const { name, version } = parseManifest(new TextDecoder().decode(manifest), place.where);
+    if (name !== place.package || version !== files.version) {
       raise(
         "KW-REF-MANIFEST",
-        `kernel.json says that it is ${name}@${version}, and the registry ${spec.name}@${files.version}`,
+        `kernel.json says that it is ${name}@${version}, and the registry ${place.package}@${files.version}`,
         "Make the bundle anew, then publish.",
-        { file: spec.href },
+        { file: place.where },
       );
     }
     return { files, folder, manifest };
   }
   raise(
     "KW-REF-MANIFEST",
-    `${spec.name}@${files.version} has no kernel.json (looked in ${
+    `${place.package}@${files.version} has no kernel.json (looked in ${
       folders.map((f) => f || "./").join(", ")
     })`,
     "A package is used as a bundle: its publisher runs `bundle`, and publishes dist/ with it.",
-    { file: spec.href },
+    { file: place.where },
   );
 }
 
@@ -83,12 +84,12 @@ const JsrVersion = z.object({
   manifest: z.record(z.string(), z.object({ size: z.number(), checksum: z.string() })),
 });
 
-async function openJsr(spec: PackageSpec, base: URL, limits?: FetchLimits): Promise<PackageFiles> {
-  const folder = new URL(`${spec.name}/`, base);
+async function openJsr(place: PackagePlace, base: URL, limits?: FetchLimits): Promise<PackageFiles> {
+  const folder = new URL(`${place.package}/`, base);
   const { versions } = await readJson(new URL("meta.json", folder), JsrMeta, { limits });
   // One that was taken back is taken only where it is named: as a lock does.
-  const named = Object.keys(versions).filter((v) => !versions[v].yanked || v === spec.range);
-  const version = chooseVersion(spec, named);
+  const named = Object.keys(versions).filter((v) => !versions[v].yanked || v === place.range);
+  const version = chooseVersion(place, named);
   const { manifest } = await readJson(new URL(`${version}_meta.json`, folder), JsrVersion, { limits });
   return {
     version,
@@ -123,13 +124,13 @@ const Packument = z.object({
   ),
 });
 
-async function openNpm(spec: PackageSpec, base: URL, limits?: FetchLimits): Promise<PackageFiles> {
-  const about = new URL(spec.name.replace("/", "%2f"), base);
+async function openNpm(place: PackagePlace, base: URL, limits?: FetchLimits): Promise<PackageFiles> {
+  const about = new URL(place.package.replace("/", "%2f"), base);
   const found = await readJson(about, Packument, {
     limits,
     accept: "application/vnd.npm.install-v1+json, application/json;q=0.8",
   });
-  const version = chooseVersion(spec, Object.keys(found.versions), found["dist-tags"]);
+  const version = chooseVersion(place, Object.keys(found.versions), found["dist-tags"]);
   const { tarball, integrity } = found.versions[version].dist;
   const url = URL.canParse(tarball, about) ? new URL(tarball, about) : unreadable(about);
   const archive = await fetchBytes(url, limits, { from: base });

@@ -1,7 +1,7 @@
 /** Where package registries are: the user says it, in their configuration or in the environment of npm and Deno. */
 import { fs, hasFiles, joinFile, variable } from "../host/mod.ts";
 import { raise } from "../errors.ts";
-import type { PackageSpec } from "./package_spec.ts";
+import type { PackagePlace } from "../kernelize/mod.ts";
 
 /** The addresses of registries. */
 export interface Registries {
@@ -19,7 +19,7 @@ export interface Registries {
  * @throws KW-REF-REGISTRY when nobody said where it is.
  */
 export async function registryOf(
-  { registry, scope, href }: Pick<PackageSpec, "registry" | "scope" | "href">,
+  { registry, scope, href }: Pick<PackagePlace, "registry" | "scope"> & { readonly href: string },
   given: Registries = {},
 ): Promise<URL> {
   const npm = registry === "npm";

@@ -10,14 +10,17 @@ import { type KernelClass, kernelDefinition } from "../authoring/mod.ts";
 import { fileUrlOfPath, fs, hasFiles, joinFile } from "../host/mod.ts";
 import { didYouMean, raise } from "../errors.ts";
 import {
-  besideAddress,
+  type AddressPlace,
   exported,
-  findLocal,
-  isLocalPath,
-  localPath,
+  findPlace,
+  type LocalPlace,
+  type PackagePlace,
+  parsePlace,
+  parseReference,
+  pathOf,
+  type Place,
   type RefPurpose,
   type RefResolver,
-  splitRef,
 } from "../kernelize/mod.ts";
 import {
   type Bundle,
@@ -31,7 +34,6 @@ import { defaultCacheFolder, FileCache } from "./cache.ts";
 import type { FetchLimits } from "./fetch.ts";
 import { type Lock, type LockEntry, readLock, sameEntry, writeLock } from "./lock.ts";
 import { type Manifest, MANIFEST_FILE, parseManifest } from "./manifest.ts";
-import { parsePackage } from "./package_spec.ts";
 import { packageOrigin } from "./packages.ts";
 import type { Registries } from "./registries.ts";
 import { runBundle } from "./run_bundle.ts";
@@ -74,12 +76,12 @@ export interface ResolverOptions extends Trust {
  */
 export function kernelResolver(options: ResolverOptions = {}): RefResolver {
   return async (ref, base, purpose) => {
-    const { where: written, name } = splitRef(ref);
-    const where = besideConfig(written, base);
-    if (isRemote(where)) return await fromElsewhere(where, { ref, name, purpose }, options);
-    const url = await findLocal(ref, base);
-    if (!await isBundle(url)) return exported(await import(url.href), name, ref);
-    return await load(urlOrigin(url), { ref, name, purpose }, sourceOf(options));
+    const reference = parseReference(ref, base);
+    const wanted = { ref, name: reference.name, purpose };
+    if (isElsewhere(reference)) return await fromElsewhere(reference, wanted, options);
+    const url = await findPlace(reference, base);
+    if (!await isBundle(url)) return exported(await import(url.href), wanted.name, ref);
+    return await load(urlOrigin(url), wanted, sourceOf(options));
   };
 }
 
@@ -92,28 +94,33 @@ export function kernelResolver(options: ResolverOptions = {}): RefResolver {
 export async function inspectReference(ref: string, options: ResolverOptions = {}): Promise<Bundle> {
   checkArgument("inspectReference(): ref", ref, "a string");
   checkArgument("inspectReference(): options", options, "an object");
-  const where = withoutName(ref);
+  const place = parsePlace(ref);
   const source = sourceOf(options);
-  if (!isRemote(where)) {
-    const origin = urlOrigin(localBundle(where));
+  if (!isElsewhere(place)) {
+    const origin = urlOrigin(localBundle(place));
     return await readBundle(origin, source, await readManifest(origin, source));
   }
   const lock = options.lock && !options.update ? await readLock(options.lock) : undefined;
-  const locked = lock?.get(keyOf(where).href);
-  const origin = originOf(where, options, locked);
+  const locked = lock?.get(keyOf(place).href);
+  const origin = originOf(place, options, locked);
   return await readBundle(origin, source, await readManifest(origin, source, locked));
-}
-
-/** Whether a reference leads away from this machine's folders, so that it is locked and its publisher matters. */
-export function isRemote(where: string): boolean {
-  checkArgument("isRemote(): where", where, "a string");
-  return /^(https?|jsr|npm):/.test(where);
 }
 
 /** What the lock calls a reference from elsewhere, with or without a kernel's name. @throws KW-REF-SYNTAX */
 export function lockKey(ref: string): string {
   checkArgument("lockKey(): ref", ref, "a string");
-  return keyOf(withoutName(ref)).href;
+  const place = parsePlace(ref);
+  if (isElsewhere(place)) return keyOf(place).href;
+  raise(
+    "KW-REF-SYNTAX",
+    `Cannot read the package ${JSON.stringify(place.where)}`,
+    "Write jsr:@scope/name@^1:Kernel or npm:name@1:Kernel, with a folder after the version where there is one.",
+  );
+}
+
+/** Whether a place is not this machine's, so that it is locked and its publisher matters. */
+export function isElsewhere(place: Place): place is AddressPlace | PackagePlace {
+  return place.kind === "address" || place.kind === "package";
 }
 
 // ---------------------------------------------------------------------------
@@ -124,47 +131,39 @@ interface Wanted {
   readonly purpose?: RefPurpose;
 }
 
-/** A reference's place. A port has digits, so it is no name. */
-function withoutName(ref: string): string {
-  const named = /.:[A-Za-z_$][\w$]*$/.test(ref.replace(/^(https?|file|jsr|npm):/, ""));
-  return named ? splitRef(ref).where : ref;
-}
-
-/** What a path means in a config from an address: a file or a folder beside it, never one of this machine's. */
-function besideConfig(where: string, base: URL | undefined): string {
-  if (!/^https?:$/.test(base?.protocol ?? "") || !isLocalPath(where)) return where;
-  return besideAddress(/(\.m?js|\/)$/.test(where) ? where : `${where}/`, base!).href;
-}
-
 function sourceOf({ cache, offline }: ResolverOptions): Source {
   return { cache: new FileCache(cache ?? (hasFiles() ? defaultCacheFolder() : "")), offline };
 }
 
-/** What the lock calls a reference, and how its publisher's references begin. */
-function keyOf(where: string): { href: string; publisher: string } {
-  if (/^https?:/.test(where)) {
-    if (!URL.canParse(where)) {
-      raise("KW-REF-SYNTAX", `${JSON.stringify(where)} is no address`, "Write https://…/kernel.js:Name.");
-    }
-    const { href, pathname } = new URL(where);
-    if (/%(2f|5c|2e)/i.test(pathname)) { // a server may take it for a way out of a trusted folder
-      raise("KW-REF-ESCAPES", `${href} has a slash or a dot that is hidden in its path`, undefined, {
-        file: href,
-      });
-    }
-    return { href, publisher: href };
+/** What the lock calls a place, and how its publisher's references begin. */
+function keyOf(place: AddressPlace | PackagePlace): { href: string; publisher: string } {
+  if (place.kind === "package") {
+    return { href: place.where, publisher: `${place.registry}:${place.package}/` };
   }
-  const { href, registry, name } = parsePackage(where);
-  return { href, publisher: `${registry}:${name}/` };
+  const { href, pathname } = place.url;
+  if (/%(2f|5c|2e)/i.test(pathname)) { // a server may take it for a way out of a trusted folder
+    raise("KW-REF-ESCAPES", `${href} has a slash or a dot that is hidden in its path`, undefined, {
+      file: href,
+    });
+  }
+  return { href, publisher: href };
 }
 
-function originOf(where: string, { registries, limits }: ResolverOptions, locked?: LockEntry): Origin {
-  if (/^https?:/.test(where)) return urlOrigin(new URL(where), limits);
-  return packageOrigin(parsePackage(where), { registries, limits }, locked?.version.split("@").at(-1));
+function originOf(
+  place: AddressPlace | PackagePlace,
+  { registries, limits }: ResolverOptions,
+  locked?: LockEntry,
+): Origin {
+  if (place.kind === "address") return urlOrigin(place.url, limits);
+  return packageOrigin(place, { registries, limits }, locked?.version.split("@").at(-1));
 }
 
-async function fromElsewhere(where: string, wanted: Wanted, options: ResolverOptions): Promise<KernelClass> {
-  const { href, publisher } = keyOf(where);
+async function fromElsewhere(
+  place: AddressPlace | PackagePlace,
+  wanted: Wanted,
+  options: ResolverOptions,
+): Promise<KernelClass> {
+  const { href, publisher } = keyOf(place);
   if (options.lock && !hasFiles()) {
     raise("KW-REF-LOCK", "There is no lock here: this runtime has no files", "Leave `lock` away.", {
       file: href,
@@ -191,7 +190,7 @@ async function fromElsewhere(where: string, wanted: Wanted, options: ResolverOpt
     const now = await readLock(options.lock); // another program may have locked something by now
     await writeLock(options.lock, now.set(href, { ...entry, ...(vouched ? { trusted: true } : {}) }));
   };
-  return await load(originOf(where, options, locked), wanted, sourceOf(options), { locked, keep });
+  return await load(originOf(place, options, locked), wanted, sourceOf(options), { locked, keep });
 }
 
 /** Reads, checks and only then imports. */
@@ -217,8 +216,8 @@ async function load(
 }
 
 /** A bundle's entry on this machine: given itself or as a folder. */
-function localBundle(where: string): URL {
-  const path = localPath(where);
+function localBundle(place: LocalPlace): URL {
+  const path = pathOf(place);
   return fileUrlOfPath(/\.m?js$/.test(path) ? path : joinFile(path, MANIFEST_FILE));
 }
 

@@ -1,5 +1,5 @@
 import { type KernelClass, kernelDefinition } from "../authoring/mod.ts";
-import { type Gpu, openGpu } from "../gpu/mod.ts";
+import { currentGpu, type OpenedGpu, openGpu } from "../gpu/mod.ts";
 import { raise } from "../errors.ts";
 import type { Module } from "../nn/mod.ts";
 import { byteLength, type DType, scope, type Tensor, tensorsIn } from "../tensor/mod.ts";
@@ -44,7 +44,8 @@ export interface BenchKernelOptions
 export async function benchKernel(cls: KernelClass, options: BenchKernelOptions): Promise<BenchReport> {
   const { name } = kernelDefinition(cls);
   if (options.shapes.length === 0) raise("KW-TEST-OPTION", "benchKernel got no shapes", "Give one at least.");
-  const gpu = await openGpu();
+  await openGpu();
+  const gpu = currentGpu();
   const dtype = options.dtype ?? "f32";
   const subjects = Object.entries({ [name]: cls, ...options.against })
     .map(([side, kernel]) => ({
@@ -82,7 +83,7 @@ export async function benchMain(
 // ---------------------------------------------------------------------------
 
 async function benchShape(
-  gpu: Gpu,
+  gpu: OpenedGpu,
   subjects: readonly { side: string; subject: Subject }[],
   setup: { dims: Dims; dtype: DType },
   options: BenchKernelOptions,

@@ -1,5 +1,5 @@
-import { checkArgument, checkFields } from "../arguments.ts";
-import { dispatch, type Gpu, shader } from "../gpu/mod.ts";
+import { checkArgument } from "../arguments.ts";
+import { dispatch, type Gpu, internalsOf, shader } from "../gpu/mod.ts";
 import { scope, Tensor } from "../tensor/mod.ts";
 import { timeSides, type TimingOptions } from "./timing.ts";
 
@@ -17,13 +17,13 @@ const FMA_STEPS = 256;
 
 /** Measures an adapter's roof with two probes. */
 export async function measureRoof(gpu: Gpu, options: TimingOptions = {}): Promise<Roof> {
-  checkFields("measureRoof(): gpu", gpu, { sync: "a function", limits: "an object" });
+  const opened = internalsOf(gpu, "measureRoof(): gpu");
   checkArgument("measureRoof(): options", options, "an object");
   const elements = COPY_BYTES / 4;
   const x = Tensor.zeros([elements]);
   const out = Tensor.empty([elements]);
   const sums = Tensor.empty([FMA_THREADS * 4]);
-  const [copy, fma] = await timeSides(gpu, [
+  const [copy, fma] = await timeSides(opened, [
     {
       name: "copy",
       call: () => scope(() => dispatch(copyShader, { x, out }, { workgroups: elements / 4 / 256 })),

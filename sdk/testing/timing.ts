@@ -6,7 +6,7 @@
  * What an empty wait costs is taken off, and the sides take turns.
  */
 import { leastOf } from "../extremes.ts";
-import { canTime, type Gpu, race } from "../gpu/mod.ts";
+import { canTime, type OpenedGpu, race } from "../gpu/mod.ts";
 import { bestAtOnce } from "../ops/mod.ts";
 
 /** One thing to time. */
@@ -41,7 +41,7 @@ export interface TimingOptions {
 
 /** Times the sides against each other. */
 export async function timeSides(
-  gpu: Gpu,
+  gpu: OpenedGpu,
   sides: readonly Side[],
   options: TimingOptions = {},
 ): Promise<Timing[]> {

@@ -6,7 +6,8 @@
 import * as norm from "../../examples/custom-rmsnorm/mod.ts";
 import * as mlp from "../../examples/rmsnorm-mlp/mod.ts";
 import { kernelize, memory, type MemoryReport, openGpu, Tensor, unkernelize } from "@kernelwright/sdk";
-import { exported, type RefResolver, splitRef, useKernelMapping } from "@kernelwright/sdk/config";
+import { exported, parseReference, type RefResolver, useKernelMapping } from "@kernelwright/sdk/config";
+import { currentGpu } from "@kernelwright/sdk/internal";
 import {
   AutoModelForCausalLM,
   type CausalLM,
@@ -59,7 +60,7 @@ const modules: Record<string, Record<string, unknown>> = {
   "./examples/rmsnorm-mlp": mlp,
 };
 const resolver: RefResolver = (ref) => {
-  const { where, name } = splitRef(ref);
+  const { where, name } = parseReference(ref);
   return Promise.resolve(exported(modules[where] ?? {}, name, ref));
 };
 
@@ -70,7 +71,8 @@ async function write(model: CausalLM, capture = false): Promise<readonly number[
 
 async function run(): Promise<void> {
   if (!await navigator.gpu?.requestAdapter()) return;
-  const gpu = await openGpu();
+  await openGpu();
+  const gpu = currentGpu();
   seen.adapter = [gpu.info.vendor, gpu.info.architecture].join(" ");
   seen.features = [...gpu.features];
   seen.memory.opened = memory();

@@ -45,9 +45,19 @@ if (import.meta.main) {
       assertEquals(publicNames(), JSON.parse(Deno.readTextFileSync(file)));
     });
 
-    it("is what bundles may import, but for the command line", () => {
-      const names = Object.keys(config.exports).filter((name) => name !== "./cli");
+    it("is what bundles may import, but for its insides and its program", () => {
+      const names = Object.keys(config.exports).filter((name) => !["./cli", "./internal"].includes(name));
       assertEquals([...SDK_ENTRIES].sort(), names.map((name) => `@kernelwright/sdk${name.slice(1)}`).sort());
+    });
+
+    it("shows of a device and of a captured plan what their users need", () => {
+      const membersOf = (name: string) =>
+        [...doc("--filter", name, "mod.ts").matchAll(/^ {2}(?:readonly )?(\w+)(?=[:(])/gm)].map((
+          m,
+        ) => m[1]);
+      assertEquals(membersOf("Gpu"), ["info", "features", "limits", "sync", "trim", "destroy"]);
+      const plan = ["result", "dispatches", "bytes", "current", "replay", "dispose"];
+      assertEquals(membersOf("CapturedPlan"), plan);
     });
 
     it(`has at most ${MOST_AT_ROOT} names at the root, on a few screens`, () => {

@@ -64,7 +64,8 @@ describe("a device that is gone", () => {
   });
 
   it("makes room for another when the driver loses it", async () => {
-    const gpu = await openGpu();
+    await openGpu();
+    const gpu = currentGpu();
     using old = Tensor.zeros([2]);
     gpu.device.destroy(); // as a driver does, behind our back
     const { message } = await gpu.device.lost;

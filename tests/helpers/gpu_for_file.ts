@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { afterAll, beforeAll } from "@std/testing/bdd";
-import { currentGpu, type Gpu, memory, openGpu } from "../../sdk/gpu/mod.ts";
+import { currentGpu, memory, type OpenedGpu, openGpu } from "../../sdk/gpu/mod.ts";
 
 /** Opens one device for the tests of a file, and at their end destroys it; what they made must be released by then. */
 export function gpuForFile(): void {
@@ -17,6 +17,6 @@ export function gpuForFile(): void {
 }
 
 /** The opened device. */
-export function gpu(): Gpu {
+export function gpu(): OpenedGpu {
   return currentGpu();
 }

@@ -4,6 +4,7 @@ import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/
 import { fromFileUrl, join } from "@std/path";
 import { KernelwrightError } from "@kernelwright/sdk";
 import { kernelDefinition } from "@kernelwright/sdk/inspect";
+import config from "../../deno.json" with { type: "json" };
 import { bundlePackage } from "../../sdk/cli/bundle.ts";
 import { inspectReference, kernelResolver, reachesOutside, sha256 } from "../../sdk/registry/mod.ts";
 import { serve, type TestServer } from "./server.ts";
@@ -19,6 +20,7 @@ const OPEN: readonly (readonly [code: string, words: string])[] = [
   [`import "node:fs";`, "node:fs"],
   [`import "jsr:@kernelwright/sdk";`, "jsr:@kernelwright/sdk"],
   [`import "@kernelwright/sdk/cli";`, "@kernelwright/sdk/cli"],
+  [`import "@kernelwright/sdk/internal";`, "@kernelwright/sdk/internal"],
   [`import "@kernelwright/sdk-other";`, "@kernelwright/sdk-other"],
   [`import "@kernelwright/sdk/../../x.js";`, "@kernelwright/sdk/../"],
   [`import "./other.js";`, "./other.js"],
@@ -108,6 +110,14 @@ describe("a bundle's code", () => {
       assert(found.length > 0, `not found: ${code}`);
       assertStringIncludes(found[0].what, words, code);
       assertEquals([found[0].file, found[0].line], ["kernel.js", 1]);
+    }
+  });
+
+  it("may import every entry of the SDK but its insides and its program", () => {
+    for (const name of Object.keys(config.exports)) {
+      const refused = ["./internal", "./cli"].includes(name);
+      const found = reaches(`import ${JSON.stringify(`@kernelwright/sdk${name.slice(1)}`)};`);
+      assertEquals(found.length, refused ? 1 : 0, name);
     }
   });
 

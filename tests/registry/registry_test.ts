@@ -198,7 +198,9 @@ describe("the registry", () => {
         assertEquals(await code(() => kernelResolver({ trust: true })(odd, undefined)), "KW-REF-SYNTAX", odd);
       }
       const base = new URL("https://kernels.example/kernels.json");
-      assertEquals(await code(() => kernelResolver({ trust: true })("//[:X", base)), "KW-REF-SYNTAX");
+      assertEquals(await code(() => kernelResolver({ trust: true })("./\uD800:X", base)), "KW-REF-SYNTAX");
+      // Brackets are a name on the same host.
+      assertEquals(await code(() => kernelResolver()("//[:X", base)), "KW-REF-UNTRUSTED");
     });
 
     it("is fetched again where a file of the cache was changed", async () => {

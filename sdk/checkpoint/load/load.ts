@@ -1,7 +1,7 @@
 import { throwIfAborted } from "../../abort.ts";
 import { checkArgument, checkFields, checkInstance } from "../../arguments.ts";
 import { KernelwrightError, raise } from "../../errors.ts";
-import { gpuIfOpen, proveTensors } from "../../gpu/mod.ts";
+import { gpuIfOpen, openedGpu, proveTensors } from "../../gpu/mod.ts";
 import { Module } from "../../nn/mod.ts";
 import { type DeviceName, keep, type Parameter, Tensor } from "../../tensor/mod.ts";
 import type { Checkpoint } from "../checkpoint.ts";
@@ -276,7 +276,7 @@ class Loading {
 
   /** Freed temporaries of many sizes would wait in the pool for tensors of just those sizes. */
   #trim(): void {
-    const gpu = gpuIfOpen();
+    const gpu = openedGpu();
     if (gpu && gpu.pool.stats().pooledBytes > this.#budget) gpu.trim();
   }
 

@@ -1,7 +1,7 @@
 import { throwIfAborted } from "../../abort.ts";
 import { checkArgument, checkInstance } from "../../arguments.ts";
 import { raise } from "../../errors.ts";
-import { gpuIfOpen } from "../../gpu/mod.ts";
+import { openedGpu } from "../../gpu/mod.ts";
 import { Module } from "../../nn/mod.ts";
 import { keep, type Tensor } from "../../tensor/mod.ts";
 import { inTurn, recover, replaceFiles, type WriteAt } from "../source/atomic.ts";
@@ -191,7 +191,7 @@ class Saving {
     } finally {
       for (const t of have.values()) t.dispose();
     }
-    const gpu = gpuIfOpen();
+    const gpu = openedGpu();
     if (gpu && gpu.pool.stats().pooledBytes > 64 * 1024 * 1024) gpu.trim();
   }
 

@@ -10,7 +10,7 @@
 import { checkArgument } from "../../arguments.ts";
 import { KernelwrightError } from "../../errors.ts";
 import { byteLength, currentTracer, keep, mapTensors, Tensor } from "../../tensor/mod.ts";
-import { type CapturedPlan, record } from "./record.ts";
+import { type RecordedPlan, recordPlan } from "./record.ts";
 import { signatureOf } from "./arguments.ts";
 import { currentGpu, gpuIfOpen } from "../device.ts";
 import type { GpuStorage } from "../device/backend.ts";
@@ -81,7 +81,7 @@ export function capture<A extends readonly unknown[], R>(
 // ---------------------------------------------------------------------------
 
 interface Entry<R> {
-  readonly plan: CapturedPlan<R>;
+  readonly plan: RecordedPlan<R>;
   /** The plan's own inputs, in the order of the signature's tensors. */
   readonly inputs: readonly Tensor[];
   /** Whether the run writes into each input: then the caller's tensor must change as well. */
@@ -159,9 +159,9 @@ class Plans<A extends readonly unknown[], R> {
     });
     const { backend } = currentGpu();
     const reads = backend.reads;
-    let plan: CapturedPlan<R>;
+    let plan: RecordedPlan<R>;
     try {
-      plan = record(() => this.#fn(...mapTensors(args, (t) => inputs[tensors.indexOf(t)] ?? t)));
+      plan = recordPlan(() => this.#fn(...mapTensors(args, (t) => inputs[tensors.indexOf(t)] ?? t)));
     } catch (error) {
       for (const t of inputs) t.dispose();
       if (!(error instanceof KernelwrightError && error.code === "KW-CAPTURE-ASYNC")) throw error;

@@ -9,26 +9,49 @@
  * Buffers made inside belong to the plan, which holds about its largest live set: a value's memory is another's after
  * its last reader. Numbers are those of the recorded run, bit for bit: it is the same work.
  */
-import { checkArgument, refuseArgument } from "../../arguments.ts";
+import { checkArgument } from "../../arguments.ts";
 import { type KernelwrightError, raise } from "../../errors.ts";
 import { isScoped, keep, scope, type Tensor, tensorsIn } from "../../tensor/mod.ts";
 import type { Arena } from "../memory/arena.ts";
-import { currentGpu, type Gpu, gpuIfOpen } from "../device.ts";
+import { currentGpu, type OpenedGpu, openedGpu } from "../device.ts";
 import type { GpuStorage } from "../device/backend.ts";
 import type { Proof } from "../memory/faults.ts";
 import { fresh } from "../memory/ledger.ts";
 import type { GpuBuffer } from "../memory/buffer.ts";
 import { Recording, type Step } from "./recording.ts";
 
-/** A run that can be repeated. */
-export class CapturedPlan<R = unknown> {
+/** A run that can be repeated. {@linkcode record} makes it. */
+export interface CapturedPlan<R = unknown> {
   /** What the recorded function returned. A replay writes new values into the same tensors. */
   readonly result: R;
   /** How many dispatches a replay makes. */
   readonly dispatches: number;
   /** Bytes of GPU memory that belong to the plan. */
   readonly bytes: number;
-  readonly #gpu: Gpu;
+  /** Whether everything that the plan uses is still there. */
+  readonly current: boolean;
+  /**
+   * Records the run again; nothing waits for the GPU.
+   *
+   * @returns {@linkcode CapturedPlan.result}, with new values.
+   * @throws KW-SHADER-COMPILE where a shader of the run did not compile; KW-CAPTURE-NESTED inside a recording; KW-CAPTURE-STALE when a tensor that the plan reads has been released, or the plan was disposed.
+   */
+  replay(): R;
+  /** Releases the plan's memory, the results that it made too. */
+  dispose(): void;
+  /** Lets `using` statements dispose it. */
+  [Symbol.dispose](): void;
+}
+
+/** All of a plan. */
+export class RecordedPlan<R = unknown> implements CapturedPlan<R> {
+  /** What the recorded function returned. A replay writes new values into the same tensors. */
+  readonly result: R;
+  /** How many dispatches a replay makes. */
+  readonly dispatches: number;
+  /** Bytes of GPU memory that belong to the plan. */
+  readonly bytes: number;
+  readonly #gpu: OpenedGpu;
   readonly #steps: readonly Step[];
   readonly #arena: Arena;
   readonly #uniforms: GPUBuffer | undefined;
@@ -41,10 +64,7 @@ export class CapturedPlan<R = unknown> {
   #disposed = false;
 
   /** Use {@linkcode record}. */
-  constructor(gpu: Gpu, recording: Recording, result: R) {
-    if (!(recording instanceof Recording)) {
-      refuseArgument("new CapturedPlan(): recording", recording, "made by record()");
-    }
+  constructor(gpu: OpenedGpu, recording: Recording, result: R) {
     this.#gpu = gpu;
     this.result = result;
     this.#arena = recording.arena;
@@ -60,12 +80,7 @@ export class CapturedPlan<R = unknown> {
     this.bytes = [...this.#arena.buffers].reduce((n, b) => n + b.size, this.#uniforms?.size ?? 0);
   }
 
-  /**
-   * Records the run again; nothing waits for the GPU.
-   *
-   * @returns {@linkcode CapturedPlan.result}, with new values.
-   * @throws KW-SHADER-COMPILE where a shader of the run did not compile; KW-CAPTURE-NESTED inside a recording; KW-CAPTURE-STALE when a tensor that the plan reads has been released, or the plan was disposed.
-   */
+  /** As {@linkcode CapturedPlan.replay} says. */
   replay(): R {
     if (!this.current) {
       raise(
@@ -149,6 +164,11 @@ export class CapturedPlan<R = unknown> {
  */
 export function record<R>(fn: () => R): CapturedPlan<R> {
   checkArgument("record(): fn", fn, "a function");
+  return recordPlan(fn);
+}
+
+/** {@linkcode record}, with all of the plan. */
+export function recordPlan<R>(fn: () => R): RecordedPlan<R> {
   const gpu = currentGpu();
   if (gpu.stream.recorder) {
     raise(
@@ -184,7 +204,7 @@ export function record<R>(fn: () => R): CapturedPlan<R> {
     gpu.stream.recorder = undefined;
     gpu.pool.arena = undefined;
   }
-  return new CapturedPlan(gpu, recording, result);
+  return new RecordedPlan(gpu, recording, result);
 }
 
 /**
@@ -193,7 +213,7 @@ export function record<R>(fn: () => R): CapturedPlan<R> {
  */
 export function replayWhile(holds: () => boolean): void {
   checkArgument("replayWhile(): holds", holds, "a function");
-  const recorder = gpuIfOpen()?.stream.recorder;
+  const recorder = openedGpu()?.stream.recorder;
   if (recorder instanceof Recording) recorder.conditions.push(holds);
 }
 

@@ -4,7 +4,7 @@
 import type { Tensor } from "../../tensor/mod.ts";
 import { Arena } from "../memory/arena.ts";
 import { GpuStorage } from "../device/backend.ts";
-import type { Gpu } from "../device.ts";
+import type { OpenedGpu } from "../device.ts";
 import type { Proof } from "../memory/faults.ts";
 import type { Flow } from "../memory/ledger.ts";
 import { type Lifetime, packLifetimes, type Slot } from "./lifetimes.ts";
@@ -83,7 +83,7 @@ export class Recording implements StreamRecorder {
   }
 
   /** The recording is over: moves values that no tensor holds together, each in memory while it is needed. */
-  pack(gpu: Gpu): void {
+  pack(gpu: OpenedGpu): void {
     const spare = this.arena.seal();
     const fixed: Slot<Value>[] = [];
     const loose: Value[] = [];
@@ -110,7 +110,7 @@ export class Recording implements StreamRecorder {
   }
 
   /** Fixes uniforms and host writes in memory of the plan's, and makes the bind groups. */
-  prepare(gpu: Gpu): { steps: Step[]; uniforms: GPUBuffer | undefined } {
+  prepare(gpu: OpenedGpu): { steps: Step[]; uniforms: GPUBuffer | undefined } {
     const align = Math.max(16, gpu.limits.minUniformBufferOffsetAlignment);
     const packed: { data: Uint32Array; at: number }[] = [];
     const places = new Map<string, number>(); // layers are alike: so are their uniforms
@@ -185,7 +185,7 @@ export class Recording implements StreamRecorder {
   }
 
   /** What the host wrote once is copied from memory of the plan's: its target may have been used again since. */
-  #constant(gpu: Gpu, target: GpuBuffer, to: number, data: Uint8Array<ArrayBuffer>) {
+  #constant(gpu: OpenedGpu, target: GpuBuffer, to: number, data: Uint8Array<ArrayBuffer>) {
     const source = gpu.pool.acquire(data.length);
     this.arena.own(source);
     gpu.stream.write(source, data);
@@ -225,7 +225,7 @@ type Noted =
   | { readonly target: Value; readonly to: number; readonly data: Uint8Array<ArrayBuffer> };
 
 function uniformBuffer(
-  gpu: Gpu,
+  gpu: OpenedGpu,
   size: number,
   packed: readonly { data: Uint32Array; at: number }[],
 ): GPUBuffer {

@@ -4,6 +4,7 @@ import { isKernel, type KernelClass } from "../../authoring/mod.ts";
 import { KernelwrightError } from "../../errors.ts";
 import type { KernelMode } from "./mode.ts";
 import type { PathPattern } from "./pattern.ts";
+import { isReference } from "./reference.ts";
 
 /** A kernel: its class, or a reference such as `./examples/rmsnorm-mlp:RMSNormMLP`. */
 export type KernelRef = KernelClass | string;
@@ -158,7 +159,7 @@ const Pattern = z.union([z.string().min(1), z.strictObject({ regex: z.string().m
 const Patterns = z.union([Pattern, z.array(Pattern).min(1)], `${PATH}, or a list of them`);
 const KERNEL = "expected a class decorated with @kernel, or a reference such as ./folder:ClassName";
 const Ref = z.union(
-  [z.string().regex(/^.+:[A-Za-z_$][\w$]*$/, KERNEL), z.custom<KernelClass>(isKernel)],
+  [z.string().refine(isReference, KERNEL), z.custom<KernelClass>(isKernel)],
   KERNEL,
 );
 const Match = z.strictObject({

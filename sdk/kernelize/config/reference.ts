@@ -1,141 +1,134 @@
+/**
+ * What a kernel reference says, read once.
+ *
+ *   ./folder:Name  C:\folder:Name      path      a folder or file, by its name
+ *   file:///folder:Name                file      the same, by its URL
+ *   https://host/kernel.js:Name        address   a bundle's entry; http, too
+ *   jsr:@scope/name@^1/folder:Name     package   a bundle in a package; npm, too
+ *   anything:else:Name                 other     for a resolver of the caller's own
+ *   a class                            class
+ *
+ * All of text are a place, the last colon, and the name of an export.
+ */
 import { checkArgument, refuseArgument } from "../../arguments.ts";
 import { isKernel, type KernelClass } from "../../authoring/mod.ts";
-import { builtin, fileUrlOfPath, fs, hasFiles, pathOfFileUrl } from "../../host/mod.ts";
-import { didYouMean, raise } from "../../errors.ts";
-import type { Module } from "../../nn/mod.ts";
-import type { KernelConfig } from "./config.ts";
+import { raise } from "../../errors.ts";
+import type { KernelRef } from "./config.ts";
 
-/** What a kernel is loaded for, so that a stranger's can be refused before its code runs. */
-export interface RefPurpose {
-  /** The modules of the model, without kernels. */
-  readonly modules: readonly Module[];
-  /** The config that names the reference. */
-  readonly config?: KernelConfig;
+/** A folder or file of this machine, or what lies beside the config. */
+export interface PathPlace {
+  /** What kind of place it is. */
+  readonly kind: "path";
+  /** The path: exactly the names that are written. */
+  readonly where: string;
 }
 
-/** Loads the class that a reference names. `base` is the folder that relative references start from. */
-export type RefResolver = (
-  ref: string,
-  base: URL | undefined,
-  purpose?: RefPurpose,
-) => Promise<KernelClass>;
-
-/** The two sides of a reference: where, and which export. */
-export function splitRef(ref: string): { where: string; name: string } {
-  checkArgument("splitRef(): ref", ref, "a string");
-  const at = ref.lastIndexOf(":");
-  const [where, name] = [ref.slice(0, at), ref.slice(at + 1)];
-  if (at <= 0 || !/^[A-Za-z_$][\w$]*$/.test(name)) {
-    raise(
-      "KW-REF-SYNTAX",
-      `Cannot read the kernel reference ${JSON.stringify(ref)}`,
-      "Write a folder or file, a colon, and the exported class: ./examples/rmsnorm-mlp:RMSNormMLP.",
-    );
-  }
-  return { where, name };
+/** A folder or file of this machine, by its URL. */
+export interface FilePlace {
+  /** What kind of place it is. */
+  readonly kind: "file";
+  /** The `file:` URL, as it was written. */
+  readonly where: string;
 }
 
-/**
- * Loads a kernel from a folder (its `mod.ts` or `mod.js`) or a file of this machine.
- *
- * A relative reference is looked for beside the config file first, and then in the working folder.
- *
- * @throws KW-REF-SYNTAX, KW-REF-MISSING, KW-REF-EXPORT.
- */
-export const resolveLocal: RefResolver = async (ref: string, base: URL | undefined): Promise<KernelClass> => {
-  const url = await findLocal(ref, base, [...SOURCES, BUNDLE]);
-  if (url.pathname.endsWith(`/${BUNDLE}`)) {
-    raise(
-      "KW-REF-SYNTAX",
-      `Cannot load ${JSON.stringify(ref)}: it is a bundle, whose digests are not checked here`,
-      "Give a resolver: kernelResolver() of @kernelwright/sdk/registry.",
-    );
-  }
-  return exported(await import(url.href), splitRef(ref).name, ref);
+/** A bundle at an address. */
+export interface AddressPlace {
+  /** What kind of place it is. */
+  readonly kind: "address";
+  /** The address, as it was written. */
+  readonly where: string;
+  /** The same, of http or https. */
+  readonly url: URL;
+}
+
+/** A bundle in a package. */
+export interface PackagePlace {
+  /** What kind of place it is. */
+  readonly kind: "package";
+  /** As it was written: what the lock calls it. */
+  readonly where: string;
+  /** Whose package it is. */
+  readonly registry: "jsr" | "npm";
+  /** `@scope`, where it has one. */
+  readonly scope?: string;
+  /** The package's whole name. */
+  readonly package: string;
+  /** A version, a range, or npm's tag; the newest unless told. */
+  readonly range?: string;
+  /** A folder in the package, with a slash at its end. */
+  readonly folder?: string;
+}
+
+/** A place of a kind that only a resolver of the caller's own knows. */
+export interface OtherPlace {
+  /** What kind of place it is. */
+  readonly kind: "other";
+  /** The place, as it was written. */
+  readonly where: string;
+}
+
+/** A place that can be a folder or file of this machine. Where no name need follow, one may be called `a:b/c`. */
+export type LocalPlace = PathPlace | FilePlace | OtherPlace;
+
+/** Where a reference leads. */
+export type Place = LocalPlace | AddressPlace | PackagePlace;
+
+/** A reference that was written: a place, and the name of the export there. */
+export type TextReference = Place & {
+  /** The name of the export. */
+  readonly name: string;
 };
 
-/** What a folder with sources is entered by. */
-const SOURCES = ["mod.ts", "mod.js"];
+/** A kernel that is named by its class. */
+export interface ClassReference {
+  /** What kind of reference it is. */
+  readonly kind: "class";
+  /** The class. */
+  readonly kernel: KernelClass;
+  /** Its name. */
+  readonly name: string;
+}
 
-/** What a folder with a bundle has. */
-const BUNDLE = "kernel.json";
+/** What a kernel reference says. */
+export type Reference = TextReference | ClassReference;
 
 /**
- * The file that a reference to this machine means: itself, or the first that its folder has of some names.
+ * Reads a reference.
  *
- * @throws KW-REF-SYNTAX, KW-REF-MISSING.
+ * @param base Where the config lies. Beside an address, a path is an address on the same host, and never on another.
+ * @throws KW-REF-SYNTAX
  */
-export async function findLocal(
-  ref: string,
-  base: URL | undefined,
-  names: readonly string[] = [BUNDLE, ...SOURCES],
-): Promise<URL> {
-  checkArgument("findLocal(): names", names, "strings in an array");
-  if (base !== undefined && !(base instanceof URL)) refuseArgument("findLocal(): base", base, "a URL");
-  const { where } = splitRef(ref);
-  if (!isLocalPath(where) && !/^file:/i.test(where)) {
-    raise(
-      "KW-REF-SYNTAX",
-      `Cannot load ${JSON.stringify(ref)}: only local folders and files are resolved here`,
-      'Give a resolver that knows this kind of reference; a folder whose name has a colon begins with "./".',
-    );
-  }
-  if (base && base.protocol !== "file:") {
-    // What lies here under that name is not what the config means.
-    raise(
-      "KW-REF-SYNTAX",
-      `Cannot load ${
-        JSON.stringify(ref)
-      }: the config came from ${base.href}, and only local folders and files are resolved here`,
-      "Give a resolver that knows addresses, such as kernelResolver(), or name the kernel by its class.",
-    );
-  }
-  if (!hasFiles()) {
-    raise(
-      "KW-REF-MISSING",
-      `Cannot load ${JSON.stringify(ref)}: this runtime has no files`,
-      "Import the class and name it in the config, or give a resolver that knows where it is.",
-    );
-  }
-  const tried = new Set<string>();
-  for (const b of base ? [base, undefined] : [undefined]) {
-    const path = await entryFile(localPath(where, b), names, tried);
-    if (path !== undefined) return fileUrlOfPath(path);
-  }
-  raise(
-    "KW-REF-MISSING",
-    `Cannot load ${JSON.stringify(ref)}: there is no such folder or file`,
-    `Looked for: ${[...tried].join(", ")}.${where.startsWith("~") ? ' A "~" is not expanded here.' : ""}`,
+export function parseReference(ref: string, base?: URL): TextReference;
+/** Reads a reference that may be a class. @throws KW-REF-SYNTAX */
+export function parseReference(ref: KernelRef, base?: URL): Reference;
+export function parseReference(ref: KernelRef, base?: URL): Reference {
+  if (isKernel(ref)) return { kind: "class", kernel: ref, name: ref.name };
+  checkArgument("parseReference(): ref", ref, "a string");
+  if (base !== undefined && !(base instanceof URL)) refuseArgument("parseReference(): base", base, "a URL");
+  const { where, name } = cut(ref) ?? raise(
+    "KW-REF-SYNTAX",
+    `Cannot read the kernel reference ${JSON.stringify(ref)}`,
+    "Write a folder or file, a colon, and the exported class: ./examples/rmsnorm-mlp:RMSNormMLP.",
   );
+  return { ...placeAt(where, base), name };
 }
 
-/** Whether the place of a reference is a path: it begins with no scheme. One letter is a drive. */
-export function isLocalPath(where: string): boolean {
-  return !/^[a-z][a-z0-9+.-]+:/i.test(where);
+/** Where a reference leads that may lack the name of an export. @throws KW-REF-SYNTAX */
+export function parsePlace(ref: string): Place {
+  checkArgument("parsePlace(): ref", ref, "a string");
+  const [, scheme, rest] = /^((?:https?|file|jsr|npm):)?(.*)$/s.exec(ref)!;
+  const named = cut(rest); // "npm:name" is a package, and "https://host:80" has a port
+  return placeAt(named ? (scheme ?? "") + named.where : ref);
 }
 
-/**
- * The path that a local reference means: exactly the name that is written. Only a `file:` URL is decoded.
- *
- * @param base The file or folder that it is relative to; the working folder unless told.
- * @throws KW-REF-SYNTAX for a `file:` URL that is of no path.
- */
-export function localPath(where: string, base?: URL): string {
-  const { dirname, resolve } = builtin("node:path")!;
-  try {
-    if (/^file:/i.test(where)) return pathOfFileUrl(where);
-    if (!base) return resolve(where);
-    const start = pathOfFileUrl(base);
-    return resolve(base.pathname.endsWith("/") ? start : dirname(start), where);
-  } catch (cause) {
-    raise(
-      "KW-REF-SYNTAX",
-      `Cannot read ${JSON.stringify(where)} as a path: ${(cause as Error).message}`,
-      'Write a path, "./folder"; in a file: URL, # ? and % are written %23, %3F and %25.',
-      undefined,
-      cause,
-    );
-  }
+/** Whether a text has the form of a reference. */
+export function isReference(text: string): boolean {
+  return cut(text) !== undefined;
+}
+
+/** A reference as it is written into a config. */
+export function referenceText({ where, name }: TextReference): string {
+  return `${where}:${name}`;
 }
 
 /**
@@ -154,39 +147,47 @@ export function besideAddress(path: string, base: URL): URL {
 
 // ---------------------------------------------------------------------------
 
-async function entryFile(
-  path: string,
-  names: readonly string[],
-  tried: Set<string>,
-): Promise<string | undefined> {
-  const { stat } = fs();
-  const { join } = builtin("node:path")!;
-  const found = await stat(path).catch(() => undefined);
-  const isCode = /\.[mc]?[jt]s$/.test(path);
-  if (isCode) tried.add(path);
-  if (isCode && found?.isFile()) return path;
-  if (isCode && !found?.isDirectory()) return undefined;
-  for (const name of names) {
-    const file = join(path, name);
-    tried.add(file);
-    if (await stat(file).then((s) => s.isFile(), () => false)) return file;
-  }
-  return undefined;
+/** The two sides of a reference: where, and which export. */
+function cut(ref: string): { where: string; name: string } | undefined {
+  const [, where, name] = /^(.+):([A-Za-z_$][\w$]*)$/s.exec(ref) ?? [];
+  return name === undefined ? undefined : { where, name };
 }
 
-/** The kernel that a module exports under a name. @throws KW-REF-EXPORT */
-export function exported(module: Record<string, unknown>, name: string, ref: string): KernelClass {
-  if (typeof module !== "object" || module === null) refuseArgument("exported(): module", module, "a module");
-  checkArgument("exported(): name", name, "a string");
-  checkArgument("exported(): ref", ref, "a string");
-  const value = Object.hasOwn(module, name) ? module[name] : undefined;
-  if (isKernel(value)) return value;
-  const kernels = Object.keys(module).filter((k) => isKernel(module[k]));
-  raise(
-    "KW-REF-EXPORT",
-    value === undefined
-      ? `${JSON.stringify(ref)} exports no "${name}"`
-      : `"${name}" of ${JSON.stringify(ref)} is not a kernel`,
-    kernels.length > 0 ? didYouMean(name, kernels) : "It exports no class decorated with @kernel.",
-  );
+function placeAt(where: string, base?: URL): Place {
+  if (/^https?:/.test(where)) return address(where);
+  if (/^(jsr|npm):/.test(where)) return parsePackage(where);
+  if (/^file:/i.test(where)) return { kind: "file", where };
+  if (/^[a-z][a-z0-9+.-]+:/i.test(where)) return { kind: "other", where }; // one letter is a drive
+  if (!base || !/^https?:$/.test(base.protocol)) return { kind: "path", where };
+  return address(besideAddress(/(\.m?js|\/)$/.test(where) ? where : `${where}/`, base).href);
+}
+
+function address(where: string): AddressPlace {
+  if (!URL.canParse(where)) {
+    raise("KW-REF-SYNTAX", `${JSON.stringify(where)} is no address`, "Write https://…/kernel.js:Name.");
+  }
+  return { kind: "address", where, url: new URL(where) };
+}
+
+function parsePackage(where: string): PackagePlace {
+  const match =
+    /^(jsr|npm):((@[a-z0-9][a-z0-9._-]*)\/)?([a-z0-9][a-z0-9._-]*)(?:@([^/@]+))?((?:\/[A-Za-z0-9_-][A-Za-z0-9._-]*)*)\/?$/
+      .exec(where);
+  if (!match || (match[1] === "jsr" && !match[2])) {
+    raise(
+      "KW-REF-SYNTAX",
+      `Cannot read the package ${JSON.stringify(where)}`,
+      "Write jsr:@scope/name@^1:Kernel or npm:name@1:Kernel, with a folder after the version where there is one.",
+    );
+  }
+  const [, registry, , scope, name, range, folder] = match;
+  return {
+    kind: "package",
+    where,
+    registry: registry as "jsr" | "npm",
+    scope,
+    package: scope ? `${scope}/${name}` : name,
+    range: range?.trim(),
+    folder: folder ? `${folder.slice(1)}/` : undefined,
+  };
 }

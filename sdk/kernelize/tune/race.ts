@@ -12,7 +12,7 @@ import {
   withTuned,
 } from "../../authoring/mod.ts";
 import { KernelwrightError } from "../../errors.ts";
-import { clearlyFaster, type Gpu, race as raceCalls, type RaceOptions } from "../../gpu/mod.ts";
+import { clearlyFaster, type OpenedGpu, race as raceCalls, type RaceOptions } from "../../gpu/mod.ts";
 import type { Module } from "../../nn/mod.ts";
 import { bestAtOnce } from "../../ops/mod.ts";
 import { keep, scope, type Tensor } from "../../tensor/mod.ts";
@@ -46,7 +46,7 @@ export interface TuneRaceOptions extends RaceOptions {
 
 /** Races the combinations of a kernel's constants on one call. */
 export async function race(
-  gpu: Gpu,
+  gpu: OpenedGpu,
   kernel: KernelDefinition,
   self: Module,
   args: readonly unknown[],
@@ -88,7 +88,7 @@ export async function race(
  * others.
  */
 export async function holdsFor(
-  gpu: Gpu,
+  gpu: OpenedGpu,
   kernel: KernelDefinition,
   self: Module,
   args: readonly unknown[],
@@ -119,7 +119,7 @@ function callOf(kernel: KernelDefinition, self: Module, args: readonly unknown[]
 
 /** Why constants cannot be used: they do not compile, are beyond a limit, or give other numbers than expected. */
 async function flawOf(
-  gpu: Gpu,
+  gpu: OpenedGpu,
   kernel: KernelDefinition,
   self: Module,
   args: readonly unknown[],

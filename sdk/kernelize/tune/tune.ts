@@ -7,7 +7,7 @@
 import { throwIfAborted } from "../../abort.ts";
 import { inContext, KernelwrightError, raise } from "../../errors.ts";
 import { type Winner, Winners, type WinnersLocation } from "../../host/mod.ts";
-import { currentGpu, type Gpu } from "../../gpu/mod.ts";
+import { currentGpu, type OpenedGpu } from "../../gpu/mod.ts";
 import { type Module, withObserver } from "../../nn/mod.ts";
 import { isTree, scope } from "../../tensor/mod.ts";
 import { bytesOf, dropAll, holdAll } from "../verify/kept_arguments.ts";
@@ -39,7 +39,7 @@ export function samplesOf(options: TuneOptions | undefined): readonly (readonly 
  */
 export async function recallTuned(
   plan: KernelPlan,
-  gpu: Gpu,
+  gpu: OpenedGpu,
   options: TuneOptions = {},
   look: <T>(fn: () => T) => T = (fn) => fn(),
 ): Promise<string[]> {
@@ -156,7 +156,7 @@ function observe(
 }
 
 async function tuneCall(
-  gpu: Gpu,
+  gpu: OpenedGpu,
   site: PlannedSite,
   args: readonly unknown[],
   cache: Winners,

@@ -5,7 +5,7 @@
 import { leastOf } from "../../extremes.ts";
 import { checkArgument, checkFields, refuseArgument } from "../../arguments.ts";
 import { raise } from "../../errors.ts";
-import { clearlyFaster, currentGpu, type Gpu, race } from "../../gpu/mod.ts";
+import { clearlyFaster, currentGpu, type OpenedGpu, race } from "../../gpu/mod.ts";
 import { type Winner, Winners, type WinnersLocation } from "../../host/mod.ts";
 import { currentTracer, type DType, scope, Tensor } from "../../tensor/mod.ts";
 import { onSoftware } from "../dispatch/adapter.ts";
@@ -137,7 +137,7 @@ function sizeOf({ rows, columns, depth }: Product): number {
 const HOPELESS = 3;
 
 async function fastest(
-  gpu: Gpu,
+  gpu: OpenedGpu,
   product: Product,
 ): Promise<{ choice: ProductChoice; ms: Partial<Record<ProductChoice, number>>; winner: Winner }> {
   const { operator, dtype, rows, columns, depth } = product;

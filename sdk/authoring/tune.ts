@@ -22,12 +22,32 @@ export const MOST_COMBINATIONS = 64;
  * The constants of this call of a kernel's forward: the measured best of what its `tune` names, and the given
  * defaults until there is one. The same while forward is traced, captured and run.
  *
- * ```ts ignore
- * const { TILE } = tuned({ TILE: 64 });
- * dispatch(shader, { x, out }, { workgroups: Math.ceil(x.size / TILE), constants: { TILE } });
- * ```
- *
  * @throws KW-TUNE-NAME for a name that the kernel's tune lacks.
+ *
+ * @example
+ * ```ts
+ * import { dispatch, kernel, replaces, shader, Tensor, tuned, workgroups } from "@kernelwright/sdk";
+ * import { ReLU } from "@kernelwright/sdk/nn";
+ *
+ * const code = `override SIZE: u32 = 64;
+ * @group(0) @binding(0) var<storage, read> x: array<f32>;
+ * @group(0) @binding(1) var<storage, read_write> out: array<f32>;
+ * @compute @workgroup_size(SIZE) fn main(@builtin(global_invocation_id) id: vec3u) {
+ *   if (id.x < arrayLength(&x)) { out[id.x] = max(x[id.x], 0); }
+ * }`;
+ * const relu = shader({ name: "relu.wgsl", code });
+ *
+ * @kernel({ site: replaces(ReLU), tune: { SIZE: [32, 64, 128] } })
+ * class TunedReLU {
+ *   forward(this: ReLU, x: Tensor): Tensor {
+ *     const { SIZE } = tuned({ SIZE: 64 }); // 64 until tune() has found something better
+ *     const out = Tensor.empty(x.shape);
+ *     dispatch(relu, { x, out }, { workgroups: workgroups(x.size, SIZE), constants: { SIZE } });
+ *     return out;
+ *   }
+ * }
+ * console.log(TunedReLU.name);
+ * ```
  */
 export function tuned<Name extends string>(
   defaults: Readonly<Record<Name, number>>,

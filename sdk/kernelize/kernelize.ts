@@ -58,6 +58,39 @@ export interface ExampleInputs {
  * @returns What was swapped, where, and why not elsewhere.
  * @throws KW-CONFIG-…, KW-MAPPING-NONE, KW-REF-…, KW-MATCH-…, KW-SELECT-NONE, KW-KERNEL-…, KW-SIGNATURE-…,
  * KW-LAYOUT-…, KW-CONVERT-…, KW-TRACE-…, KW-SHADER-…, KW-VERIFY, KW-TUNE-…, KW-ABORTED.
+ *
+ * @example
+ * ```ts
+ * import { kernel, kernelize, type KernelReport, kernelReport, unkernelize } from "@kernelwright/sdk";
+ * import { Module, openGpu, replaces, Tensor } from "@kernelwright/sdk";
+ * import { replace } from "@kernelwright/sdk/config";
+ * import { SiLU } from "@kernelwright/sdk/nn";
+ * import { silu } from "@kernelwright/sdk/ops";
+ * import { assertEquals } from "@std/assert";
+ *
+ * @kernel({ site: replaces(SiLU) })
+ * class FastSiLU {
+ *   forward(this: SiLU, x: Tensor): Tensor {
+ *     return silu(x); // or dispatch(…) of a shader
+ *   }
+ * }
+ * class Model extends Module {
+ *   act = new SiLU();
+ *   override forward(x: Tensor): Tensor {
+ *     return this.act.call(x);
+ *   }
+ * }
+ *
+ * await openGpu();
+ * const model = new Model();
+ * using x = Tensor.from([1, 2, 3]);
+ * const config = { kernels: [replace("SiLU", FastSiLU)] };
+ * const report: KernelReport = await kernelize(model, config, { verify: { inputs: [x] } });
+ * assertEquals(report.at("act")?.kernel, "FastSiLU");
+ * assertEquals(kernelReport(model), report);
+ * unkernelize(model);
+ * assertEquals(kernelReport(model), undefined);
+ * ```
  */
 export function kernelize(
   model: Module,
@@ -74,6 +107,34 @@ export function kernelize(
  * originals it is planned for. Nothing is verified or tuned.
  *
  * @throws what {@linkcode kernelize} throws before it swaps.
+ *
+ * @example
+ * ```ts
+ * import { kernel, Module, replaces, Tensor } from "@kernelwright/sdk";
+ * import { replace } from "@kernelwright/sdk/config";
+ * import { explainPlan, planKernelize } from "@kernelwright/sdk/inspect";
+ * import { SiLU } from "@kernelwright/sdk/nn";
+ * import { silu } from "@kernelwright/sdk/ops";
+ * import { assertEquals } from "@std/assert";
+ *
+ * @kernel({ site: replaces(SiLU) })
+ * class FastSiLU {
+ *   forward(this: SiLU, x: Tensor): Tensor {
+ *     return silu(x);
+ *   }
+ * }
+ * class Model extends Module {
+ *   act = new SiLU();
+ *   override forward(x: Tensor): Tensor {
+ *     return this.act.call(x);
+ *   }
+ * }
+ *
+ * const inputs = [[Tensor.empty([4], { device: "meta" })]];
+ * const planned = await planKernelize(new Model(), { kernels: [replace("SiLU", FastSiLU)] }, { inputs });
+ * assertEquals(planned.plan.sites.map((s) => s.path), ["act"]);
+ * console.log(String(explainPlan(planned, "act")));
+ * ```
  */
 export function planKernelize(
   model: Module,
@@ -98,13 +159,47 @@ export function planKernelize(
  * Measures which constants are best for the kernels of a model, see {@linkcode KernelizeOptions.tune}. Later runs use
  * them at once; a plan that was captured before keeps the constants that it was captured with.
  *
- * ```ts ignore
- * await kernelize(model, config);
- * const report = await tune(model, { samples: [[prompt], [oneToken]] });
- * ```
- *
  * @returns The model's report, with the constants and what they bring.
  * @throws KW-TUNE-INPUTS without kernels, weights or inputs; KW-ABORTED; what a kernel throws with its own defaults.
+ *
+ * @example
+ * ```ts
+ * import { dispatch, kernel, kernelize, Module, openGpu, replaces } from "@kernelwright/sdk";
+ * import { shader, Tensor, tune, tuned, workgroups } from "@kernelwright/sdk";
+ * import { replace } from "@kernelwright/sdk/config";
+ * import { SiLU } from "@kernelwright/sdk/nn";
+ *
+ * const code = `override SIZE: u32 = 64;
+ * @group(0) @binding(0) var<storage, read> x: array<f32>;
+ * @group(0) @binding(1) var<storage, read_write> out: array<f32>;
+ * @compute @workgroup_size(SIZE) fn main(@builtin(global_invocation_id) id: vec3u) {
+ *   if (id.x < arrayLength(&x)) { out[id.x] = x[id.x] / (1 + exp(-x[id.x])); }
+ * }`;
+ * const silu = shader({ name: "silu.wgsl", code });
+ *
+ * @kernel({ site: replaces(SiLU), tune: { SIZE: [32, 64] } })
+ * class FastSiLU {
+ *   forward(this: SiLU, x: Tensor): Tensor {
+ *     const { SIZE } = tuned({ SIZE: 64 });
+ *     const out = Tensor.empty(x.shape);
+ *     dispatch(silu, { x, out }, { workgroups: workgroups(x.size, SIZE), constants: { SIZE } });
+ *     return out;
+ *   }
+ * }
+ * class Model extends Module {
+ *   act = new SiLU();
+ *   override forward(x: Tensor): Tensor {
+ *     return this.act.call(x);
+ *   }
+ * }
+ *
+ * await openGpu();
+ * const model = new Model();
+ * using x = Tensor.zeros([1024]);
+ * await kernelize(model, { kernels: [replace("SiLU", FastSiLU)] }, { inputs: [[x]] });
+ * const report = await tune(model, { inputs: [x], cache: false });
+ * console.log(report.at("act")?.tuned);
+ * ```
  */
 export function tune(model: Module, options: TuneOptions): Promise<KernelReport> {
   checkInstance("tune(): model", model, Module);
@@ -140,6 +235,8 @@ export function tune(model: Module, options: TuneOptions): Promise<KernelReport>
  * {@linkcode kernelize}, a {@linkcode tune} or a save of the model is running, it waits its turn: who awaits that one
  * then finds the originals.
  *
+ * See the example of {@linkcode kernelize}.
+ *
  * @throws KW-CONVERT-NO-REVERSE, and changes nothing, where weights that were converted while loading would be lost.
  */
 export function unkernelize(model: Module): void {
@@ -152,19 +249,31 @@ export function unkernelize(model: Module): void {
   });
 }
 
-/** The report of a model's kernels, or undefined when it has none. */
+/**
+ * The report of a model's kernels, or undefined when it has none.
+ *
+ * See the example of {@linkcode kernelize}.
+ */
 export function kernelReport(model: Module): KernelReport | undefined {
   return states.get(model)?.report;
 }
 
-/** The config that a model's kernels came from, and where its references start; undefined when it has none. */
+/**
+ * The config that a model's kernels came from, and where its references start; undefined when it has none.
+ *
+ * See the example of {@linkcode explain}.
+ */
 export function kernelConfig(
   model: Module,
 ): { readonly config: KernelConfig; readonly base: URL | undefined } | undefined {
   return states.get(model);
 }
 
-/** The plan that a model's kernels came from, or undefined when it has none. */
+/**
+ * The plan that a model's kernels came from, or undefined when it has none.
+ *
+ * See the example of {@linkcode explain}.
+ */
 export function kernelPlan(model: Module): KernelPlan | undefined {
   return states.get(model)?.plan;
 }

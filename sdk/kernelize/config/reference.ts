@@ -20,7 +20,17 @@ export type RefResolver = (
   purpose?: RefPurpose,
 ) => Promise<KernelClass>;
 
-/** The two sides of a reference: where, and which export. */
+/**
+ * The two sides of a reference: where, and which export.
+ *
+ * @example
+ * ```ts
+ * import { splitRef } from "@kernelwright/sdk/config";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(splitRef("jsr:@you/norms@^1:FastNorm"), { where: "jsr:@you/norms@^1", name: "FastNorm" });
+ * ```
+ */
 export function splitRef(ref: string): { where: string; name: string } {
   checkArgument("splitRef(): ref", ref, "a string");
   const at = ref.lastIndexOf(":");
@@ -41,6 +51,15 @@ export function splitRef(ref: string): { where: string; name: string } {
  * A relative reference is looked for beside the config file first, and then in the working folder.
  *
  * @throws KW-REF-SYNTAX, KW-REF-MISSING, KW-REF-EXPORT.
+ *
+ * @example
+ * ```ts
+ * import { resolveLocal } from "@kernelwright/sdk/config";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const FastNorm = await resolveLocal("./fast-norm:FastNorm", undefined); // exported by its mod.ts
+ * assertEquals(FastNorm.name, "FastNorm");
+ * ```
  */
 export const resolveLocal: RefResolver = async (ref: string, base: URL | undefined): Promise<KernelClass> => {
   const url = await findLocal(ref, base, [...SOURCES, BUNDLE]);
@@ -64,6 +83,15 @@ const BUNDLE = "kernel.json";
  * The file that a reference to this machine means: itself, or the first that its folder has of some names.
  *
  * @throws KW-REF-SYNTAX, KW-REF-MISSING.
+ *
+ * @example
+ * ```ts
+ * import { findLocal } from "@kernelwright/sdk/config";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const url = await findLocal("./fast-norm:FastNorm", undefined);
+ * assertEquals(url.pathname.endsWith("/fast-norm/mod.ts"), true);
+ * ```
  */
 export async function findLocal(
   ref: string,
@@ -174,7 +202,18 @@ async function entryFile(
   return undefined;
 }
 
-/** The kernel that a module exports under a name. @throws KW-REF-EXPORT */
+/**
+ * The kernel that a module exports under a name. @throws KW-REF-EXPORT
+ *
+ * @example
+ * ```ts
+ * import { exported } from "@kernelwright/sdk/config";
+ * import { assertThrows } from "@std/assert";
+ *
+ * const module = { answer: 42 }; // await import("./fast-norm/mod.ts")
+ * assertThrows(() => exported(module, "FastNorm", "./fast-norm:FastNorm"), Error, "KW-REF-EXPORT");
+ * ```
+ */
 export function exported(module: Record<string, unknown>, name: string, ref: string): KernelClass {
   if (typeof module !== "object" || module === null) refuseArgument("exported(): module", module, "a module");
   checkArgument("exported(): name", name, "a string");

@@ -23,6 +23,15 @@ export interface PackageSpec {
  * Reads a package reference, without the kernel's name.
  *
  * @throws KW-REF-SYNTAX
+ *
+ * @example
+ * ```ts
+ * import { parsePackage } from "@kernelwright/sdk/registry";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const { registry, name, range } = parsePackage("jsr:@you/norms@^1");
+ * assertEquals([registry, name, range], ["jsr", "@you/norms", "^1"]);
+ * ```
  */
 export function parsePackage(where: string): PackageSpec {
   checkArgument("parsePackage(): where", where, "a string");

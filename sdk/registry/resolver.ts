@@ -65,12 +65,23 @@ export interface ResolverOptions extends Trust {
  *
  * In a page there are no lock and no cache, and a bundle finds the SDK by the page's import map.
  *
- * ```ts ignore
- * await kernelize(model, config, { resolver: kernelResolver({ lock: "kernels.lock", publishers: ["jsr:@you/"] }) });
- * ```
- *
  * @throws KW-REF-UNTRUSTED, KW-REF-LOCK, KW-REF-DIGEST, KW-REF-SIGNATURE, KW-REF-FETCH, KW-REF-LIMIT, KW-REF-ESCAPES,
  * KW-REF-MANIFEST, KW-REF-REGISTRY, KW-REF-VERSION, KW-REF-EXPORT, KW-REF-SYNTAX, KW-REF-MISSING: the resolver does.
+ *
+ * @example
+ * ```ts
+ * import { kernelize } from "@kernelwright/sdk";
+ * import { loadCausalLM } from "@kernelwright/sdk/models";
+ * import { kernelResolver } from "@kernelwright/sdk/registry";
+ * import { assertEquals } from "@std/assert";
+ *
+ * using model = await loadCausalLM("./model");
+ * const resolver = kernelResolver({ lock: "kernels.lock", publishers: ["jsr:@you/"] });
+ * // A bundle; "jsr:@you/norms@^1:FastNorm" would be fetched, locked and checked first.
+ * const entry = { replace: "RMSNorm", at: "model.norm", with: "./fast-norm/dist:FastNorm" };
+ * const report = await kernelize(model, { kernels: [entry] }, { resolver });
+ * assertEquals(report.at("model.norm")?.kernel, "FastNorm");
+ * ```
  */
 export function kernelResolver(options: ResolverOptions = {}): RefResolver {
   return async (ref, base, purpose) => {
@@ -88,6 +99,15 @@ export function kernelResolver(options: ResolverOptions = {}): RefResolver {
  *
  * @param ref A reference, with or without a kernel's name.
  * @throws what {@linkcode kernelResolver} throws before it imports.
+ *
+ * @example
+ * ```ts
+ * import { inspectReference } from "@kernelwright/sdk/registry";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const { manifest } = await inspectReference("./fast-norm/dist:FastNorm"); // digests are checked, nothing runs
+ * assertEquals(manifest.version, "1.0.0");
+ * ```
  */
 export async function inspectReference(ref: string, options: ResolverOptions = {}): Promise<Bundle> {
   checkArgument("inspectReference(): ref", ref, "a string");
@@ -104,13 +124,34 @@ export async function inspectReference(ref: string, options: ResolverOptions = {
   return await readBundle(origin, source, await readManifest(origin, source, locked));
 }
 
-/** Whether a reference leads away from this machine's folders, so that it is locked and its publisher matters. */
+/**
+ * Whether a reference leads away from this machine's folders, so that it is locked and its publisher matters.
+ *
+ * @example
+ * ```ts
+ * import { isRemote } from "@kernelwright/sdk/registry";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(isRemote("jsr:@you/norms@^1"), true);
+ * assertEquals(isRemote("./fast-norm"), false);
+ * ```
+ */
 export function isRemote(where: string): boolean {
   checkArgument("isRemote(): where", where, "a string");
   return /^(https?|jsr|npm):/.test(where);
 }
 
-/** What the lock calls a reference from elsewhere, with or without a kernel's name. @throws KW-REF-SYNTAX */
+/**
+ * What the lock calls a reference from elsewhere, with or without a kernel's name. @throws KW-REF-SYNTAX
+ *
+ * @example
+ * ```ts
+ * import { lockKey } from "@kernelwright/sdk/registry";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(lockKey("jsr:@you/norms@^1:FastNorm"), "jsr:@you/norms@^1");
+ * ```
+ */
 export function lockKey(ref: string): string {
   checkArgument("lockKey(): ref", ref, "a string");
   return keyOf(withoutName(ref)).href;

@@ -26,27 +26,41 @@ export const MOST_COMBINATIONS = 64;
  *
  * @example
  * ```ts
- * import { dispatch, kernel, replaces, shader, Tensor, tuned, workgroups } from "@kernelwright/sdk";
- * import { ReLU } from "@kernelwright/sdk/nn";
+ * import { dispatch, kernel, kernelize, Module, openGpu, replaces } from "@kernelwright/sdk";
+ * import { shader, Tensor, tune, tuned, workgroups } from "@kernelwright/sdk";
+ * import { replace } from "@kernelwright/sdk/config";
+ * import { SiLU } from "@kernelwright/sdk/nn";
  *
  * const code = `override SIZE: u32 = 64;
  * @group(0) @binding(0) var<storage, read> x: array<f32>;
  * @group(0) @binding(1) var<storage, read_write> out: array<f32>;
  * @compute @workgroup_size(SIZE) fn main(@builtin(global_invocation_id) id: vec3u) {
- *   if (id.x < arrayLength(&x)) { out[id.x] = max(x[id.x], 0); }
+ *   if (id.x < arrayLength(&x)) { out[id.x] = x[id.x] / (1 + exp(-x[id.x])); }
  * }`;
- * const relu = shader({ name: "relu.wgsl", code });
+ * const silu = shader({ name: "silu.wgsl", code });
  *
- * @kernel({ site: replaces(ReLU), tune: { SIZE: [32, 64, 128] } })
- * class TunedReLU {
- *   forward(this: ReLU, x: Tensor): Tensor {
- *     const { SIZE } = tuned({ SIZE: 64 }); // 64 until tune() has found something better
+ * @kernel({ site: replaces(SiLU), tune: { SIZE: [32, 64] } })
+ * class FastSiLU {
+ *   forward(this: SiLU, x: Tensor): Tensor {
+ *     const { SIZE } = tuned({ SIZE: 64 }); // 64 until something better was measured
  *     const out = Tensor.empty(x.shape);
- *     dispatch(relu, { x, out }, { workgroups: workgroups(x.size, SIZE), constants: { SIZE } });
+ *     dispatch(silu, { x, out }, { workgroups: workgroups(x.size, SIZE), constants: { SIZE } });
  *     return out;
  *   }
  * }
- * console.log(TunedReLU.name);
+ * class Model extends Module {
+ *   act = new SiLU();
+ *   override forward(x: Tensor): Tensor {
+ *     return this.act.call(x);
+ *   }
+ * }
+ *
+ * await openGpu();
+ * const model = new Model();
+ * using x = Tensor.zeros([1024]);
+ * await kernelize(model, { kernels: [replace("SiLU", FastSiLU)] }, { inputs: [[x]] });
+ * const report = await tune(model, { inputs: [x], cache: false });
+ * console.log(report.at("act")?.tuned);
  * ```
  */
 export function tuned<Name extends string>(

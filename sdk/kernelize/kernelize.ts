@@ -159,47 +159,10 @@ export function planKernelize(
  * Measures which constants are best for the kernels of a model, see {@linkcode KernelizeOptions.tune}. Later runs use
  * them at once; a plan that was captured before keeps the constants that it was captured with.
  *
+ * See the example of {@linkcode tuned}.
+ *
  * @returns The model's report, with the constants and what they bring.
  * @throws KW-TUNE-INPUTS without kernels, weights or inputs; KW-ABORTED; what a kernel throws with its own defaults.
- *
- * @example
- * ```ts
- * import { dispatch, kernel, kernelize, Module, openGpu, replaces } from "@kernelwright/sdk";
- * import { shader, Tensor, tune, tuned, workgroups } from "@kernelwright/sdk";
- * import { replace } from "@kernelwright/sdk/config";
- * import { SiLU } from "@kernelwright/sdk/nn";
- *
- * const code = `override SIZE: u32 = 64;
- * @group(0) @binding(0) var<storage, read> x: array<f32>;
- * @group(0) @binding(1) var<storage, read_write> out: array<f32>;
- * @compute @workgroup_size(SIZE) fn main(@builtin(global_invocation_id) id: vec3u) {
- *   if (id.x < arrayLength(&x)) { out[id.x] = x[id.x] / (1 + exp(-x[id.x])); }
- * }`;
- * const silu = shader({ name: "silu.wgsl", code });
- *
- * @kernel({ site: replaces(SiLU), tune: { SIZE: [32, 64] } })
- * class FastSiLU {
- *   forward(this: SiLU, x: Tensor): Tensor {
- *     const { SIZE } = tuned({ SIZE: 64 });
- *     const out = Tensor.empty(x.shape);
- *     dispatch(silu, { x, out }, { workgroups: workgroups(x.size, SIZE), constants: { SIZE } });
- *     return out;
- *   }
- * }
- * class Model extends Module {
- *   act = new SiLU();
- *   override forward(x: Tensor): Tensor {
- *     return this.act.call(x);
- *   }
- * }
- *
- * await openGpu();
- * const model = new Model();
- * using x = Tensor.zeros([1024]);
- * await kernelize(model, { kernels: [replace("SiLU", FastSiLU)] }, { inputs: [[x]] });
- * const report = await tune(model, { inputs: [x], cache: false });
- * console.log(report.at("act")?.tuned);
- * ```
  */
 export function tune(model: Module, options: TuneOptions): Promise<KernelReport> {
   checkInstance("tune(): model", model, Module);

@@ -49,7 +49,7 @@ export interface BenchKernelOptions
  *   }
  * }
  *
- * const options = { shapes: [{ batch: 1, tokens: 1, width: 64 }], rounds: 3 };
+ * const options = { shapes: [{ batch: 1, tokens: 1, width: 64 }], rounds: 1, train: 1 };
  * const report = await benchKernel(FastSiLU, options);
  * assertEquals(report instanceof BenchReport, true);
  * await benchMain(FastSiLU, options, ["--json"]); // the same as a program: a silu_bench.ts

@@ -23,7 +23,7 @@ const FMA_STEPS = 256;
  * import { openGpu } from "@kernelwright/sdk";
  * import { measureRoof } from "@kernelwright/sdk/testing";
  *
- * const { copy, fma } = await measureRoof(await openGpu(), { rounds: 3 });
+ * const { copy, fma } = await measureRoof(await openGpu(), { rounds: 1, train: 10 });
  * console.log(`${copy.toFixed(1)} GB/s, ${fma.toFixed(1)} GFLOP/s`);
  * ```
  */

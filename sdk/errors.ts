@@ -53,7 +53,23 @@ export interface Diagnostic {
   readonly excerpt?: Excerpt;
 }
 
-/** The only error that this SDK throws. The data is in {@linkcode KernelwrightError.diagnostic}. */
+/**
+ * The only error that this SDK throws. The data is in {@linkcode KernelwrightError.diagnostic}.
+ *
+ * @example
+ * ```ts
+ * import { KernelwrightError, Tensor } from "@kernelwright/sdk";
+ * import { assertEquals } from "@std/assert";
+ *
+ * try {
+ *   Tensor.from([1, 2, 3], { shape: [2, 2] });
+ * } catch (error) {
+ *   if (!(error instanceof KernelwrightError)) throw error;
+ *   assertEquals(error.code, "KW-TENSOR-DATA");
+ *   assertEquals(error.diagnostic.fix, "That shape has 4 elements.");
+ * }
+ * ```
+ */
 export class KernelwrightError extends Error {
   /** The error's name, `KernelwrightError`. */
   override readonly name = "KernelwrightError";

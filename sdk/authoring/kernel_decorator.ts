@@ -108,6 +108,31 @@ export interface KernelDefinition {
  *
  * @throws at decoration: KW-KERNEL-STATE, KW-SIGNATURE-FORWARD (no forward), KW-SIGNATURE-SITE (another site than
  * the layout's, or a fusion without a layout), KW-KERNEL-OPTION, KW-TUNE-OPTION, KW-DECORATOR.
+ *
+ * @example A kernel without parameters; see `layout` for one that has them
+ * ```ts
+ * import { dispatch, kernel, replaces, shader, Tensor } from "@kernelwright/sdk";
+ * import { SiLU } from "@kernelwright/sdk/nn";
+ * import { checkKernel } from "@kernelwright/sdk/testing";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const code = `@group(0) @binding(0) var<storage, read> x: array<f32>;
+ * @group(0) @binding(1) var<storage, read_write> out: array<f32>;
+ * @compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3u) {
+ *   if (id.x < arrayLength(&x)) { out[id.x] = x[id.x] / (1 + exp(-x[id.x])); }
+ * }`;
+ * const silu = shader({ name: "silu.wgsl", code });
+ *
+ * @kernel({ site: replaces(SiLU), requires: { dtypes: ["f32"] } })
+ * class FastSiLU {
+ *   forward(this: SiLU, x: Tensor): Tensor {
+ *     const out = Tensor.empty(x.shape);
+ *     dispatch(silu, { x, out }, { workgroups: Math.ceil(x.size / 64) });
+ *     return out;
+ *   }
+ * }
+ * assertEquals(await checkKernel(FastSiLU), new Map());
+ * ```
  */
 export function kernel<
   Ctor extends readonly unknown[],
@@ -181,6 +206,23 @@ export function kernel<
  * What {@linkcode kernel} recorded for a class.
  *
  * @throws KW-KERNEL-UNDECLARED when the class was not decorated.
+ *
+ * @example
+ * ```ts
+ * import { kernel, replaces, type Tensor } from "@kernelwright/sdk";
+ * import { kernelDefinition } from "@kernelwright/sdk/inspect";
+ * import { ReLU } from "@kernelwright/sdk/nn";
+ * import { relu } from "@kernelwright/sdk/ops";
+ * import { assertEquals } from "@std/assert";
+ *
+ * @kernel({ site: replaces(ReLU), version: "1.0.0" })
+ * class FastReLU {
+ *   forward(this: ReLU, x: Tensor): Tensor {
+ *     return relu(x);
+ *   }
+ * }
+ * assertEquals(kernelDefinition(FastReLU).version, "1.0.0");
+ * ```
  */
 export function kernelDefinition(cls: unknown): KernelDefinition {
   const known = typeof cls === "function" ? definitions.get(cls.prototype) : undefined;
@@ -191,7 +233,18 @@ export function kernelDefinition(cls: unknown): KernelDefinition {
   );
 }
 
-/** Whether a value is a decorated kernel class. */
+/**
+ * Whether a value is a decorated kernel class.
+ *
+ * @example
+ * ```ts
+ * import { isKernel } from "@kernelwright/sdk/inspect";
+ * import { ReLU } from "@kernelwright/sdk/nn";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(isKernel(ReLU), false); // a module, which a kernel may stand for
+ * ```
+ */
 export function isKernel(value: unknown): value is KernelClass {
   return typeof value === "function" && typeof value.prototype === "object" &&
     definitions.has(value.prototype);

@@ -6,6 +6,8 @@ import { Module } from "../nn/mod.ts";
  * {@linkcode layout} say how the original's weights get there.
  *
  * A layout never runs alone: it takes its site only together with a kernel.
+ *
+ * See the example of {@linkcode layout}.
  */
 export abstract class Layout extends Module {
   // Nominal: a class that merely looks like a layout is not one.

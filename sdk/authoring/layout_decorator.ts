@@ -78,6 +78,32 @@ export type LayoutDecorator<Ctor extends readonly unknown[]> =
  *
  * @throws at decoration: KW-SIGNATURE-SITE (no site), KW-KERNEL-OPTION, KW-SIGNATURE-LAYOUT (not a layout), KW-SIGNATURE-ARITY (a fusion's constructor does not
  * take each part), KW-CONVERT-SOURCE and KW-CONVERT-TWICE (conversions that cannot be right for any model).
+ *
+ * @example
+ * ```ts
+ * import { kernel, Layout, layout, parameter, rename, replaces, type Tensor } from "@kernelwright/sdk";
+ * import { RMSNorm } from "@kernelwright/sdk/nn";
+ * import { rmsNorm } from "@kernelwright/sdk/ops";
+ *
+ * const site = replaces(RMSNorm);
+ *
+ * @layout({ site, conversions: [rename("weight", "scale")] })
+ * class FastNormLayout extends Layout {
+ *   constructor(readonly hidden_size: number, readonly eps = 1e-6) { // what RMSNorm's constructor takes
+ *     super();
+ *     this.scale = parameter([hidden_size]);
+ *   }
+ *   scale;
+ * }
+ *
+ * @kernel({ site, layout: FastNormLayout })
+ * class FastNorm {
+ *   forward(this: FastNormLayout, x: Tensor): Tensor {
+ *     return rmsNorm(x, this.scale, this.eps);
+ *   }
+ * }
+ * console.log(FastNorm.name, "wants", [...new FastNormLayout(64).stateDict().keys()]);
+ * ```
  */
 export function layout<
   Ctor extends readonly unknown[],

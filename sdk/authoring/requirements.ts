@@ -19,7 +19,18 @@ export interface Capabilities {
   readonly limits: Readonly<Record<string, number>>;
 }
 
-/** The requirements that are not met, one sentence each. */
+/**
+ * The requirements that are not met, one sentence each.
+ *
+ * @example
+ * ```ts
+ * import { unmetRequirements } from "@kernelwright/sdk/inspect";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const device = { features: new Set(["shader-f16"]), limits: {} };
+ * assertEquals(unmetRequirements({ features: ["subgroups"] }, device, []), ['the adapter lacks "subgroups"']);
+ * ```
+ */
 export function unmetRequirements(
   needs: Requirements,
   device: Capabilities,

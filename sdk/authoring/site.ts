@@ -108,6 +108,16 @@ export type ParallelSite<T extends readonly Part[]> = Site<
  * One module: the layout's constructor takes what the module's takes, and so does forward.
  *
  * @throws KW-SIGNATURE-SITE when `cls` is not a module class.
+ *
+ * @example
+ * ```ts
+ * import { replaces } from "@kernelwright/sdk";
+ * import { describeSite } from "@kernelwright/sdk/inspect";
+ * import { RMSNorm } from "@kernelwright/sdk/nn";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(describeSite(replaces(RMSNorm)), "replaces RMSNorm");
+ * ```
  */
 export function replaces<M extends ModuleClass>(cls: M): ReplaceSite<M> {
   return make("replaces", [{ "": cls }]);
@@ -118,6 +128,17 @@ export function replaces<M extends ModuleClass>(cls: M): ReplaceSite<M> {
  * first one's takes and returns what the last one's returns.
  *
  * @throws KW-SIGNATURE-SITE
+ *
+ * @example
+ * ```ts
+ * import { fuses } from "@kernelwright/sdk";
+ * import { describeSite } from "@kernelwright/sdk/inspect";
+ * import { LlamaMLP, RMSNorm } from "@kernelwright/sdk/nn";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const site = fuses({ norm: RMSNorm }, { mlp: LlamaMLP });
+ * assertEquals(describeSite(site), "fuses norm: RMSNorm → mlp: LlamaMLP");
+ * ```
  */
 export function fuses<const T extends readonly [Part, Part, ...Part[]]>(
   ...parts: T & OneNameEach<T>
@@ -130,6 +151,17 @@ export function fuses<const T extends readonly [Part, Part, ...Part[]]>(
  * one's takes and returns a tuple with each one's result.
  *
  * @throws KW-SIGNATURE-SITE
+ *
+ * @example
+ * ```ts
+ * import { fusesParallel } from "@kernelwright/sdk";
+ * import { describeSite } from "@kernelwright/sdk/inspect";
+ * import { Linear } from "@kernelwright/sdk/nn";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const site = fusesParallel({ q: Linear }, { k: Linear }, { v: Linear });
+ * assertEquals(describeSite(site), "fusesParallel q: Linear, k: Linear, v: Linear");
+ * ```
  */
 export function fusesParallel<const T extends readonly [Part, Part, ...Part[]]>(
   ...parts: T & OneNameEach<T>
@@ -137,7 +169,19 @@ export function fusesParallel<const T extends readonly [Part, Part, ...Part[]]>(
   return make("fusesParallel", parts);
 }
 
-/** `replaces RMSNorm`, `fuses norm: RMSNorm → mlp: LlamaMLP`: for messages and kernel.json. */
+/**
+ * `replaces RMSNorm`, `fuses norm: RMSNorm → mlp: LlamaMLP`: for messages and kernel.json.
+ *
+ * @example
+ * ```ts
+ * import { replaces } from "@kernelwright/sdk";
+ * import { describeSite } from "@kernelwright/sdk/inspect";
+ * import { ReLU } from "@kernelwright/sdk/nn";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(describeSite(replaces(ReLU)), "replaces ReLU");
+ * ```
+ */
 export function describeSite(site: AnySite): string {
   checkIsSite("describeSite(): site", site);
   const parts = site.parts.map((p) => (p.name ? `${p.name}: ` : "") + p.cls.name);
@@ -159,7 +203,20 @@ export function checkSite(site: Site | undefined, where: { readonly kernel: stri
   );
 }
 
-/** Whether two sites are the same: same kind, names and classes. */
+/**
+ * Whether two sites are the same: same kind, names and classes.
+ *
+ * @example
+ * ```ts
+ * import { replaces } from "@kernelwright/sdk";
+ * import { sameSite } from "@kernelwright/sdk/inspect";
+ * import { GELU, ReLU } from "@kernelwright/sdk/nn";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(sameSite(replaces(ReLU), replaces(ReLU)), true);
+ * assertEquals(sameSite(replaces(ReLU), replaces(GELU)), false);
+ * ```
+ */
 export function sameSite(a: AnySite, b: AnySite): boolean {
   checkIsSite("sameSite(): a", a);
   checkIsSite("sameSite(): b", b);

@@ -26,6 +26,16 @@ const SINGLE_NAME = "model.safetensors";
  *
  * @throws KW-CHECKPOINT-OPEN, KW-CHECKPOINT-INDEX, KW-CHECKPOINT-SHARD, KW-CHECKPOINT-KEYS, and what
  * {@linkcode readHeader} says.
+ *
+ * @example
+ * ```ts
+ * import { openCheckpoint } from "@kernelwright/sdk/checkpoint";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using checkpoint = await openCheckpoint("./model"); // or "https://…/model", or picked files
+ * const { dtype, shape } = checkpoint.tensors.get("model.norm.weight")!;
+ * assertEquals([dtype, shape], ["F32", [16]]);
+ * ```
  */
 export async function openCheckpoint(
   from: FolderLocation | Source,

@@ -27,7 +27,11 @@ export interface OriginFile {
   readonly raw: Uint8Array;
 }
 
-/** What a model was loaded from, if it was. */
+/**
+ * What a model was loaded from, if it was.
+ *
+ * See the example of {@linkcode loadCheckpoint}.
+ */
 export function originOf(model: Module): Origin | undefined {
   return origins.get(model);
 }

@@ -97,6 +97,15 @@ export class OpenedGpu extends GpuCore implements Gpu {
  * Opens a device and makes it the one that tensors use. A second call returns the first one's device.
  *
  * @throws KW-GPU-NONE when there is no adapter, KW-GPU-FEATURE when it lacks what was required.
+ *
+ * @example
+ * ```ts
+ * import { openGpu, Tensor } from "@kernelwright/sdk";
+ *
+ * const gpu = await openGpu({ powerPreference: "high-performance" });
+ * console.log(gpu.info.description, gpu.features.has("shader-f16"));
+ * using x = Tensor.zeros([1024]); // on that device
+ * ```
  */
 export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
   checkArgument("openGpu(): options", options, "an object");
@@ -118,7 +127,17 @@ export function currentGpu(): OpenedGpu {
   return current ?? raise("KW-GPU-NONE", "No GPU device has been opened", "Call `await openGpu()` first.");
 }
 
-/** The opened device, or undefined. */
+/**
+ * The opened device, or undefined.
+ *
+ * @example
+ * ```ts
+ * import { gpuIfOpen, openGpu } from "@kernelwright/sdk";
+ *
+ * const gpu = gpuIfOpen() ?? await openGpu();
+ * console.log(gpu.info.vendor);
+ * ```
+ */
 export function gpuIfOpen(): Gpu | undefined {
   return current;
 }

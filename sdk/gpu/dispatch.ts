@@ -34,6 +34,25 @@ export interface DispatchOptions {
  *
  * @throws KW-DISPATCH-NAME, -DTYPE, -SIZE, -ALIAS, -UNIFORM, -WORKGROUPS, -DEVICE; KW-SHADER-CONSTANT, -ENTRY and
  * -BINDING; KW-SHADER-COMPILE where its declarations cannot be read. A driver's compile error comes at the next wait, or from `kernelize`.
+ *
+ * @example
+ * ```ts
+ * import { dispatch, openGpu, shader, Tensor } from "@kernelwright/sdk";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const code = `struct Params { factor: f32 }
+ * @group(0) @binding(0) var<storage, read> x: array<f32>;
+ * @group(0) @binding(1) var<storage, read_write> out: array<f32>;
+ * @group(0) @binding(2) var<uniform> params: Params;
+ * @compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3u) {
+ *   if (id.x < arrayLength(&x)) { out[id.x] = params.factor * x[id.x]; }
+ * }`;
+ * const times = shader({ name: "times.wgsl", code });
+ * await openGpu();
+ * using x = Tensor.from([1, 2, 3]), out = Tensor.empty(x.shape);
+ * dispatch(times, { x, out, params: { factor: 10 } }, { workgroups: Math.ceil(x.size / 64) });
+ * assertEquals([...await out.data()], [10, 20, 30]);
+ * ```
  */
 export function dispatch(shader: Shader, bindings: DispatchBindings, options: DispatchOptions): void {
   if (!(shader instanceof Shader)) refuseArgument("dispatch(): shader", shader, "what shader() gave");

@@ -148,7 +148,22 @@ export class MemoryGuard implements Guard {
   }
 }
 
-/** Puts a guard zone behind every tensor made from now on, until the guard ends. For tests: it is slow. */
+/**
+ * Puts a guard zone behind every tensor made from now on, until the guard ends. For tests: it is slow.
+ *
+ * @example
+ * ```ts
+ * import { openGpu, Tensor } from "@kernelwright/sdk";
+ * import { guardMemory } from "@kernelwright/sdk/inspect";
+ * import { neg } from "@kernelwright/sdk/ops";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await openGpu();
+ * using guard = guardMemory();
+ * using x = Tensor.from([1, 2, 3]), _out = neg(x);
+ * assertEquals(await guard.check(), []); // the shader of neg stays within its tensors
+ * ```
+ */
 export function guardMemory(): MemoryGuard {
   const gpu = currentGpu();
   return gpu.backend.guard = new MemoryGuard(gpu);

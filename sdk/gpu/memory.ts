@@ -21,7 +21,20 @@ export interface LiveTensor {
   readonly madeAt?: string;
 }
 
-/** Live tensors, buffers and bytes of the opened device. */
+/**
+ * Live tensors, buffers and bytes of the opened device.
+ *
+ * @example
+ * ```ts
+ * import { memory, openGpu, Tensor } from "@kernelwright/sdk";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await openGpu();
+ * const before = memory().tensors;
+ * using _x = Tensor.zeros([1024]);
+ * assertEquals(memory().tensors, before + 1);
+ * ```
+ */
 export function memory(): MemoryReport {
   const gpu = currentGpu();
   return {
@@ -32,12 +45,33 @@ export function memory(): MemoryReport {
   };
 }
 
-/** Remembers, from now on, the line that makes each tensor (slow: for finding leaks). */
+/**
+ * Remembers, from now on, the line that makes each tensor (slow: for finding leaks).
+ *
+ * See the example of {@linkcode liveTensors}.
+ */
 export function traceAllocations(on: boolean): void {
   currentGpu().backend.traceAllocations = on;
 }
 
-/** Every live tensor's memory, oldest first. */
+/**
+ * Every live tensor's memory, oldest first.
+ *
+ * @example
+ * ```ts
+ * import { openGpu, Tensor } from "@kernelwright/sdk";
+ * import { liveTensors, traceAllocations } from "@kernelwright/sdk/inspect";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await openGpu();
+ * traceAllocations(true);
+ * using _x = Tensor.zeros([1024], { name: "x" });
+ * traceAllocations(false);
+ * const { bytes, madeAt } = liveTensors().find((t) => t.name === "x")!;
+ * assertEquals(bytes, 4096);
+ * console.log(madeAt); // this file, and the line of Tensor.zeros
+ * ```
+ */
 export function liveTensors(): LiveTensor[] {
   return [...currentGpu().backend.live].map((s) => ({
     name: s.label,

@@ -7,7 +7,11 @@ import { currentGpu } from "./device.ts";
 
 const MOST_PASSES = 128;
 
-/** Whether the opened device can time passes. */
+/**
+ * Whether the opened device can time passes.
+ *
+ * See the example of {@linkcode gpuTime}.
+ */
 export function canTime(): boolean {
   return currentGpu().features.has("timestamp-query");
 }
@@ -16,6 +20,18 @@ export function canTime(): boolean {
  * Runs `fn`, which records work, and tells how long the GPU took for it, in milliseconds.
  *
  * @returns The time, or undefined where the adapter has no timestamp queries or the work was cut into more than 128 passes.
+ *
+ * @example
+ * ```ts
+ * import { openGpu, scope, Tensor } from "@kernelwright/sdk";
+ * import { canTime, gpuTime } from "@kernelwright/sdk/inspect";
+ * import { matmul } from "@kernelwright/sdk/ops";
+ *
+ * await openGpu();
+ * using x = Tensor.zeros([64, 64]);
+ * const ms = await gpuTime(() => scope(() => void matmul(x, x)));
+ * console.log(canTime() ? `${ms} ms` : "this adapter has no timestamp queries");
+ * ```
  */
 export async function gpuTime(fn: () => void): Promise<number | undefined> {
   checkArgument("gpuTime(): fn", fn, "a function");

@@ -9,13 +9,15 @@ const MOST = 65535;
  * `id.x + id.y * groups.x * SIZE`, where `groups` is `@builtin(num_workgroups)`, and returns when that is past the
  * end.
  *
+ * @param size Invocations in a workgroup. Defaults to 64.
+ *
  * @example One invocation for each row, 16 to a workgroup
  * ```ts
  * import { workgroups } from "@kernelwright/sdk";
+ * import { assertEquals } from "@std/assert";
  *
- * const few = workgroups(100, 16); // [7, 1]
- * const many = workgroups(2_000_000, 16); // [62500, 2]
- * if (few[0] !== 7 || many[0] !== 62500 || many[1] !== 2) throw new Error("other counts");
+ * assertEquals(workgroups(100, 16), [7, 1]);
+ * assertEquals(workgroups(2_000_000, 16), [62500, 2]);
  * ```
  *
  * @param size Invocations in a workgroup. Defaults to 64.

@@ -33,7 +33,21 @@ export interface Fetched {
   readonly address: URL;
 }
 
-/** {@linkcode fetchFile}, without where the file was found. */
+/**
+ * {@linkcode fetchFile}, without where the file was found.
+ *
+ * @example
+ * ```ts
+ * import { fetchBytes } from "@kernelwright/sdk/registry";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const here = { hostname: "127.0.0.1", port: 0, onListen: () => {} };
+ * const files = Deno.serve(here, () => new Response("code"));
+ * const url = new URL(`http://127.0.0.1:${files.addr.port}/kernel.js`);
+ * assertEquals((await fetchBytes(url, { maxBytes: 1024 })).length, 4);
+ * await files.shutdown();
+ * ```
+ */
 export async function fetchBytes(
   url: URL,
   limits?: FetchLimits,

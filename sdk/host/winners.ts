@@ -107,7 +107,16 @@ export class Winners {
   }
 }
 
-/** Forgets the winners that this process has found; those in files stay. */
+/**
+ * Forgets the winners that this process has found; those in files stay.
+ *
+ * @example
+ * ```ts
+ * import { forgetWinners } from "@kernelwright/sdk/inspect";
+ *
+ * forgetWinners(); // what tune() found in this process is measured again, or read from the user's cache
+ * ```
+ */
 export function forgetWinners(): void {
   remembered.clear();
 }

@@ -29,6 +29,48 @@ export interface Explanation {
  *
  * @param path The module's path in the model without kernels.
  * @throws KW-EXPLAIN-PATH when the model has no such module.
+ *
+ * @example
+ * ```ts
+ * import { kernel, kernelize, Layout, layout, Module } from "@kernelwright/sdk";
+ * import { openGpu, parameter, rename, replaces, Tensor } from "@kernelwright/sdk";
+ * import { replace } from "@kernelwright/sdk/config";
+ * import { explain, kernelConfig, kernelPlan, siteConversions } from "@kernelwright/sdk/inspect";
+ * import { RMSNorm } from "@kernelwright/sdk/nn";
+ * import { rmsNorm } from "@kernelwright/sdk/ops";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const site = replaces(RMSNorm);
+ * @layout({ site, conversions: [rename("weight", "scale")] })
+ * class FastNormLayout extends Layout {
+ *   constructor(readonly hidden_size: number, readonly eps = 1e-6) {
+ *     super();
+ *     this.scale = parameter([hidden_size]);
+ *   }
+ *   scale;
+ * }
+ * @kernel({ site, layout: FastNormLayout })
+ * class FastNorm {
+ *   forward(this: FastNormLayout, x: Tensor): Tensor {
+ *     return rmsNorm(x, this.scale, this.eps);
+ *   }
+ * }
+ * class Model extends Module {
+ *   norm = new RMSNorm(4);
+ *   override forward(x: Tensor): Tensor {
+ *     return this.norm.call(x);
+ *   }
+ * }
+ *
+ * await openGpu();
+ * const model = new Model();
+ * const config = { kernels: [replace("RMSNorm", FastNorm)] };
+ * await kernelize(model, config, { inputs: [[Tensor.empty([1, 4], { device: "meta" })]] });
+ * assertEquals(explain(model, "norm").kernel, "FastNorm");
+ * assertEquals(kernelPlan(model)?.sites.length, 1);
+ * assertEquals(kernelConfig(model)?.config, config);
+ * assertEquals(siteConversions(model).map((s) => [s.site, s.kernel]), [["norm", "FastNorm"]]);
+ * ```
  */
 export function explain(model: Module, path: string): Explanation {
   const [plan, report] = [kernelPlan(model), kernelReport(model)];
@@ -40,6 +82,8 @@ export function explain(model: Module, path: string): Explanation {
 
 /**
  * {@linkcode explain} for a plan: what would become of a module.
+ *
+ * See the example of {@linkcode planKernelize}.
  *
  * @param planned What `planKernelize` returned.
  * @throws KW-EXPLAIN-PATH when the plan's model has no such module.

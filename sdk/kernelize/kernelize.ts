@@ -58,6 +58,39 @@ export interface ExampleInputs {
  * @returns What was swapped, where, and why not elsewhere.
  * @throws KW-CONFIG-…, KW-MAPPING-NONE, KW-REF-…, KW-MATCH-…, KW-SELECT-NONE, KW-KERNEL-…, KW-SIGNATURE-…,
  * KW-LAYOUT-…, KW-CONVERT-…, KW-TRACE-…, KW-SHADER-…, KW-VERIFY, KW-TUNE-…, KW-ABORTED.
+ *
+ * @example
+ * ```ts
+ * import { kernel, kernelize, type KernelReport, kernelReport, unkernelize } from "@kernelwright/sdk";
+ * import { Module, openGpu, replaces, Tensor } from "@kernelwright/sdk";
+ * import { replace } from "@kernelwright/sdk/config";
+ * import { SiLU } from "@kernelwright/sdk/nn";
+ * import { silu } from "@kernelwright/sdk/ops";
+ * import { assertEquals } from "@std/assert";
+ *
+ * @kernel({ site: replaces(SiLU) })
+ * class FastSiLU {
+ *   forward(this: SiLU, x: Tensor): Tensor {
+ *     return silu(x); // or dispatch(…) of a shader
+ *   }
+ * }
+ * class Model extends Module {
+ *   act = new SiLU();
+ *   override forward(x: Tensor): Tensor {
+ *     return this.act.call(x);
+ *   }
+ * }
+ *
+ * await openGpu();
+ * const model = new Model();
+ * using x = Tensor.from([1, 2, 3]);
+ * const config = { kernels: [replace("SiLU", FastSiLU)] };
+ * const report: KernelReport = await kernelize(model, config, { verify: { inputs: [x] } });
+ * assertEquals(report.at("act")?.kernel, "FastSiLU");
+ * assertEquals(kernelReport(model), report);
+ * unkernelize(model);
+ * assertEquals(kernelReport(model), undefined);
+ * ```
  */
 export function kernelize(
   model: Module,
@@ -74,6 +107,34 @@ export function kernelize(
  * originals it is planned for. Nothing is verified or tuned.
  *
  * @throws what {@linkcode kernelize} throws before it swaps.
+ *
+ * @example
+ * ```ts
+ * import { kernel, Module, replaces, Tensor } from "@kernelwright/sdk";
+ * import { replace } from "@kernelwright/sdk/config";
+ * import { explainPlan, planKernelize } from "@kernelwright/sdk/inspect";
+ * import { SiLU } from "@kernelwright/sdk/nn";
+ * import { silu } from "@kernelwright/sdk/ops";
+ * import { assertEquals } from "@std/assert";
+ *
+ * @kernel({ site: replaces(SiLU) })
+ * class FastSiLU {
+ *   forward(this: SiLU, x: Tensor): Tensor {
+ *     return silu(x);
+ *   }
+ * }
+ * class Model extends Module {
+ *   act = new SiLU();
+ *   override forward(x: Tensor): Tensor {
+ *     return this.act.call(x);
+ *   }
+ * }
+ *
+ * const inputs = [[Tensor.empty([4], { device: "meta" })]];
+ * const planned = await planKernelize(new Model(), { kernels: [replace("SiLU", FastSiLU)] }, { inputs });
+ * assertEquals(planned.plan.sites.map((s) => s.path), ["act"]);
+ * console.log(String(explainPlan(planned, "act")));
+ * ```
  */
 export function planKernelize(
   model: Module,
@@ -98,10 +159,7 @@ export function planKernelize(
  * Measures which constants are best for the kernels of a model, see {@linkcode KernelizeOptions.tune}. Later runs use
  * them at once; a plan that was captured before keeps the constants that it was captured with.
  *
- * ```ts ignore
- * await kernelize(model, config);
- * const report = await tune(model, { samples: [[prompt], [oneToken]] });
- * ```
+ * See the example of {@linkcode tuned}.
  *
  * @returns The model's report, with the constants and what they bring.
  * @throws KW-TUNE-INPUTS without kernels, weights or inputs; KW-ABORTED; what a kernel throws with its own defaults.
@@ -140,6 +198,8 @@ export function tune(model: Module, options: TuneOptions): Promise<KernelReport>
  * {@linkcode kernelize}, a {@linkcode tune} or a save of the model is running, it waits its turn: who awaits that one
  * then finds the originals.
  *
+ * See the example of {@linkcode kernelize}.
+ *
  * @throws KW-CONVERT-NO-REVERSE, and changes nothing, where weights that were converted while loading would be lost.
  */
 export function unkernelize(model: Module): void {
@@ -152,19 +212,31 @@ export function unkernelize(model: Module): void {
   });
 }
 
-/** The report of a model's kernels, or undefined when it has none. */
+/**
+ * The report of a model's kernels, or undefined when it has none.
+ *
+ * See the example of {@linkcode kernelize}.
+ */
 export function kernelReport(model: Module): KernelReport | undefined {
   return states.get(model)?.report;
 }
 
-/** The config that a model's kernels came from, and where its references start; undefined when it has none. */
+/**
+ * The config that a model's kernels came from, and where its references start; undefined when it has none.
+ *
+ * See the example of {@linkcode explain}.
+ */
 export function kernelConfig(
   model: Module,
 ): { readonly config: KernelConfig; readonly base: URL | undefined } | undefined {
   return states.get(model);
 }
 
-/** The plan that a model's kernels came from, or undefined when it has none. */
+/**
+ * The plan that a model's kernels came from, or undefined when it has none.
+ *
+ * See the example of {@linkcode explain}.
+ */
 export function kernelPlan(model: Module): KernelPlan | undefined {
   return states.get(model)?.plan;
 }

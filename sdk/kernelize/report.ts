@@ -40,7 +40,11 @@ export interface SiteReport {
   readonly tuned?: readonly TunedCall[];
 }
 
-/** What kernelize did: a value that prints as a table and serialises as JSON. */
+/**
+ * What kernelize did: a value that prints as a table and serialises as JSON.
+ *
+ * See the example of {@linkcode kernelize}.
+ */
 export class KernelReport {
   /** The sites, in tree order. */
   readonly sites: readonly SiteReport[];

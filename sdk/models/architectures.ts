@@ -19,15 +19,51 @@ export interface Pretrained<M extends PretrainedModel = CausalLM> {
   fromPretrained(dir: FolderLocation, options?: PretrainedOptions): Promise<M>;
 }
 
-/** Llama (and Mistral, which is the same without its window). */
+/**
+ * Llama (and Mistral, which is the same without its window).
+ *
+ * @example
+ * ```ts
+ * import { Tensor } from "@kernelwright/sdk";
+ * import { LlamaForCausalLM } from "@kernelwright/sdk/models";
+ * import { assertEquals } from "@std/assert";
+ *
+ * using model = await LlamaForCausalLM.fromPretrained("./model");
+ * using ids = Tensor.from([[1, 3, 4]], { dtype: "i32" }), logits = model.call(ids);
+ * assertEquals(logits.shape, [1, 3, 32]); // one for each of the 32 words
+ * ```
+ */
 export const LlamaForCausalLM: Pretrained = family(llama, mistral);
-/** Qwen2: Llama with biases on q, k and v. */
+/**
+ * Qwen2: Llama with biases on q, k and v.
+ *
+ * No example: it loads a folder as {@linkcode LlamaForCausalLM} does, whose example shows it.
+ */
 export const Qwen2ForCausalLM: Pretrained = family(qwen2);
-/** Qwen3: q and k are normalised head by head, and heads have a size of their own. */
+/**
+ * Qwen3: q and k are normalised head by head, and heads have a size of their own.
+ *
+ * No example: it loads a folder as {@linkcode LlamaForCausalLM} does, whose example shows it.
+ */
 export const Qwen3ForCausalLM: Pretrained = family(qwen3);
-/** Mixtral: a mixture of experts in place of the MLP. */
+/**
+ * Mixtral: a mixture of experts in place of the MLP.
+ *
+ * No example: it loads a folder as {@linkcode LlamaForCausalLM} does, whose example shows it.
+ */
 export const MixtralForCausalLM: Pretrained = family(mixtral);
-/** Whatever the folder's config says. */
+/**
+ * Whatever the folder's config says.
+ *
+ * @example
+ * ```ts
+ * import { AutoModelForCausalLM } from "@kernelwright/sdk/models";
+ * import { assertEquals } from "@std/assert";
+ *
+ * using model = await AutoModelForCausalLM.fromPretrained("./model");
+ * assertEquals(model.config.model_type, "llama");
+ * ```
+ */
 export const AutoModelForCausalLM: Pretrained = {
   fromPretrained: (dir, options) => loadCausalLM(dir, options),
 };

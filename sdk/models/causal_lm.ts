@@ -13,7 +13,24 @@ export interface CausalLMInputs extends DecoderInputs {
   readonly logits_to_keep?: number;
 }
 
-/** A model that gives logits for the next token: what `generate` runs. A family's class says how. */
+/**
+ * A model that gives logits for the next token: what `generate` runs. A family's class says how.
+ *
+ * @example
+ * ```ts
+ * import { argmax } from "@kernelwright/sdk/ops";
+ * import { type CausalLM, loadCausalLM } from "@kernelwright/sdk/models";
+ * import { openGpu, Tensor } from "@kernelwright/sdk";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await openGpu();
+ * using model: CausalLM = await loadCausalLM("./model");
+ * using cache = model.makeCache({ maxLength: 8 });
+ * using prompt = Tensor.from([[1, 3, 4]], { dtype: "i32" });
+ * using logits = model.call(prompt, { cache, logits_to_keep: 1 }), next = argmax(logits);
+ * assertEquals([cache.length, next.shape], [3, [1, 1]]);
+ * ```
+ */
 export abstract class CausalLM extends PretrainedModel {
   /** The checked config.json. */
   abstract override readonly config: DecoderConfig;

@@ -46,7 +46,11 @@ export abstract class GatedDecoderLayer<A extends LlamaAttention | SlidingWindow
   }
 }
 
-/** One decoder layer that sees everything: attention and MLP, each behind a norm and a residual. */
+/**
+ * One decoder layer that sees everything: attention and MLP, each behind a norm and a residual.
+ *
+ * See the example of {@linkcode DecoderModel}.
+ */
 @layer("LlamaDecoderLayer")
 export class LlamaDecoderLayer extends GatedDecoderLayer<LlamaAttention> {
   /**
@@ -103,7 +107,21 @@ export interface DecoderInputs {
   readonly starts?: Tensor;
 }
 
-/** The stack of decoder layers between the embedding and the last norm. */
+/**
+ * The stack of decoder layers between the embedding and the last norm.
+ *
+ * @example
+ * ```ts
+ * import { DecoderModel, LlamaDecoderLayer, readConfig } from "@kernelwright/sdk/models";
+ * import { Tensor } from "@kernelwright/sdk";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const config = await readConfig("./model");
+ * const decoder = new DecoderModel(config, (index) => new LlamaDecoderLayer(config, index));
+ * using ids = Tensor.empty([1, 5], { dtype: "i32", device: "meta" });
+ * assertEquals(decoder.call(ids).shape, [1, 5, config.hidden_size]);
+ * ```
+ */
 export class DecoderModel extends Module {
   /** Token embeddings. */
   embed_tokens: Embedding;
@@ -159,7 +177,19 @@ export class DecoderModel extends Module {
   }
 }
 
-/** The numbers of attention, from a config. */
+/**
+ * The numbers of attention, from a config.
+ *
+ * @example
+ * ```ts
+ * import { attentionConfig, readConfig } from "@kernelwright/sdk/models";
+ * import { LlamaAttention } from "@kernelwright/sdk/nn";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const attention = new LlamaAttention(attentionConfig(await readConfig("./model")), 0);
+ * assertEquals(attention.k_proj.weight.shape, [8, 16]); // one key/value head of 8
+ * ```
+ */
 export function attentionConfig(c: DecoderConfig): LlamaAttention["config"] {
   checkArgument("attentionConfig(): c", c, "an object");
   return {

@@ -5,7 +5,19 @@ import { CausalLM } from "./causal_lm.ts";
 import type { DecoderConfig } from "./config.ts";
 import { type DecoderInputs, decoderLayer, DecoderModel } from "./decoder.ts";
 
-/** A decoder under `model` with a language-model head: what most families are. */
+/**
+ * A decoder under `model` with a language-model head: what most families are.
+ *
+ * @example
+ * ```ts
+ * import { DecoderLM, LlamaDecoderLayer, readConfig } from "@kernelwright/sdk/models";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const config = await readConfig("./model");
+ * const model = new DecoderLM(config, (index) => new LlamaDecoderLayer(config, index));
+ * assertEquals(model.stateDict().has("model.layers.1.mlp.up_proj.weight"), true);
+ * ```
+ */
 export class DecoderLM extends CausalLM {
   /** The decoder. */
   model: DecoderModel;

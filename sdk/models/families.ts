@@ -45,6 +45,8 @@ export function familyOf<F extends Family>(type: unknown, among: readonly F[], f
  * Checks a decoder's config.json. Keys that are null count as absent; those that nothing is known of are listed in
  * `unknown_keys`.
  *
+ * See the example of {@linkcode buildCausalLM}.
+ *
  * @param value The parsed JSON. @param file Its path, for errors.
  * @throws KW-CONFIG-VALUE naming the field, what it is and what was expected; KW-MODEL-TYPE.
  */
@@ -58,7 +60,28 @@ export function parseDecoderConfig(value: unknown, file?: string): DecoderConfig
   return familyOf(json.model_type, DECODERS, file).read(json, file);
 }
 
-/** Builds the modules of a config on the meta device: a tree with shapes and no bytes. */
+/**
+ * Builds the modules of a config on the meta device: a tree with shapes and no bytes.
+ *
+ * @example
+ * ```ts
+ * import { buildCausalLM, parseDecoderConfig } from "@kernelwright/sdk/models";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const config = parseDecoderConfig({
+ *   model_type: "llama",
+ *   hidden_size: 64,
+ *   intermediate_size: 172,
+ *   num_hidden_layers: 2,
+ *   num_attention_heads: 4,
+ *   vocab_size: 512,
+ *   max_position_embeddings: 128,
+ *   rms_norm_eps: 1e-5,
+ * });
+ * const model = buildCausalLM(config); // shapes, and no bytes
+ * assertEquals(model.stateDict().get("lm_head.weight")?.shape, [512, 64]);
+ * ```
+ */
 export function buildCausalLM(config: DecoderConfig): CausalLM {
   checkArgument("buildCausalLM(): config", config, "an object");
   return familyOf(config.model_type, DECODERS).build(config);

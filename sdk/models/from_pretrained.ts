@@ -81,6 +81,15 @@ export interface PretrainedReport extends LoadReport {
  * picked, or any {@linkcode Folder}.
  * @param types The model types that are allowed; defaults to any known one.
  * @throws KW-MODEL-TYPE, KW-CONFIG-VALUE, KW-CHECKPOINT-…, and what kernelize throws. Nothing half-loaded remains.
+ *
+ * @example
+ * ```ts
+ * import { loadCausalLM } from "@kernelwright/sdk/models";
+ * import { assertEquals } from "@std/assert";
+ *
+ * using model = await loadCausalLM("./model", { kernels: "kernels.json" });
+ * assertEquals(model.config.model_type, "llama");
+ * ```
  */
 export async function loadCausalLM(
   dir: FolderLocation,
@@ -169,7 +178,18 @@ export async function loadPretrained<C extends PretrainedConfig, M extends Pretr
   }
 }
 
-/** Reads and checks a folder's config.json. */
+/**
+ * Reads and checks a folder's config.json.
+ *
+ * @example
+ * ```ts
+ * import { readConfig } from "@kernelwright/sdk/models";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const config = await readConfig("./model");
+ * assertEquals([config.model_type, config.head_dim, config.num_hidden_layers], ["llama", 8, 2]);
+ * ```
+ */
 export async function readConfig(
   dir: FolderLocation,
   types?: readonly string[],
@@ -209,6 +229,18 @@ export async function readFamily<C extends PretrainedConfig, M extends Pretraine
  * the place where the file was found in the end, as with modules.
  * @throws KW-CONFIG-KERNELS, KW-CONFIG-VALUE; KW-REF-LIMIT and KW-REF-ESCAPES for an address whose server is too slow,
  * sends too much, or redirects to where it must not.
+ *
+ * @example
+ * ```ts
+ * import { kernelize } from "@kernelwright/sdk";
+ * import { loadCausalLM, readKernelConfig } from "@kernelwright/sdk/models";
+ * import { assertEquals } from "@std/assert";
+ *
+ * using model = await loadCausalLM("./model");
+ * const { config, base } = await readKernelConfig("kernels.json");
+ * const report = await kernelize(model, config, { base });
+ * assertEquals(report.at("model.norm")?.kernel, "FastNorm");
+ * ```
  */
 export async function readKernelConfig(path: string | URL): Promise<{ config: KernelConfig; base: URL }> {
   checkArgument("readKernelConfig(): path", path, "a string or a URL");

@@ -34,6 +34,19 @@ export interface Generation {
  * @param prompts Token ids of each row; at least one each.
  * @throws KW-GENERATE-PROMPT, KW-GENERATE-OPTION, KW-GENERATE-CONFIG, KW-SAMPLE-OPTION, KW-CACHE-FULL before anything
  * runs; KW-GENERATE-NONFINITE at the first step whose logits hold NaN or +∞, or nothing finite; KW-ABORTED.
+ *
+ * @example
+ * ```ts
+ * import { generate, loadCausalLM, loadTokenizer } from "@kernelwright/sdk/models";
+ * import { assertEquals } from "@std/assert";
+ *
+ * using model = await loadCausalLM("./model");
+ * const tokenizer = await loadTokenizer("./model");
+ * const prompt = tokenizer!.encode("once upon a time");
+ * const { ids } = await generate(model, [prompt], { maxNewTokens: 4 });
+ * console.log(tokenizer!.decode(ids[0]));
+ * assertEquals(ids[0].length, 4);
+ * ```
  */
 export async function generate(
   model: CausalLM,

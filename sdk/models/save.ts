@@ -39,6 +39,18 @@ export interface SavePretrainedOptions extends Pick<SaveOptions, "maxShardSize" 
  *
  * @throws KW-CHECKPOINT-WRITE, KW-CONVERT-NO-REVERSE, KW-ABORTED; KW-CONFIG-KERNELS for kernels that were given as classes, which
  * a file cannot name.
+ *
+ * @example
+ * ```ts
+ * import { loadCausalLM, savePretrained } from "@kernelwright/sdk/models";
+ * import { assertEquals } from "@std/assert";
+ *
+ * using model = await loadCausalLM("./model");
+ * const { files } = await savePretrained(model, "./copy");
+ * assertEquals(files, ["model.safetensors"]);
+ * const bytes = (dir: string) => Deno.readFile(`${dir}/model.safetensors`);
+ * assertEquals(await bytes("./copy"), await bytes("./model"));
+ * ```
  */
 export async function savePretrained(
   model: PretrainedModel,

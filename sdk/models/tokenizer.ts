@@ -24,6 +24,16 @@ export interface Tokenizer {
  *
  * @returns Undefined where the folder has no tokenizer.json.
  * @throws KW-TOKENIZER when the file cannot be used; KW-CHECKPOINT-OPEN when it cannot be read.
+ *
+ * @example
+ * ```ts
+ * import { loadTokenizer } from "@kernelwright/sdk/models";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const tokenizer = await loadTokenizer("./model");
+ * const ids = tokenizer!.encode("a little girl");
+ * assertEquals([ids.length, tokenizer!.decode(ids)], [3, "a little girl"]);
+ * ```
  */
 export async function loadTokenizer(dir: FolderLocation): Promise<Tokenizer | undefined> {
   const folder = openFolder(dir, { allowLinks: true });

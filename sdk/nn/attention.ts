@@ -123,7 +123,28 @@ export abstract class CausalAttention<C extends AttentionConfig> extends Module 
   }
 }
 
-/** Causal self-attention with grouped queries (Ainslie et al. 2023) and rotary positions (Su et al. 2021). */
+/**
+ * Causal self-attention with grouped queries (Ainslie et al. 2023) and rotary positions (Su et al. 2021).
+ *
+ * @example
+ * ```ts
+ * import { Tensor } from "@kernelwright/sdk";
+ * import { type AttentionConfig, LlamaAttention, Rope } from "@kernelwright/sdk/nn";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const config: AttentionConfig = {
+ *   hidden_size: 32,
+ *   num_attention_heads: 4,
+ *   num_key_value_heads: 2,
+ *   head_dim: 8,
+ *   rope: new Rope(8, 10000),
+ *   attention_bias: false,
+ * };
+ * using x = Tensor.empty([1, 6, 32], { device: "meta" });
+ * using position = Tensor.empty([1], { dtype: "i32", device: "meta" });
+ * assertEquals(new LlamaAttention(config, 0).call(x, { position }).shape, [1, 6, 32]);
+ * ```
+ */
 @layer("LlamaAttention")
 export class LlamaAttention extends CausalAttention<AttentionConfig> {
   /**
@@ -139,6 +160,26 @@ export class LlamaAttention extends CausalAttention<AttentionConfig> {
 /**
  * {@linkcode LlamaAttention} in which a token sees a window: itself and the `sliding_window - 1` before it (Beltagy et al.
  * 2020). A class of its own, since a kernel that knows no window would see everything.
+ *
+ * @example
+ * ```ts
+ * import { Tensor } from "@kernelwright/sdk";
+ * import { Rope, SlidingWindowAttention, type WindowConfig } from "@kernelwright/sdk/nn";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const config: WindowConfig = {
+ *   hidden_size: 32,
+ *   num_attention_heads: 4,
+ *   num_key_value_heads: 2,
+ *   head_dim: 8,
+ *   rope: new Rope(8, 10000),
+ *   attention_bias: false,
+ *   sliding_window: 4,
+ * };
+ * using x = Tensor.empty([1, 6, 32], { device: "meta" });
+ * using position = Tensor.empty([1], { dtype: "i32", device: "meta" });
+ * assertEquals(new SlidingWindowAttention(config, 0).call(x, { position }).shape, [1, 6, 32]);
+ * ```
  */
 @layer("SlidingWindowAttention")
 export class SlidingWindowAttention extends CausalAttention<WindowConfig> {

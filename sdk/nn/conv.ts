@@ -4,7 +4,20 @@ import { type Parameter, parameter, type Tensor } from "../tensor/mod.ts";
 import { layer } from "./layer.ts";
 import { Module } from "./module.ts";
 
-/** A convolution over images, as vision models cut them into patches. */
+/**
+ * A convolution over images, as vision models cut them into patches.
+ *
+ * @example
+ * ```ts
+ * import { Tensor } from "@kernelwright/sdk";
+ * import { Conv2d } from "@kernelwright/sdk/nn";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const patches = new Conv2d(3, 64, 16, { stride: 16 });
+ * using image = Tensor.empty([1, 3, 224, 224], { device: "meta" });
+ * assertEquals(patches.call(image).shape, [1, 64, 14, 14]);
+ * ```
+ */
 @layer("Conv2d")
 export class Conv2d extends Module {
   /** `[out_channels, in_channels / groups, rows, columns]`. */
@@ -46,7 +59,22 @@ export class Conv2d extends Module {
   }
 }
 
-/** `y = x W + b`, a linear map whose weight lies the other way round than {@linkcode Linear}'s (GPT-2). */
+/**
+ * `y = x W + b`, a linear map whose weight lies the other way round than {@linkcode Linear}'s (GPT-2).
+ *
+ * @example
+ * ```ts
+ * import { openGpu, Tensor } from "@kernelwright/sdk";
+ * import { Conv1D } from "@kernelwright/sdk/nn";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await openGpu();
+ * using conv = new Conv1D(1, 2);
+ * conv.loadStateDict({ weight: Tensor.from([[3], [4]]), bias: Tensor.from([100]) });
+ * using x = Tensor.from([[1, 2]]), y = conv.call(x);
+ * assertEquals([...await y.data()], [111]);
+ * ```
+ */
 @layer("Conv1D")
 export class Conv1D extends Module {
   /** `[nx, nf]`: inputs by outputs. */

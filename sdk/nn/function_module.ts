@@ -12,11 +12,22 @@ export type FunctionModuleClass<F extends (...args: any[]) => unknown> = new () 
  * Makes a function replaceable: a class of modules that compute it. A module that uses the function holds an
  * instance of its own, and so each use has a path and can be swapped alone.
  *
+ * @example
  * ```ts
- * import { replaceableFunction, type Tensor } from "@kernelwright/sdk";
+ * import { Module, replaceableFunction, type Tensor } from "@kernelwright/sdk";
+ * import { layerName } from "@kernelwright/sdk/nn";
  * import { mul, silu } from "@kernelwright/sdk/ops";
+ * import { assertEquals } from "@std/assert";
+ *
  * const SquaredSilu = replaceableFunction("squared_silu", (x: Tensor) => mul(silu(x), silu(x)));
- * const act = new SquaredSilu(); // this.act = … in a module's constructor
+ *
+ * class Block extends Module {
+ *   act = new SquaredSilu();
+ *   override forward(x: Tensor): Tensor {
+ *     return this.act.call(x);
+ *   }
+ * }
+ * assertEquals(layerName(new Block().act), "squared_silu");
  * ```
  */
 // deno-lint-ignore no-explicit-any -- see above

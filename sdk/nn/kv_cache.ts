@@ -27,6 +27,19 @@ export interface KVCacheOptions {
 /**
  * Keys and values of the tokens seen so far, in buffers of full length that are written in place: every step of a
  * generation has the same shapes, and the position is read by the shaders from a tensor.
+ *
+ * @example
+ * ```ts
+ * import { openGpu } from "@kernelwright/sdk";
+ * import { KVCache } from "@kernelwright/sdk/nn";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await openGpu();
+ * using cache = new KVCache({ layers: 2, heads: 4, headDim: 8, maxLength: 16 });
+ * cache.reserve(3); // throws KW-CACHE-FULL where they do not fit
+ * cache.advance(3);
+ * assertEquals([cache.length, cache.keys[0].shape], [3, [1, 16, 4, 8]]);
+ * ```
  */
 export class KVCache {
   /** Keys by layer, `[batch, maxLength, heads, headDim]`; of a ring, as many places as its window. */
@@ -138,6 +151,21 @@ export interface LayerCache {
  * @param options Those of `attention`; its `before` is within the layer's window, where it has one.
  * @returns `[batch, tokens, heads of q, headDim]`
  * @throws KW-TENSOR-SHAPE, KW-TENSOR-DTYPE
+ *
+ * @example
+ * ```ts
+ * import { openGpu, Tensor } from "@kernelwright/sdk";
+ * import { attendCached, KVCache } from "@kernelwright/sdk/nn";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await openGpu();
+ * using cache = new KVCache({ layers: 1, heads: 1, headDim: 1, maxLength: 4 });
+ * using q = Tensor.zeros([1, 2, 1, 1]), v = Tensor.from([2, 4], { shape: [1, 2, 1, 1] });
+ * using out = attendCached(cache, 0, q, q, v, { position: cache.position, causal: true });
+ * cache.advance(2);
+ * assertEquals([...await out.data()], [2, 3]);
+ * assertEquals([...await cache.values[0].data()], [2, 4, 0, 0]);
+ * ```
  */
 export function attendCached(
   cache: LayerCache,

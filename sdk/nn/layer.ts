@@ -8,12 +8,20 @@ import type { Module, ModuleClass } from "./module.ts";
  *
  * A subclass does not inherit the name: Gemma's norm extends nothing of Llama's meaning by extending its code.
  *
+ * @example
  * ```ts
  * import { layer, Module, type Tensor } from "@kernelwright/sdk";
+ * import { layerName } from "@kernelwright/sdk/nn";
+ * import { scale } from "@kernelwright/sdk/ops";
+ * import { assertEquals } from "@std/assert";
+ *
  * @layer("Doubling")
  * class Doubling extends Module {
- *   override forward(x: Tensor): Tensor { return x; }
+ *   override forward(x: Tensor): Tensor {
+ *     return scale(x, 2);
+ *   }
  * }
+ * assertEquals(layerName(new Doubling()), "Doubling"); // kernels.json may replace "Doubling"
  * ```
  */
 export function layer(name: string): <C extends ModuleClass>(cls: C, context: ClassDecoratorContext<C>) => C {
@@ -45,7 +53,29 @@ export interface ReplaceableOptions<M extends Module> {
   readonly argumentsOf?: (module: M) => readonly unknown[];
 }
 
-/** Marks a class that one does not own as replaceable under a name. The class itself is not changed. */
+/**
+ * Marks a class that one does not own as replaceable under a name. The class itself is not changed.
+ *
+ * @example
+ * ```ts
+ * import { makeReplaceable, Module, type Tensor } from "@kernelwright/sdk";
+ * import { constructorArguments, layerNameOfClass } from "@kernelwright/sdk/nn";
+ * import { scale } from "@kernelwright/sdk/ops";
+ * import { assertEquals } from "@std/assert";
+ *
+ * class TheirScale extends Module { // somebody else's
+ *   constructor(readonly factor: number) {
+ *     super();
+ *   }
+ *   override forward(x: Tensor): Tensor {
+ *     return scale(x, this.factor);
+ *   }
+ * }
+ * makeReplaceable(TheirScale, "TheirScale", { argumentsOf: (m) => [m.factor] });
+ * assertEquals(layerNameOfClass(TheirScale), "TheirScale");
+ * assertEquals(constructorArguments(new TheirScale(3)), [3]);
+ * ```
+ */
 export function makeReplaceable<C extends ModuleClass>(
   cls: C,
   name: string,
@@ -61,7 +91,17 @@ export function makeReplaceable<C extends ModuleClass>(
   }
 }
 
-/** The name under which a module can be replaced, if its own class was marked. */
+/**
+ * The name under which a module can be replaced, if its own class was marked.
+ *
+ * @example
+ * ```ts
+ * import { layerName, RMSNorm } from "@kernelwright/sdk/nn";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(layerName(new RMSNorm(64)), "RMSNorm");
+ * ```
+ */
 export function layerName(module: Module): string | undefined {
   if (typeof module !== "object" || module === null) {
     refuseArgument("layerName(): module", module, "a Module");
@@ -69,13 +109,33 @@ export function layerName(module: Module): string | undefined {
   return names.get(Object.getPrototypeOf(module));
 }
 
-/** The name under which a class was marked, if it was. */
+/**
+ * The name under which a class was marked, if it was.
+ *
+ * @example
+ * ```ts
+ * import { layerNameOfClass, RMSNorm } from "@kernelwright/sdk/nn";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(layerNameOfClass(RMSNorm), "RMSNorm");
+ * ```
+ */
 export function layerNameOfClass(cls: ModuleClass): string | undefined {
   checkArgument("layerNameOfClass(): cls", cls, "a class");
   return names.get(cls.prototype);
 }
 
-/** The arguments that a module was built with, if they are known. */
+/**
+ * The arguments that a module was built with, if they are known.
+ *
+ * @example
+ * ```ts
+ * import { constructorArguments, RMSNorm } from "@kernelwright/sdk/nn";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(constructorArguments(new RMSNorm(64, 1e-5)), [64, 1e-5]);
+ * ```
+ */
 export function constructorArguments(module: Module): readonly unknown[] | undefined {
   if (typeof module !== "object" || module === null) {
     refuseArgument("constructorArguments(): module", module, "a Module");

@@ -4,7 +4,21 @@ import { layer } from "./layer.ts";
 import { Linear } from "./linear.ts";
 import { Module } from "./module.ts";
 
-/** The gated feed-forward block of Llama, Qwen and Mistral: `down(act(gate(x)) · up(x))`. */
+/**
+ * The gated feed-forward block of Llama, Qwen and Mistral: `down(act(gate(x)) · up(x))`.
+ *
+ * @example
+ * ```ts
+ * import { Tensor } from "@kernelwright/sdk";
+ * import { LlamaMLP } from "@kernelwright/sdk/nn";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const mlp = new LlamaMLP(64, 172);
+ * using x = Tensor.empty([1, 5, 64], { device: "meta" });
+ * assertEquals(mlp.call(x).shape, [1, 5, 64]);
+ * assertEquals([...mlp.stateDict().keys()], ["gate_proj.weight", "up_proj.weight", "down_proj.weight"]);
+ * ```
+ */
 @layer("LlamaMLP")
 export class LlamaMLP extends Module {
   /** `[intermediate_size, hidden_size]`. */

@@ -16,11 +16,13 @@ export type ModuleClass = abstract new (...args: AnyArguments) => Module;
  * There are no registration calls: a property that holds a {@linkcode Parameter} or a `Module` is one. The
  * property's name is the checkpoint's name, so the path in the tree is the key in the checkpoint.
  *
+ * @example
  * ```ts
- * import { Module } from "@kernelwright/sdk";
- * import { silu } from "@kernelwright/sdk/ops";
+ * import { Module, type Tensor } from "@kernelwright/sdk";
  * import { Linear } from "@kernelwright/sdk/nn";
- * import type { Tensor } from "@kernelwright/sdk";
+ * import { silu } from "@kernelwright/sdk/ops";
+ * import { assertEquals } from "@std/assert";
+ *
  * class FeedForward extends Module {
  *   w1: Linear = new Linear(64, 172, false);
  *   w2: Linear = new Linear(172, 64, false);
@@ -28,6 +30,7 @@ export type ModuleClass = abstract new (...args: AnyArguments) => Module;
  *     return this.w2.call(silu(this.w1.call(x)));
  *   }
  * }
+ * assertEquals([...new FeedForward().stateDict().keys()], ["w1.weight", "w2.weight"]);
  * ```
  */
 export abstract class Module {
@@ -169,7 +172,17 @@ export abstract class Module {
   }
 }
 
-/** `a` and `b` joined by a dot; either may be empty. */
+/**
+ * `a` and `b` joined by a dot; either may be empty.
+ *
+ * @example
+ * ```ts
+ * import { joinPath } from "@kernelwright/sdk/nn";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals([joinPath("layers.0", "mlp"), joinPath("", "mlp")], ["layers.0.mlp", "mlp"]);
+ * ```
+ */
 export function joinPath(a: string, b: string): string {
   checkArgument("joinPath(): a", a, "a string");
   checkArgument("joinPath(): b", b, "a string");

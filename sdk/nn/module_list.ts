@@ -2,7 +2,19 @@ import { refuseArgument } from "../arguments.ts";
 import { raise } from "../errors.ts";
 import { Module } from "./module.ts";
 
-/** Modules in a row; their paths are their indices: `layers.0`, `layers.1`, … */
+/**
+ * Modules in a row; their paths are their indices: `layers.0`, `layers.1`, …
+ *
+ * @example
+ * ```ts
+ * import { Linear, ModuleList } from "@kernelwright/sdk/nn";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const layers = new ModuleList([new Linear(4, 8, false), new Linear(8, 4, false)]);
+ * assertEquals([...layers.stateDict().keys()], ["0.weight", "1.weight"]);
+ * assertEquals([...layers].map((l) => l.out_features), [8, 4]);
+ * ```
+ */
 export class ModuleList<M extends Module = Module> extends Module implements Iterable<M> {
   /** The module at an index. */
   [index: number]: M;

@@ -3,7 +3,22 @@ import { type Parameter, parameter, type Tensor } from "../tensor/mod.ts";
 import { layer } from "./layer.ts";
 import { Module } from "./module.ts";
 
-/** `x / sqrt(mean(x²) + eps) · weight` over the last dimension (Zhang and Sennrich 2019). */
+/**
+ * `x / sqrt(mean(x²) + eps) · weight` over the last dimension (Zhang and Sennrich 2019).
+ *
+ * @example
+ * ```ts
+ * import { openGpu, Tensor } from "@kernelwright/sdk";
+ * import { RMSNorm } from "@kernelwright/sdk/nn";
+ * import { assertClose } from "@kernelwright/sdk/testing";
+ *
+ * await openGpu();
+ * using norm = new RMSNorm(2);
+ * norm.loadStateDict({ weight: Tensor.from([1, 2]) });
+ * using x = Tensor.from([[3, 4]]), y = norm.call(x);
+ * await assertClose(y, [0.8485, 2.2627], { atol: 1e-4 });
+ * ```
+ */
 @layer("RMSNorm")
 export class RMSNorm extends Module {
   /** `[hidden_size]`. */
@@ -28,6 +43,19 @@ export class RMSNorm extends Module {
 /**
  * `x / sqrt(mean(x²) + eps) · (1 + weight)` over the last dimension: Gemma's norm. A class of its own, since the same
  * weight means something else than in {@linkcode RMSNorm}: a kernel for that one does not fit here.
+ *
+ * @example
+ * ```ts
+ * import { openGpu, Tensor } from "@kernelwright/sdk";
+ * import { GemmaRMSNorm } from "@kernelwright/sdk/nn";
+ * import { assertClose } from "@kernelwright/sdk/testing";
+ *
+ * await openGpu();
+ * using norm = new GemmaRMSNorm(2);
+ * norm.loadStateDict({ weight: Tensor.from([0, 1]) });
+ * using x = Tensor.from([[3, 4]]), y = norm.call(x);
+ * await assertClose(y, [0.8485, 2.2627], { atol: 1e-4 });
+ * ```
  */
 @layer("GemmaRMSNorm")
 export class GemmaRMSNorm extends Module {
@@ -50,7 +78,22 @@ export class GemmaRMSNorm extends Module {
   }
 }
 
-/** `(x − mean) / sqrt(variance + eps) · weight + bias` over the last dimension (Ba et al. 2016). */
+/**
+ * `(x − mean) / sqrt(variance + eps) · weight + bias` over the last dimension (Ba et al. 2016).
+ *
+ * @example
+ * ```ts
+ * import { openGpu, Tensor } from "@kernelwright/sdk";
+ * import { LayerNorm } from "@kernelwright/sdk/nn";
+ * import { assertClose } from "@kernelwright/sdk/testing";
+ *
+ * await openGpu();
+ * using norm = new LayerNorm(2);
+ * norm.loadStateDict({ weight: Tensor.from([1, 1]), bias: Tensor.from([0, 10]) });
+ * using x = Tensor.from([[1, 3]]), y = norm.call(x);
+ * await assertClose(y, [-1, 11], { atol: 1e-4 });
+ * ```
+ */
 @layer("LayerNorm")
 export class LayerNorm extends Module {
   /** `[normalized_shape]`. */

@@ -38,6 +38,17 @@ export type RopeScaling =
 /**
  * A rotary embedding: how fast each pair of a head's numbers turns, and what sine and cosine are multiplied with.
  * Whatever its kind, it comes down to a list of frequencies and one factor.
+ *
+ * @example
+ * ```ts
+ * import { Rope } from "@kernelwright/sdk/nn";
+ * import { assertClose } from "@kernelwright/sdk/testing";
+ *
+ * const rope = new Rope(4, 10000);
+ * await assertClose(Float64Array.from(rope.frequencies(16)), [1, 0.01]);
+ * const twiceAsLong = new Rope(4, 10000, { rope_type: "linear", factor: 2 });
+ * await assertClose(Float64Array.from(twiceAsLong.frequencies(16)), [0.5, 0.005]);
+ * ```
  */
 export class Rope {
   /** What sine and cosine are multiplied with; 1 but for YaRN and LongRoPE. */

@@ -48,6 +48,19 @@ export interface AttentionOptions {
  * @param v Like `k`.
  * @returns `[B, T, Hq, D]`
  * @throws KW-TENSOR-SHAPE, KW-TENSOR-DTYPE
+ *
+ * @example
+ * ```ts
+ * import { openGpu, Tensor } from "@kernelwright/sdk";
+ * import { attention } from "@kernelwright/sdk/ops";
+ * import { assertClose } from "@kernelwright/sdk/testing";
+ *
+ * await openGpu();
+ * using q = Tensor.zeros([1, 2, 1, 1]), v = Tensor.from([2, 4], { shape: [1, 2, 1, 1] });
+ * using position = Tensor.from([0], { dtype: "i32" });
+ * using out = attention(q, q, v, { position, causal: true });
+ * await assertClose(out, [2, 3]); // the first token sees itself, the second one both
+ * ```
  */
 export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): Tensor {
   for (const t of [q, k, v]) checkInstance("attention(): q, k or v", t, Tensor);

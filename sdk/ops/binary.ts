@@ -54,6 +54,17 @@ function binary(
  *
  * @param a f32 or f16. @param b The same dtype, of a shape that broadcasts with that of `a`.
  * @throws KW-TENSOR-SHAPE, KW-TENSOR-DTYPE
+ *
+ * @example
+ * ```ts
+ * import { openGpu, Tensor } from "@kernelwright/sdk";
+ * import { add } from "@kernelwright/sdk/ops";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await openGpu();
+ * using a = Tensor.from([[1, 2], [3, 4]]), b = Tensor.from([10, 20]), out = add(a, b);
+ * assertEquals([...await out.data()], [11, 22, 13, 24]);
+ * ```
  */
 export const add: (a: Tensor, b: Tensor) => Tensor = binary("add", 0, (a, b) => a + b);
 
@@ -62,6 +73,17 @@ export const add: (a: Tensor, b: Tensor) => Tensor = binary("add", 0, (a, b) => 
  *
  * @param a f32 or f16. @param b The same dtype, of a shape that broadcasts with that of `a`.
  * @throws KW-TENSOR-SHAPE, KW-TENSOR-DTYPE
+ *
+ * @example
+ * ```ts
+ * import { openGpu, Tensor } from "@kernelwright/sdk";
+ * import { sub } from "@kernelwright/sdk/ops";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await openGpu();
+ * using a = Tensor.from([5, 7]), b = Tensor.from([1, 10]), out = sub(a, b);
+ * assertEquals([...await out.data()], [4, -3]);
+ * ```
  */
 export const sub: (a: Tensor, b: Tensor) => Tensor = binary("sub", 1, (a, b) => a - b);
 
@@ -70,6 +92,17 @@ export const sub: (a: Tensor, b: Tensor) => Tensor = binary("sub", 1, (a, b) => 
  *
  * @param a f32 or f16. @param b The same dtype, of a shape that broadcasts with that of `a`.
  * @throws KW-TENSOR-SHAPE, KW-TENSOR-DTYPE
+ *
+ * @example
+ * ```ts
+ * import { openGpu, Tensor } from "@kernelwright/sdk";
+ * import { mul } from "@kernelwright/sdk/ops";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await openGpu();
+ * using a = Tensor.from([2, 3]), b = Tensor.from([10, 20]), out = mul(a, b);
+ * assertEquals([...await out.data()], [20, 60]);
+ * ```
  */
 export const mul: (a: Tensor, b: Tensor) => Tensor = binary("mul", 2, (a, b) => a * b);
 
@@ -78,6 +111,17 @@ export const mul: (a: Tensor, b: Tensor) => Tensor = binary("mul", 2, (a, b) => 
  *
  * @param a f32 or f16. @param b The same dtype, of a shape that broadcasts with that of `a`.
  * @throws KW-TENSOR-SHAPE, KW-TENSOR-DTYPE
+ *
+ * @example
+ * ```ts
+ * import { openGpu, Tensor } from "@kernelwright/sdk";
+ * import { div } from "@kernelwright/sdk/ops";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await openGpu();
+ * using a = Tensor.from([8, 6]), b = Tensor.from([2, 4]), out = div(a, b);
+ * assertEquals([...await out.data()], [4, 1.5]);
+ * ```
  */
 export const div: (a: Tensor, b: Tensor) => Tensor = binary("div", 3, (a, b) => a / b);
 

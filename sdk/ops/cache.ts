@@ -21,6 +21,20 @@ const advanceShader = shader({ name: "advance.wgsl", code: advanceCode });
  * @param position i32 `[1]`.
  * @param ring Whether the cache is a ring of which tokens past its end go on at its beginning: place `p` is slot `p mod L`.
  * @throws KW-TENSOR-SHAPE, KW-TENSOR-DTYPE; KW-TENSOR-DATA on the reference device.
+ *
+ * @example
+ * ```ts
+ * import { openGpu, Tensor } from "@kernelwright/sdk";
+ * import { advance, cacheWrite } from "@kernelwright/sdk/ops";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await openGpu();
+ * using cache = Tensor.zeros([1, 3, 1, 1]), position = Tensor.from([1], { dtype: "i32" });
+ * using keys = Tensor.from([7], { shape: [1, 1, 1, 1] });
+ * cacheWrite(cache, keys, position);
+ * advance(position, 1);
+ * assertEquals([...await cache.data()], [0, 7, 0]);
+ * ```
  */
 export const cacheWrite: (cache: Tensor, values: Tensor, position: Tensor, ring?: boolean) => void =
   inPlaceOperator<[cache: Tensor, values: Tensor, position: Tensor, ring?: boolean]>({
@@ -86,6 +100,18 @@ export const cacheWrite: (cache: Tensor, values: Tensor, position: Tensor, ring?
  * @param position i32 `[1]`, changed.
  * @param by A whole number, fixed when the operator is recorded.
  * @throws KW-TENSOR-SHAPE, KW-TENSOR-DTYPE
+ *
+ * @example
+ * ```ts
+ * import { openGpu, Tensor } from "@kernelwright/sdk";
+ * import { advance } from "@kernelwright/sdk/ops";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await openGpu();
+ * using position = Tensor.from([5], { dtype: "i32" });
+ * advance(position, 3);
+ * assertEquals([...await position.data()], [8]);
+ * ```
  */
 export const advance: (position: Tensor, by: number) => void = inPlaceOperator<
   [position: Tensor, by: number]

@@ -19,6 +19,17 @@ const NUMBERS: readonly DType[] = ["f32", "f16", "i32", "u32"];
  * @param x f32, f16, i32 or u32, any shape.
  * @param dtype One of the same four.
  * @throws KW-TENSOR-DTYPE
+ *
+ * @example
+ * ```ts
+ * import { openGpu, Tensor } from "@kernelwright/sdk";
+ * import { cast } from "@kernelwright/sdk/ops";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await openGpu();
+ * using x = Tensor.from([1.5, -2.7]), out = cast(x, "i32");
+ * assertEquals([...await out.data()], [1, -2]);
+ * ```
  */
 export const cast: (x: Tensor, dtype: DType) => Tensor = operator<[x: Tensor, dtype: DType]>({
   name: "cast",

@@ -30,6 +30,18 @@ export interface Conv2dOptions {
  * @param bias The same dtype, `[O]`, or undefined for none.
  * @returns `[B, O, H', W']` with `H' = ⌊(H + 2·padding − dilation·(rows − 1) − 1) / stride⌋ + 1`; sums are kept in f32.
  * @throws KW-TENSOR-SHAPE, KW-TENSOR-DTYPE
+ *
+ * @example
+ * ```ts
+ * import { openGpu, Tensor } from "@kernelwright/sdk";
+ * import { conv2d } from "@kernelwright/sdk/ops";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await openGpu();
+ * using image = Tensor.from([[[[1, 2, 3], [4, 5, 6], [7, 8, 9]]]]), weight = Tensor.from([[[[1, 1], [1, 1]]]]);
+ * using out = conv2d(image, weight, undefined);
+ * assertEquals([...await out.data()], [12, 16, 24, 28]);
+ * ```
  */
 export function conv2d(
   input: Tensor,

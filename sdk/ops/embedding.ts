@@ -18,6 +18,18 @@ const embeddingShader = shader({ name: "embedding.wgsl", code });
  * @param weight f32 or f16 `[V, H]`.
  * @returns `[...ids.shape, H]`, of the weight's dtype.
  * @throws KW-TENSOR-SHAPE, KW-TENSOR-DTYPE; KW-TENSOR-DATA on the reference device.
+ *
+ * @example
+ * ```ts
+ * import { openGpu, Tensor } from "@kernelwright/sdk";
+ * import { embedding } from "@kernelwright/sdk/ops";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await openGpu();
+ * using ids = Tensor.from([1, 0], { dtype: "i32" }), weight = Tensor.from([[1, 2], [3, 4]]);
+ * using out = embedding(ids, weight);
+ * assertEquals([...await out.data()], [3, 4, 1, 2]);
+ * ```
  */
 export const embedding: (ids: Tensor, weight: Tensor) => Tensor = operator<[ids: Tensor, weight: Tensor]>({
   name: "embedding",

@@ -16,6 +16,17 @@ const layerNormShaders = lineShaders("layer_norm", layerNormCode, "vec4<f32>");
  * @param eps Added to the mean square.
  * @param offset Added to the weight, in f32: 1 in Gemma. Defaults to 0.
  * @throws KW-TENSOR-SHAPE, KW-TENSOR-DTYPE
+ *
+ * @example
+ * ```ts
+ * import { openGpu, Tensor } from "@kernelwright/sdk";
+ * import { rmsNorm } from "@kernelwright/sdk/ops";
+ * import { assertClose } from "@kernelwright/sdk/testing";
+ *
+ * await openGpu();
+ * using x = Tensor.from([[3, 4]]), weight = Tensor.from([1, 2]), out = rmsNorm(x, weight, 1e-6);
+ * await assertClose(out, [0.84853, 2.26274], { atol: 1e-4 });
+ * ```
  */
 export const rmsNorm: (x: Tensor, weight: Tensor, eps: number, offset?: number) => Tensor = operator<
   [x: Tensor, weight: Tensor, eps: number, offset?: number]
@@ -43,6 +54,18 @@ export const rmsNorm: (x: Tensor, weight: Tensor, eps: number, offset?: number) 
  * @param bias The same dtype, `[H]`, or undefined for none.
  * @param eps Added to the variance (that of all H values, divided by H).
  * @throws KW-TENSOR-SHAPE, KW-TENSOR-DTYPE
+ *
+ * @example
+ * ```ts
+ * import { openGpu, Tensor } from "@kernelwright/sdk";
+ * import { layerNorm } from "@kernelwright/sdk/ops";
+ * import { assertClose } from "@kernelwright/sdk/testing";
+ *
+ * await openGpu();
+ * using x = Tensor.from([[1, 3]]), weight = Tensor.from([1, 1]), bias = Tensor.from([0, 10]);
+ * using out = layerNorm(x, weight, bias, 0);
+ * await assertClose(out, [-1, 11]);
+ * ```
  */
 export const layerNorm: (x: Tensor, weight: Tensor, bias: Tensor | undefined, eps: number) => Tensor =
   operator<

@@ -47,7 +47,29 @@ export interface InPlaceLegs<A extends readonly [Tensor, ...unknown[]]> {
   readonly reference: (...args: A) => void;
 }
 
-/** Makes an operator from its legs. Arguments that are tensors, or arrays of tensors, are its inputs. */
+/**
+ * Makes an operator from its legs. Arguments that are tensors, or arrays of tensors, are its inputs.
+ *
+ * @example
+ * ```ts
+ * import { dispatch, openGpu, shader, Tensor } from "@kernelwright/sdk";
+ * import { operator } from "@kernelwright/sdk/ops";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const code = `@group(0) @binding(0) var<storage, read_write> out: array<f32>;
+ * @compute @workgroup_size(1) fn main(@builtin(global_invocation_id) id: vec3u) { out[id.x] = f32(id.x); }`;
+ * const count = shader({ name: "count.wgsl", code });
+ * const countLike = operator<[x: Tensor]>({
+ *   name: "countLike",
+ *   infer: (x) => ({ shape: x.shape, dtype: "f32" }),
+ *   webgpu: (out) => dispatch(count, { out }, { workgroups: out.size }),
+ *   reference: (out) => out.forEach((_, i) => out[i] = i),
+ * });
+ * await openGpu();
+ * using x = Tensor.zeros([3]), out = countLike(x);
+ * assertEquals([...await out.data()], [0, 1, 2]);
+ * ```
+ */
 export function operator<A extends readonly unknown[]>(legs: OperatorLegs<A>): (...args: A) => Tensor {
   checkFields("operator(): legs", legs, {
     name: "a string",
@@ -85,7 +107,32 @@ export function operator<A extends readonly unknown[]>(legs: OperatorLegs<A>): (
   };
 }
 
-/** Makes an operator that changes its first argument. */
+/**
+ * Makes an operator that changes its first argument.
+ *
+ * @example
+ * ```ts
+ * import { dispatch, openGpu, shader, Tensor } from "@kernelwright/sdk";
+ * import { checkDType, inPlaceOperator } from "@kernelwright/sdk/ops";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const code = `@group(0) @binding(0) var<storage, read_write> x: array<f32>;
+ * @compute @workgroup_size(1) fn main(@builtin(global_invocation_id) id: vec3u) { x[id.x] = 2 * x[id.x]; }`;
+ * const double = shader({ name: "double.wgsl", code });
+ * const doubled = inPlaceOperator<[x: Tensor]>({
+ *   name: "doubled",
+ *   check: (x) => checkDType("run doubled", x, ["f32"]),
+ *   webgpu: (x) => dispatch(double, { x }, { workgroups: x.size }),
+ *   reference: () => {
+ *     throw new Error("doubled runs on the GPU alone");
+ *   },
+ * });
+ * await openGpu();
+ * using x = Tensor.from([1, 2]);
+ * doubled(x);
+ * assertEquals([...await x.data()], [2, 4]);
+ * ```
+ */
 export function inPlaceOperator<A extends readonly [Tensor, ...unknown[]]>(
   legs: InPlaceLegs<A>,
 ): (...args: A) => void {
@@ -113,7 +160,19 @@ export function inPlaceOperator<A extends readonly [Tensor, ...unknown[]]>(
   };
 }
 
-/** Raises KW-TENSOR-DTYPE unless `t` has one of the dtypes. */
+/**
+ * Raises KW-TENSOR-DTYPE unless `t` has one of the dtypes.
+ *
+ * @example
+ * ```ts
+ * import { Tensor } from "@kernelwright/sdk";
+ * import { checkDType, FLOATS } from "@kernelwright/sdk/ops";
+ * import { assertThrows } from "@std/assert";
+ *
+ * using ids = Tensor.empty([2], { dtype: "i32", device: "meta" });
+ * assertThrows(() => checkDType("run square", ids, FLOATS), Error, "KW-TENSOR-DTYPE");
+ * ```
+ */
 export function checkDType(action: string, t: Tensor, allowed: readonly DType[]): void {
   if (Array.isArray(allowed) && t instanceof Tensor && allowed.includes(t.dtype)) return;
   if (!(t instanceof Tensor)) {
@@ -128,7 +187,11 @@ export function checkDType(action: string, t: Tensor, allowed: readonly DType[])
   );
 }
 
-/** The dtypes that arithmetic is done in. */
+/**
+ * The dtypes that arithmetic is done in.
+ *
+ * See the example of {@linkcode checkDType}.
+ */
 export const FLOATS: readonly DType[] = ["f32", "f16"];
 
 // ---------------------------------------------------------------------------

@@ -10,6 +10,17 @@ import { copyValues, stridedCopy, type StridedRegion } from "./strided_copy.ts";
  * @param x Any dtype, at most 8 dimensions.
  * @param dims Every dimension once; negative ones count from the end.
  * @throws KW-TENSOR-SHAPE
+ *
+ * @example
+ * ```ts
+ * import { openGpu, Tensor } from "@kernelwright/sdk";
+ * import { permute } from "@kernelwright/sdk/ops";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await openGpu();
+ * using x = Tensor.zeros([2, 3, 4]), out = permute(x, [2, 0, 1]);
+ * assertEquals(out.shape, [4, 2, 3]);
+ * ```
  */
 export const permute: (x: Tensor, dims: readonly number[]) => Tensor = operator<
   [x: Tensor, dims: readonly number[]]
@@ -25,6 +36,17 @@ export const permute: (x: Tensor, dims: readonly number[]) => Tensor = operator<
  *
  * @param x Any dtype, at most 8 dimensions. @param a One dimension. @param b The other one.
  * @throws KW-TENSOR-SHAPE
+ *
+ * @example
+ * ```ts
+ * import { openGpu, Tensor } from "@kernelwright/sdk";
+ * import { transpose } from "@kernelwright/sdk/ops";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await openGpu();
+ * using x = Tensor.from([[1, 2, 3], [4, 5, 6]]), out = transpose(x, 0, 1);
+ * assertEquals([...await out.data()], [1, 4, 2, 5, 3, 6]);
+ * ```
  */
 export function transpose(x: Tensor, a: number, b: number): Tensor {
   checkInstance("transpose(): x", x, Tensor);
@@ -37,6 +59,17 @@ export function transpose(x: Tensor, a: number, b: number): Tensor {
  *
  * @param x Any dtype. @param dim The dimension; a negative one counts from the end.
  * @throws KW-TENSOR-SHAPE
+ *
+ * @example
+ * ```ts
+ * import { openGpu, Tensor } from "@kernelwright/sdk";
+ * import { slice } from "@kernelwright/sdk/ops";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await openGpu();
+ * using x = Tensor.from([[1, 2, 3], [4, 5, 6]]), out = slice(x, -1, 0, 2);
+ * assertEquals([...await out.data()], [1, 2, 4, 5]);
+ * ```
  */
 export const slice: (x: Tensor, dim: number, start: number, end: number) => Tensor = operator<
   [x: Tensor, dim: number, start: number, end: number]
@@ -63,6 +96,17 @@ export const slice: (x: Tensor, dim: number, start: number, end: number) => Tens
  * @param xs At least one; any dtype, the same for all; shapes equal but for `dim`.
  * @param dim The dimension; a negative one counts from the end.
  * @throws KW-TENSOR-SHAPE, KW-TENSOR-DTYPE
+ *
+ * @example
+ * ```ts
+ * import { openGpu, Tensor } from "@kernelwright/sdk";
+ * import { concat } from "@kernelwright/sdk/ops";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await openGpu();
+ * using a = Tensor.from([[1], [2]]), b = Tensor.from([[3], [4]]), out = concat([a, b], 1);
+ * assertEquals([...await out.data()], [1, 3, 2, 4]);
+ * ```
  */
 export const concat: (xs: readonly Tensor[], dim: number) => Tensor = operator<
   [xs: readonly Tensor[], dim: number]

@@ -14,6 +14,17 @@ const argmaxShaders = lineShaders("argmax", argmaxCode, "vec2<u32>");
  *
  * @param x f32 or f16. @param dim The dimension; a negative one counts from the end.
  * @throws KW-TENSOR-SHAPE, KW-TENSOR-DTYPE
+ *
+ * @example
+ * ```ts
+ * import { openGpu, Tensor } from "@kernelwright/sdk";
+ * import { sum } from "@kernelwright/sdk/ops";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await openGpu();
+ * using x = Tensor.from([[1, 2], [3, 4]]), out = sum(x, -1);
+ * assertEquals([...await out.data()], [3, 7]);
+ * ```
  */
 export const sum: (x: Tensor, dim: number) => Tensor = reduction(
   "sum",
@@ -26,6 +37,17 @@ export const sum: (x: Tensor, dim: number) => Tensor = reduction(
  *
  * @param x f32 or f16. @param dim The dimension; a negative one counts from the end.
  * @throws KW-TENSOR-SHAPE, KW-TENSOR-DTYPE
+ *
+ * @example
+ * ```ts
+ * import { openGpu, Tensor } from "@kernelwright/sdk";
+ * import { mean } from "@kernelwright/sdk/ops";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await openGpu();
+ * using x = Tensor.from([[1, 2], [3, 4]]), out = mean(x, 0);
+ * assertEquals([...await out.data()], [2, 3]);
+ * ```
  */
 export const mean: (x: Tensor, dim: number) => Tensor = reduction(
   "mean",
@@ -38,6 +60,17 @@ export const mean: (x: Tensor, dim: number) => Tensor = reduction(
  *
  * @param x f32 or f16. @param dim The dimension, of at least one element; a negative one counts from the end.
  * @throws KW-TENSOR-SHAPE, KW-TENSOR-DTYPE
+ *
+ * @example
+ * ```ts
+ * import { openGpu, Tensor } from "@kernelwright/sdk";
+ * import { max } from "@kernelwright/sdk/ops";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await openGpu();
+ * using x = Tensor.from([[1, 5], [4, 3]]), out = max(x, -1);
+ * assertEquals([...await out.data()], [5, 4]);
+ * ```
  */
 export const max: (x: Tensor, dim: number) => Tensor = reduction(
   "max",
@@ -54,6 +87,17 @@ export const max: (x: Tensor, dim: number) => Tensor = reduction(
  * False unless told.
  * @returns i32
  * @throws KW-TENSOR-SHAPE, KW-TENSOR-DTYPE
+ *
+ * @example
+ * ```ts
+ * import { openGpu, Tensor } from "@kernelwright/sdk";
+ * import { argmax } from "@kernelwright/sdk/ops";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await openGpu();
+ * using x = Tensor.from([[1, 5], [4, 3]]), out = argmax(x);
+ * assertEquals([...await out.data()], [1, 0]);
+ * ```
  */
 export function argmax(x: Tensor, dim = -1, mark = false): Tensor {
   return runArgmax(x, dim, mark);

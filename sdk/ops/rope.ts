@@ -37,6 +37,18 @@ export interface RopeOptions {
  * @param x f32 or f16 `[B, T, heads, D]`, D even and at most 1024.
  * @param position i32 `[1]`: the position of the first token. Read by the shader, so a replay may change it.
  * @throws KW-TENSOR-SHAPE, KW-TENSOR-DTYPE
+ *
+ * @example
+ * ```ts
+ * import { openGpu, Tensor } from "@kernelwright/sdk";
+ * import { rope } from "@kernelwright/sdk/ops";
+ * import { assertClose } from "@kernelwright/sdk/testing";
+ *
+ * await openGpu();
+ * using x = Tensor.from([1, 0], { shape: [1, 1, 1, 2] }), position = Tensor.from([1], { dtype: "i32" });
+ * using out = rope(x, position, { theta: 10000 });
+ * await assertClose(out, [Math.cos(1), Math.sin(1)]);
+ * ```
  */
 export function rope(x: Tensor, position: Tensor, options: RopeOptions): Tensor {
   checkArgument("rope(): options", options, "an object");

@@ -35,6 +35,18 @@ export interface SampleOptions {
  * @param mark Whether a row that has NaN or +∞, or nothing finite, gets −1: nothing can be drawn. False unless told.
  * @returns i32 `[rows]`
  * @throws KW-SAMPLE-OPTION, KW-TENSOR-SHAPE, KW-TENSOR-DTYPE
+ *
+ * @example
+ * ```ts
+ * import { openGpu, Tensor } from "@kernelwright/sdk";
+ * import { sample } from "@kernelwright/sdk/ops";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await openGpu();
+ * using logits = Tensor.from([[0, 50, 0]]), position = Tensor.from([0], { dtype: "i32" });
+ * using ids = sample(logits, position, { temperature: 0.8, topK: 2, seed: 1 });
+ * assertEquals([...await ids.data()], [1]);
+ * ```
  */
 export function sample(logits: Tensor, position: Tensor, options: SampleOptions = {}, mark = false): Tensor {
   checkArgument("sample(): options", options, "an object");

@@ -15,6 +15,17 @@ const shaders = lineShaders("softmax", code, "vec2<f32>");
  * @param x f32 or f16.
  * @param dim The dimension; a negative one counts from the end.
  * @throws KW-TENSOR-SHAPE, KW-TENSOR-DTYPE
+ *
+ * @example
+ * ```ts
+ * import { openGpu, Tensor } from "@kernelwright/sdk";
+ * import { softmax } from "@kernelwright/sdk/ops";
+ * import { assertClose } from "@kernelwright/sdk/testing";
+ *
+ * await openGpu();
+ * using x = Tensor.from([[0, Math.log(3)]]), out = softmax(x);
+ * await assertClose(out, [0.25, 0.75]);
+ * ```
  */
 export function softmax(x: Tensor, dim = -1): Tensor {
   return run(x, dim);

@@ -33,6 +33,19 @@ const [MOST_COPIES, SHORTEST_COPY] = [64, 64 * 1024];
  * @param source A tensor of the same dtype, in other memory than `target`.
  * @param region Shape, offsets and strides in elements; up to 8 dimensions.
  * @throws KW-TENSOR-SHAPE, KW-TENSOR-DTYPE, KW-DISPATCH-ALIAS
+ *
+ * @example
+ * ```ts
+ * import { openGpu, Tensor } from "@kernelwright/sdk";
+ * import { stridedCopy } from "@kernelwright/sdk/ops";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await openGpu();
+ * using target = Tensor.zeros([4]), source = Tensor.from([1, 2]);
+ * const [from, to] = [{ offset: 0, strides: [1] }, { offset: 1, strides: [2] }];
+ * stridedCopy(target, source, { shape: [2], source: from, target: to });
+ * assertEquals([...await target.data()], [0, 1, 0, 2]);
+ * ```
  */
 export const stridedCopy: (target: Tensor, source: Tensor, region: StridedRegion) => void = inPlaceOperator<
   [target: Tensor, source: Tensor, region: StridedRegion]

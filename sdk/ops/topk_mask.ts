@@ -30,6 +30,17 @@ const MOST_SEARCHED = 256 * Math.floor(MOST_ROUNDS / 36);
  * @param k How many stay, from 1 to E.
  * @param normalize Whether those that stay are divided by their sum.
  * @throws KW-TENSOR-SHAPE, KW-TENSOR-DTYPE
+ *
+ * @example
+ * ```ts
+ * import { openGpu, Tensor } from "@kernelwright/sdk";
+ * import { topkMask } from "@kernelwright/sdk/ops";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await openGpu();
+ * using x = Tensor.from([[0.125, 0.5, 0.25, 0.125]]), out = topkMask(x, 2, false);
+ * assertEquals([...await out.data()], [0, 0.5, 0.25, 0]);
+ * ```
  */
 export const topkMask: (probabilities: Tensor, k: number, normalize: boolean) => Tensor = operator<
   [probabilities: Tensor, k: number, normalize: boolean]

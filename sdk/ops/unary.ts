@@ -25,6 +25,17 @@ function unary(name: string, id: number, f: (x: number) => number): (x: Tensor) 
  *
  * @param x f32 or f16, any shape.
  * @throws KW-TENSOR-DTYPE
+ *
+ * @example
+ * ```ts
+ * import { openGpu, Tensor } from "@kernelwright/sdk";
+ * import { silu } from "@kernelwright/sdk/ops";
+ * import { assertClose } from "@kernelwright/sdk/testing";
+ *
+ * await openGpu();
+ * using x = Tensor.from([-1, 0, 1]), out = silu(x);
+ * await assertClose(out, [-0.26894, 0, 0.73106], { atol: 1e-4 });
+ * ```
  */
 export const silu: (x: Tensor) => Tensor = unary("silu", 0, (x) => x * logistic(x));
 
@@ -33,6 +44,17 @@ export const silu: (x: Tensor) => Tensor = unary("silu", 0, (x) => x * logistic(
  *
  * @param x f32 or f16, any shape.
  * @throws KW-TENSOR-DTYPE
+ *
+ * @example
+ * ```ts
+ * import { openGpu, Tensor } from "@kernelwright/sdk";
+ * import { gelu } from "@kernelwright/sdk/ops";
+ * import { assertClose } from "@kernelwright/sdk/testing";
+ *
+ * await openGpu();
+ * using x = Tensor.from([-1, 0, 1]), out = gelu(x);
+ * await assertClose(out, [-0.15866, 0, 0.84134], { atol: 1e-4 });
+ * ```
  */
 export const gelu: (x: Tensor) => Tensor = unary("gelu", 1, (x) => x * 0.5 * erfc(-x / Math.SQRT2));
 
@@ -41,6 +63,17 @@ export const gelu: (x: Tensor) => Tensor = unary("gelu", 1, (x) => x * 0.5 * erf
  *
  * @param x f32 or f16, any shape.
  * @throws KW-TENSOR-DTYPE
+ *
+ * @example
+ * ```ts
+ * import { openGpu, Tensor } from "@kernelwright/sdk";
+ * import { geluTanh } from "@kernelwright/sdk/ops";
+ * import { assertClose } from "@kernelwright/sdk/testing";
+ *
+ * await openGpu();
+ * using x = Tensor.from([-1, 0, 1]), out = geluTanh(x);
+ * await assertClose(out, [-0.15881, 0, 0.84119], { atol: 1e-4 });
+ * ```
  */
 export const geluTanh: (x: Tensor) => Tensor = unary(
   "geluTanh",
@@ -53,6 +86,17 @@ export const geluTanh: (x: Tensor) => Tensor = unary(
  *
  * @param x f32 or f16, any shape.
  * @throws KW-TENSOR-DTYPE
+ *
+ * @example
+ * ```ts
+ * import { openGpu, Tensor } from "@kernelwright/sdk";
+ * import { relu } from "@kernelwright/sdk/ops";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await openGpu();
+ * using x = Tensor.from([-1, 0, 2]), out = relu(x);
+ * assertEquals([...await out.data()], [0, 0, 2]);
+ * ```
  */
 export const relu: (x: Tensor) => Tensor = unary("relu", 3, (x) => x < 0 ? 0 : x);
 
@@ -61,6 +105,17 @@ export const relu: (x: Tensor) => Tensor = unary("relu", 3, (x) => x < 0 ? 0 : x
  *
  * @param x f32 or f16, any shape.
  * @throws KW-TENSOR-DTYPE
+ *
+ * @example
+ * ```ts
+ * import { openGpu, Tensor } from "@kernelwright/sdk";
+ * import { sigmoid } from "@kernelwright/sdk/ops";
+ * import { assertClose } from "@kernelwright/sdk/testing";
+ *
+ * await openGpu();
+ * using x = Tensor.from([-1, 0, 1]), out = sigmoid(x);
+ * await assertClose(out, [0.26894, 0.5, 0.73106], { atol: 1e-4 });
+ * ```
  */
 export const sigmoid: (x: Tensor) => Tensor = unary("sigmoid", 4, logistic);
 
@@ -69,6 +124,17 @@ export const sigmoid: (x: Tensor) => Tensor = unary("sigmoid", 4, logistic);
  *
  * @param x f32 or f16, any shape.
  * @throws KW-TENSOR-DTYPE
+ *
+ * @example
+ * ```ts
+ * import { openGpu, Tensor } from "@kernelwright/sdk";
+ * import { tanh } from "@kernelwright/sdk/ops";
+ * import { assertClose } from "@kernelwright/sdk/testing";
+ *
+ * await openGpu();
+ * using x = Tensor.from([-1, 0, 1]), out = tanh(x);
+ * await assertClose(out, [-0.76159, 0, 0.76159], { atol: 1e-4 });
+ * ```
  */
 export const tanh: (x: Tensor) => Tensor = unary("tanh", 5, Math.tanh);
 
@@ -77,6 +143,17 @@ export const tanh: (x: Tensor) => Tensor = unary("tanh", 5, Math.tanh);
  *
  * @param x f32 or f16, any shape.
  * @throws KW-TENSOR-DTYPE
+ *
+ * @example
+ * ```ts
+ * import { openGpu, Tensor } from "@kernelwright/sdk";
+ * import { exp } from "@kernelwright/sdk/ops";
+ * import { assertClose } from "@kernelwright/sdk/testing";
+ *
+ * await openGpu();
+ * using x = Tensor.from([0, 1]), out = exp(x);
+ * await assertClose(out, [1, 2.71828], { atol: 1e-4 });
+ * ```
  */
 export const exp: (x: Tensor) => Tensor = unary("exp", 6, Math.exp);
 
@@ -85,6 +162,17 @@ export const exp: (x: Tensor) => Tensor = unary("exp", 6, Math.exp);
  *
  * @param x f32 or f16, any shape.
  * @throws KW-TENSOR-DTYPE
+ *
+ * @example
+ * ```ts
+ * import { openGpu, Tensor } from "@kernelwright/sdk";
+ * import { neg } from "@kernelwright/sdk/ops";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await openGpu();
+ * using x = Tensor.from([1, -2]), out = neg(x);
+ * assertEquals([...await out.data()], [-1, 2]);
+ * ```
  */
 export const neg: (x: Tensor) => Tensor = unary("neg", 7, (x) => -x);
 
@@ -93,6 +181,17 @@ export const neg: (x: Tensor) => Tensor = unary("neg", 7, (x) => -x);
  *
  * @param x f32 or f16, any shape.
  * @throws KW-TENSOR-DTYPE
+ *
+ * @example
+ * ```ts
+ * import { openGpu, Tensor } from "@kernelwright/sdk";
+ * import { sqrt } from "@kernelwright/sdk/ops";
+ * import { assertClose } from "@kernelwright/sdk/testing";
+ *
+ * await openGpu();
+ * using x = Tensor.from([4, 9]), out = sqrt(x);
+ * await assertClose(out, [2, 3]);
+ * ```
  */
 export const sqrt: (x: Tensor) => Tensor = unary("sqrt", 8, Math.sqrt);
 
@@ -102,6 +201,17 @@ export const sqrt: (x: Tensor) => Tensor = unary("sqrt", 8, Math.sqrt);
  * @param x f32 or f16, any shape.
  * @param factor A number that is fixed when the operator is recorded.
  * @throws KW-TENSOR-DTYPE
+ *
+ * @example
+ * ```ts
+ * import { openGpu, Tensor } from "@kernelwright/sdk";
+ * import { scale } from "@kernelwright/sdk/ops";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await openGpu();
+ * using x = Tensor.from([1, 2]), out = scale(x, 0.5);
+ * assertEquals([...await out.data()], [0.5, 1]);
+ * ```
  */
 export const scale: (x: Tensor, factor: number) => Tensor = operator<[x: Tensor, factor: number]>({
   name: "scale",

@@ -39,7 +39,11 @@ export interface Source {
   readonly offline?: boolean;
 }
 
-/** A bundle at a URL of its entry: `https://…/kernel.js`, `file:///…/kernel.js`. Its other files lie beside it. */
+/**
+ * A bundle at a URL of its entry: `https://…/kernel.js`, `file:///…/kernel.js`. Its other files lie beside it.
+ *
+ * See the example of {@linkcode readBundle}.
+ */
 export function urlOrigin(url: URL, limits?: FetchLimits): Origin {
   checkInstance("urlOrigin(): url", url, URL);
   const local = url.protocol === "file:";
@@ -63,6 +67,8 @@ export function urlOrigin(url: URL, limits?: FetchLimits): Origin {
 
 /**
  * Reads a bundle's description.
+ *
+ * See the example of {@linkcode readBundle}.
  *
  * @param locked What the lock says: then nothing else is taken, and the cache is asked first.
  * @throws KW-REF-LOCK, KW-REF-FETCH, KW-REF-LIMIT, KW-REF-MANIFEST, KW-REF-ESCAPES.
@@ -105,6 +111,19 @@ export async function readManifest(
  * Reads a bundle's files.
  *
  * @throws KW-REF-DIGEST when a byte differs, and what {@linkcode readManifest} throws.
+ *
+ * @example
+ * ```ts
+ * import { FileCache, readBundle, readManifest, urlOrigin } from "@kernelwright/sdk/registry";
+ * import { toFileUrl } from "@std/path";
+ * import { assertEquals } from "@std/assert";
+ *
+ * // What `dev bundle fast-norm` made.
+ * const origin = urlOrigin(toFileUrl(`${Deno.cwd()}/fast-norm/dist/kernel.js`));
+ * const source = { cache: new FileCache("./kernel-cache") };
+ * const bundle = await readBundle(origin, source, await readManifest(origin, source)); // nothing of it runs
+ * assertEquals([...bundle.files.keys()], ["kernel.js"]);
+ * ```
  */
 export async function readBundle(
   origin: Origin,

@@ -4,7 +4,19 @@ import { fs, hasFiles, joinFile, messageOf, userCacheFile, variable } from "../h
 import { raise } from "../errors.ts";
 import { sha256 } from "./digest.ts";
 
-/** A folder of files, each named by its SHA-256. In a page, which has no files, it keeps nothing. */
+/**
+ * A folder of files, each named by its SHA-256. In a page, which has no files, it keeps nothing.
+ *
+ * @example
+ * ```ts
+ * import { FileCache } from "@kernelwright/sdk/registry";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const cache = new FileCache("./kernel-cache");
+ * const digest = await cache.put(new TextEncoder().encode("code"), "https://kernels.example/kernel.js");
+ * assertEquals(new TextDecoder().decode(await cache.get(digest)), "code");
+ * ```
+ */
 export class FileCache {
   /** The folder. */
   readonly folder: string;
@@ -79,7 +91,17 @@ export class FileCache {
   }
 }
 
-/** The user's cache: `$KERNELWRIGHT_CACHE`, or `kernelwright/kernels` below the system's cache folder. */
+/**
+ * The user's cache: `$KERNELWRIGHT_CACHE`, or `kernelwright/kernels` below the system's cache folder.
+ *
+ * @example
+ * ```ts
+ * import { defaultCacheFolder, FileCache } from "@kernelwright/sdk/registry";
+ *
+ * const cache = new FileCache(defaultCacheFolder());
+ * console.log(cache.folder);
+ * ```
+ */
 export function defaultCacheFolder(): string {
   return variable("KERNELWRIGHT_CACHE") || (userCacheFile("kernels") ?? "kernelwright/kernels");
 }

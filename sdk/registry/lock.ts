@@ -22,7 +22,11 @@ export interface LockEntry {
 /** Locked references by where they lead: `https://…/kernel.js`, `jsr:@you/kernel@^1`. */
 export type Lock = Map<string, LockEntry>;
 
-/** Reads a lock; a file that is not there is an empty one. @throws KW-REF-LOCK */
+/**
+ * Reads a lock; a file that is not there is an empty one. @throws KW-REF-LOCK
+ *
+ * See the example of {@linkcode writeLock}.
+ */
 export async function readLock(path: string): Promise<Lock> {
   checkArgument("readLock(): path", path, "a string");
   let text: string;
@@ -47,7 +51,21 @@ export async function readLock(path: string): Promise<Lock> {
   }
 }
 
-/** Writes a lock, whole or not at all, in a stable order. @throws KW-REF-LOCK */
+/**
+ * Writes a lock, whole or not at all, in a stable order. @throws KW-REF-LOCK
+ *
+ * @example
+ * ```ts
+ * import { type Lock, lockKey, readLock, writeLock } from "@kernelwright/sdk/registry";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const digest = "0".repeat(64);
+ * const entry = { version: "@you/norms 1.0.0", manifest: digest, files: { "kernel.js": digest } };
+ * const lock: Lock = new Map([[lockKey("jsr:@you/norms@^1:FastNorm"), entry]]);
+ * await writeLock("kernels.lock", lock);
+ * assertEquals(await readLock("kernels.lock"), lock);
+ * ```
+ */
 export async function writeLock(path: string, lock: Lock): Promise<void> {
   checkArgument("writeLock(): path", path, "a string");
   checkArgument("writeLock(): lock", lock, "a Map");
@@ -69,7 +87,18 @@ export async function writeLock(path: string, lock: Lock): Promise<void> {
   }
 }
 
-/** Whether two entries pin the same bytes. */
+/**
+ * Whether two entries pin the same bytes.
+ *
+ * @example
+ * ```ts
+ * import { type LockEntry, sameEntry } from "@kernelwright/sdk/registry";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const entry: LockEntry = { version: "@you/norms 1.0.0", manifest: "ab12", files: { "kernel.js": "cd34" } };
+ * assertEquals(sameEntry(entry, { ...entry, files: { "kernel.js": "cd35" } }), false);
+ * ```
+ */
 export function sameEntry(a: LockEntry, b: LockEntry): boolean {
   checkFields("sameEntry(): a", a, { files: "an object" });
   checkFields("sameEntry(): b", b, { files: "an object" });

@@ -3,7 +3,11 @@ import { checkArgument } from "../arguments.ts";
 import * as z from "zod";
 import { KernelwrightError, raise } from "../errors.ts";
 
-/** The file's name. */
+/**
+ * The file's name.
+ *
+ * See the example of {@linkcode parseManifest}.
+ */
 export const MANIFEST_FILE = "kernel.json";
 
 /** A parameter, as its author wrote it. */
@@ -76,6 +80,16 @@ export interface Manifest {
  *
  * @param text The file. @param file Where it came from, for errors.
  * @throws KW-REF-MANIFEST; KW-REF-ESCAPES when it names a file outside of its folder.
+ *
+ * @example
+ * ```ts
+ * import { MANIFEST_FILE, parseManifest } from "@kernelwright/sdk/registry";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const file = `./fast-norm/dist/${MANIFEST_FILE}`;
+ * const manifest = parseManifest(await Deno.readTextFile(file), file);
+ * assertEquals([manifest.name, Object.keys(manifest.kernels)], ["@you/fast-norm", ["FastNorm"]]);
+ * ```
  */
 export function parseManifest(text: string, file: string): Manifest {
   checkArgument("parseManifest(): text", text, "a string");

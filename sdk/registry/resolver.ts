@@ -67,12 +67,23 @@ export interface ResolverOptions extends Trust {
  *
  * In a page there are no lock and no cache, and a bundle finds the SDK by the page's import map.
  *
- * ```ts ignore
- * await kernelize(model, config, { resolver: kernelResolver({ lock: "kernels.lock", publishers: ["jsr:@you/"] }) });
- * ```
- *
  * @throws KW-REF-UNTRUSTED, KW-REF-LOCK, KW-REF-DIGEST, KW-REF-SIGNATURE, KW-REF-FETCH, KW-REF-LIMIT, KW-REF-ESCAPES,
  * KW-REF-MANIFEST, KW-REF-REGISTRY, KW-REF-VERSION, KW-REF-EXPORT, KW-REF-SYNTAX, KW-REF-MISSING: the resolver does.
+ *
+ * @example
+ * ```ts
+ * import { kernelize } from "@kernelwright/sdk";
+ * import { loadCausalLM } from "@kernelwright/sdk/models";
+ * import { kernelResolver } from "@kernelwright/sdk/registry";
+ * import { assertEquals } from "@std/assert";
+ *
+ * using model = await loadCausalLM("./model");
+ * const resolver = kernelResolver({ lock: "kernels.lock", publishers: ["jsr:@you/"] });
+ * // A bundle; "jsr:@you/norms@^1:FastNorm" would be fetched, locked and checked first.
+ * const entry = { replace: "RMSNorm", at: "model.norm", with: "./fast-norm/dist:FastNorm" };
+ * const report = await kernelize(model, { kernels: [entry] }, { resolver });
+ * assertEquals(report.at("model.norm")?.kernel, "FastNorm");
+ * ```
  */
 export function kernelResolver(options: ResolverOptions = {}): RefResolver {
   return async (ref, base, purpose) => {
@@ -90,6 +101,15 @@ export function kernelResolver(options: ResolverOptions = {}): RefResolver {
  *
  * @param ref A reference, with or without a kernel's name.
  * @throws what {@linkcode kernelResolver} throws before it imports.
+ *
+ * @example
+ * ```ts
+ * import { inspectReference } from "@kernelwright/sdk/registry";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const { manifest } = await inspectReference("./fast-norm/dist:FastNorm"); // digests are checked, nothing runs
+ * assertEquals(manifest.version, "1.0.0");
+ * ```
  */
 export async function inspectReference(ref: string, options: ResolverOptions = {}): Promise<Bundle> {
   checkArgument("inspectReference(): ref", ref, "a string");

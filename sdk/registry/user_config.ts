@@ -28,6 +28,16 @@ export interface UserSettings extends Trust {
  *
  * @param path The file; the user's unless told. None is read where the environment may not be asked for it.
  * @throws KW-REF-UNTRUSTED when the file cannot be read: who is trusted must not be guessed.
+ *
+ * @example
+ * ```ts
+ * import { userSettings } from "@kernelwright/sdk/registry";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await Deno.writeTextFile("./trust.json", '{ "publishers": ["jsr:@you/"] }');
+ * const { publishers } = await userSettings("./trust.json"); // of the user's own file unless told
+ * assertEquals(publishers, ["jsr:@you/"]);
+ * ```
  */
 export async function userSettings(path: string | undefined = configPath()): Promise<UserSettings> {
   if (path !== undefined) checkArgument("userSettings(): path", path, "a string");

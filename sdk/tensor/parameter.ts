@@ -12,6 +12,18 @@ import { noteWrite, writesAreGuarded } from "./write_guard.ts";
  *
  * It begins on the meta device. Filling it changes its storage, never its identity: whoever holds the parameter
  * (a tied head, an undo record) sees the new values.
+ *
+ * @example
+ * ```ts
+ * import { openGpu, Parameter, Tensor } from "@kernelwright/sdk";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await openGpu();
+ * using weight = new Parameter([2]);
+ * assertEquals(weight.materialized, false);
+ * weight.assign(Tensor.from([1, 2]));
+ * assertEquals([...await weight.data()], [1, 2]);
+ * ```
  */
 export class Parameter extends Tensor {
   /**
@@ -59,7 +71,18 @@ export class Parameter extends Tensor {
   }
 }
 
-/** A parameter on the meta device, to be filled by a loader: `this.weight = parameter([out, in])`. */
+/**
+ * A parameter on the meta device, to be filled by a loader: `this.weight = parameter([out, in])`.
+ *
+ * @example
+ * ```ts
+ * import { parameter } from "@kernelwright/sdk";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const weight = parameter([4, 8], "f16");
+ * assertEquals([weight.device, weight.shape, weight.dtype], ["meta", [4, 8], "f16"]);
+ * ```
+ */
 export function parameter(shape: Shape, dtype: DType = "f32"): Parameter {
   return new Parameter(shape, dtype);
 }

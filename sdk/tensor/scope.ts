@@ -8,6 +8,18 @@ import { markTensor, tensorsIn } from "./tree.ts";
  * plain objects) and those given to {@linkcode keep}.
  *
  * @throws KW-SCOPE-ASYNC when `fn` returns a promise: what it makes later would belong to nobody.
+ *
+ * @example
+ * ```ts
+ * import { openGpu, scope, Tensor } from "@kernelwright/sdk";
+ * import { add, mul } from "@kernelwright/sdk/ops";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await openGpu();
+ * using x = Tensor.from([1, 2]);
+ * using y = scope(() => add(x, mul(x, x))); // the product is released
+ * assertEquals([...await y.data()], [2, 6]);
+ * ```
  */
 export function scope<T>(fn: () => T): T {
   checkFunction("scope(): fn", fn);
@@ -50,7 +62,23 @@ export function releaseEarly(...tensors: readonly Tensor[]): void {
   for (const t of tensors) if (isScoped(t)) t.dispose();
 }
 
-/** Takes a tensor out of the scopes around it: it lives until it is disposed. Returns it. */
+/**
+ * Takes a tensor out of the scopes around it: it lives until it is disposed. Returns it.
+ *
+ * @example
+ * ```ts
+ * import { keep, openGpu, scope, Tensor } from "@kernelwright/sdk";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await openGpu();
+ * let kept: Tensor | undefined;
+ * scope(() => {
+ *   kept = keep(Tensor.from([1, 2]));
+ * });
+ * assertEquals(kept?.released, false);
+ * kept?.dispose();
+ * ```
+ */
 export function keep<T extends Tensor>(t: T): T {
   forget(t);
   return t;

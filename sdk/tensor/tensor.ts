@@ -31,6 +31,17 @@ export interface TensorOptions {
  * An n-dimensional array: contiguous, row-major, of one dtype, on one device.
  *
  * Operators are recorded, not waited for: only {@linkcode Tensor.data} waits.
+ *
+ * @example
+ * ```ts
+ * import { openGpu, Tensor } from "@kernelwright/sdk";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await openGpu();
+ * using x = Tensor.from([[1, 2], [3, 4]]); // f32 [2, 2]
+ * using halves = Tensor.zeros([8], { dtype: "f16" });
+ * assertEquals([halves.size, x.shape, [...await x.data()]], [8, [2, 2], [1, 2, 3, 4]]);
+ * ```
  */
 export class Tensor implements TensorSpec {
   /** A name for errors and memory listings. */

@@ -8,12 +8,38 @@ export interface Tracer {
   op(name: string, inputs: readonly Tensor[], outputs: readonly Tensor[]): void;
 }
 
-/** The tracer at work, if a forward is being traced. While there is one, every new tensor is on meta. */
+/**
+ * The tracer at work, if a forward is being traced. While there is one, every new tensor is on meta.
+ *
+ * @example
+ * ```ts
+ * import { currentTracer, withTracer } from "@kernelwright/sdk/inspect";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(currentTracer(), undefined);
+ * const tracer = { op: () => {} };
+ * assertEquals(withTracer(tracer, currentTracer), tracer);
+ * ```
+ */
 export function currentTracer(): Tracer | undefined {
   return tracer.current;
 }
 
-/** Runs `fn` with a tracer: nothing is computed, only shapes and dtypes flow. */
+/**
+ * Runs `fn` with a tracer: nothing is computed, only shapes and dtypes flow.
+ *
+ * @example
+ * ```ts
+ * import { Tensor } from "@kernelwright/sdk";
+ * import { withTracer } from "@kernelwright/sdk/inspect";
+ * import { exp, neg } from "@kernelwright/sdk/ops";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const seen: string[] = [];
+ * withTracer({ op: (name) => seen.push(name) }, () => exp(neg(Tensor.empty([1000]))));
+ * assertEquals(seen, ["neg", "exp"]);
+ * ```
+ */
 export function withTracer<T>(t: Tracer, fn: () => T): T {
   checkFunction("withTracer(): fn", fn);
   checkFields("withTracer(): t", t, { op: "a function" });

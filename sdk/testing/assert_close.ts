@@ -35,8 +35,15 @@ export interface Mismatch {
  * @param expected The same number of values; a tensor also has the same shape.
  * @throws KW-TEST-CLOSE, with the worst elements and where they lie.
  *
- * ```ts ignore
- * await assertClose(out, [1, 2, 3], { atol: 1e-6 });
+ * @example
+ * ```ts
+ * import { openGpu, Tensor } from "@kernelwright/sdk";
+ * import { exp } from "@kernelwright/sdk/ops";
+ * import { assertClose } from "@kernelwright/sdk/testing";
+ *
+ * await openGpu();
+ * using x = Tensor.from([0, 1]), out = exp(x);
+ * await assertClose(out, [1, Math.E], { atol: 1e-6 });
  * ```
  */
 export async function assertClose(

@@ -32,14 +32,28 @@ export interface BenchKernelOptions
 /**
  * Times a kernel against the modules that it stands for, unfused, and against other kernels.
  *
- * ```ts ignore
- * console.log(String(await benchKernel(RMSNormMLP, {
- *   shapes: [{ batch: 1, tokens: 32, width: 256, inner: 688 }],
- *   cost: ({ tokens, width, inner }) => ({ flops: 6 * tokens * width * inner }),
- * })));
- * ```
- *
  * @throws KW-TEST-CHECK when the kernel is wrong at the first shape, KW-TEST-OPTION without shapes.
+ *
+ * @example
+ * ```ts
+ * import { kernel, replaces, type Tensor } from "@kernelwright/sdk";
+ * import { SiLU } from "@kernelwright/sdk/nn";
+ * import { silu } from "@kernelwright/sdk/ops";
+ * import { benchKernel, benchMain, BenchReport } from "@kernelwright/sdk/testing";
+ * import { assertEquals } from "@std/assert";
+ *
+ * @kernel({ site: replaces(SiLU) })
+ * class FastSiLU {
+ *   forward(this: SiLU, x: Tensor): Tensor {
+ *     return silu(x);
+ *   }
+ * }
+ *
+ * const options = { shapes: [{ batch: 1, tokens: 1, width: 64 }], rounds: 1, train: 1 };
+ * const report = await benchKernel(FastSiLU, options);
+ * assertEquals(report instanceof BenchReport, true);
+ * await benchMain(FastSiLU, options, ["--json"]); // the same as a program: a silu_bench.ts
+ * ```
  */
 export async function benchKernel(cls: KernelClass, options: BenchKernelOptions): Promise<BenchReport> {
   const { name } = kernelDefinition(cls);
@@ -66,6 +80,8 @@ export async function benchKernel(cls: KernelClass, options: BenchKernelOptions)
 /**
  * {@linkcode benchKernel} as a program: prints the table, or with `--json` the data, and with `--svg FILE` writes the
  * plot. The `main` of a `*_bench.ts`.
+ *
+ * See the example of {@linkcode benchKernel}.
  *
  * @param args The program's arguments; `Deno.args` unless told.
  */

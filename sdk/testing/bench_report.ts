@@ -19,7 +19,11 @@ export interface BenchRow {
   readonly timings: readonly Timing[];
 }
 
-/** What a bench measured: prints as a table, serialises as JSON, and draws itself. */
+/**
+ * What a bench measured: prints as a table, serialises as JSON, and draws itself.
+ *
+ * See the example of {@linkcode benchKernel}.
+ */
 export class BenchReport {
   /** The kernel's name. */
   readonly kernel: string;

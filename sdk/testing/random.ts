@@ -1,7 +1,18 @@
 /** Numbers from a seed, so that a failure can be had again. */
 import { checkArgument } from "../arguments.ts";
 
-/** A source of numbers in [0, 1): Mulberry32 (Tommy Ettinger 2017), whose whole state is its seed. */
+/**
+ * A source of numbers in [0, 1): Mulberry32 (Tommy Ettinger 2017), whose whole state is its seed.
+ *
+ * @example
+ * ```ts
+ * import { randomSource } from "@kernelwright/sdk/testing";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [a, b] = [randomSource(7), randomSource(7)];
+ * assertEquals([a(), a()], [b(), b()]);
+ * ```
+ */
 export function randomSource(seed: number): () => number {
   checkArgument("randomSource(): seed", seed, "a number");
   let state = seed >>> 0;
@@ -25,7 +36,19 @@ export type Fill = (index: number, random: () => number, input?: number) => numb
 /** The names of {@linkcode FILLS}. */
 export type FillName = "usual" | "large" | "tiny" | "outliers" | "zeros";
 
-/** How inputs are filled in the checks. */
+/**
+ * How inputs are filled in the checks.
+ *
+ * @example
+ * ```ts
+ * import { FILLS, randomSource } from "@kernelwright/sdk/testing";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const random = randomSource(1);
+ * const values = Float32Array.from({ length: 4 }, (_, i) => FILLS.outliers(i, random));
+ * assertEquals(Math.abs(values[3]), 800);
+ * ```
+ */
 export const FILLS: Readonly<Record<FillName, Fill>> = {
   /** Between -2 and 2. */
   usual: (_i, random) => drawn(random) * 4 - 2,

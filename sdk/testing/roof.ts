@@ -15,7 +15,18 @@ const COPY_BYTES = 16 * 1024 * 1024;
 const FMA_THREADS = 16384;
 const FMA_STEPS = 256;
 
-/** Measures an adapter's roof with two probes. */
+/**
+ * Measures an adapter's roof with two probes.
+ *
+ * @example
+ * ```ts
+ * import { openGpu } from "@kernelwright/sdk";
+ * import { measureRoof } from "@kernelwright/sdk/testing";
+ *
+ * const { copy, fma } = await measureRoof(await openGpu(), { rounds: 1, train: 10 });
+ * console.log(`${copy.toFixed(1)} GB/s, ${fma.toFixed(1)} GFLOP/s`);
+ * ```
+ */
 export async function measureRoof(gpu: Gpu, options: TimingOptions = {}): Promise<Roof> {
   const opened = internalsOf(gpu, "measureRoof(): gpu");
   checkArgument("measureRoof(): options", options, "an object");

@@ -15,16 +15,18 @@ import { Subject } from "./subject.ts";
  * says which element, how far off, the sizes and the seed; random sizes are shrunk to the smallest that fail. A kernel
  * with a `tune` must be right with each of the values that it names.
  *
- * ```ts ignore
- * import { testKernel } from "@kernelwright/sdk/testing";
- * import { RMSNormMLP } from "./mod.ts";
- * testKernel(RMSNormMLP);
- * ```
- *
  * All tests of a file share one GPU device. A check of gradients has its place here once kernels have a backward.
  *
  * @throws KW-KERNEL-UNDECLARED for a class that is no kernel, KW-TEST-OPTION for modules that are not known and not
  * given.
+ *
+ * @example `fast_norm_test.ts`, run by `deno test -A`
+ * ```ts
+ * import { testKernel } from "@kernelwright/sdk/testing";
+ * import { FastNorm } from "./fast-norm/mod.ts";
+ *
+ * testKernel(FastNorm, { runs: 3 });
+ * ```
  */
 export function testKernel(cls: KernelClass, options: TestKernelOptions = {}): void {
   const subject = new Subject(cls, options);
@@ -49,6 +51,16 @@ export function testKernel(cls: KernelClass, options: TestKernelOptions = {}): v
  * Runs the checks of a kernel without a test runner.
  *
  * @returns The name of each check that failed, with its error.
+ *
+ * @example
+ * ```ts
+ * import { checkKernel } from "@kernelwright/sdk/testing";
+ * import { assertEquals } from "@std/assert";
+ * import { FastNorm } from "./fast-norm/mod.ts";
+ *
+ * const failed = await checkKernel(FastNorm, { runs: 1 });
+ * assertEquals([...failed.keys()], []);
+ * ```
  */
 export async function checkKernel(
   cls: KernelClass,

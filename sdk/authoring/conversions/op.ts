@@ -95,7 +95,18 @@ export function checkOp(at: string, op: ConversionOp): void {
   checkFields(at, op, { name: "a string", parameters: "an object", bind: "a function" });
 }
 
-/** `concatenate(dim: 0)`, as messages show an op. */
+/**
+ * `concatenate(dim: 0)`, as messages show an op.
+ *
+ * @example
+ * ```ts
+ * import { concatenate } from "@kernelwright/sdk";
+ * import { describeOp } from "@kernelwright/sdk/inspect";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(describeOp(concatenate(1)), "concatenate(dim: 1)");
+ * ```
+ */
 export function describeOp(op: ConversionOp): string {
   checkOp("describeOp(): op", op);
   const shown = Object.entries(op.parameters).filter(([, v]) => v !== undefined);

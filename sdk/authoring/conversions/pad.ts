@@ -16,7 +16,19 @@ export interface PadOptions {
   readonly value?: number;
 }
 
-/** Makes a dimension of each tensor longer. The reverse drops what was added. */
+/**
+ * Makes a dimension of each tensor longer. The reverse drops what was added.
+ *
+ * @example
+ * ```ts
+ * import { convert, pad } from "@kernelwright/sdk";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const rule = convert("weight", "scale", [pad({ multipleOf: 4 })]);
+ * const [out] = rule.ops[0].bind([{ shape: [6], dtype: "f32" }]).outputs;
+ * assertEquals(out.shape, [8]);
+ * ```
+ */
 export function pad(options: PadOptions): ConversionOp {
   checkArgument("pad(): options", options, "an object");
   const { dim = 0, before = 0, after = 0, multipleOf = 1, value = 0 } = options;

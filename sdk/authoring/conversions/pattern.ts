@@ -11,7 +11,19 @@ import { raise } from "../../errors.ts";
 import type { ConversionOp } from "./op.ts";
 import { checkRule, type ConversionRule, convert, type ConvertOptions, describeRule } from "./rule.ts";
 
-/** Gives keys of a whole model other names. `*` is one segment of a path, `**` one or more. */
+/**
+ * Gives keys of a whole model other names. `*` is one segment of a path, `**` one or more.
+ *
+ * @example
+ * ```ts
+ * import { WeightRenaming } from "@kernelwright/sdk/checkpoint";
+ * import { describeRule } from "@kernelwright/sdk/inspect";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const rule = new WeightRenaming("transformer.h.*.**", "model.layers.*.**");
+ * assertEquals(describeRule(rule), "transformer.h.*.** → model.layers.*.**");
+ * ```
+ */
 export class WeightRenaming implements ConversionRule {
   /** The pattern of the keys in the file. */
   readonly from: readonly string[];
@@ -42,7 +54,20 @@ export class WeightRenaming implements ConversionRule {
   }
 }
 
-/** Converts tensors of a whole model. `*` is one segment of a path. */
+/**
+ * Converts tensors of a whole model. `*` is one segment of a path.
+ *
+ * @example
+ * ```ts
+ * import { stackList } from "@kernelwright/sdk";
+ * import { WeightConverter } from "@kernelwright/sdk/checkpoint";
+ * import { describeRule } from "@kernelwright/sdk/inspect";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const rule = new WeightConverter("layers.*.experts.*.w1.weight", "layers.*.experts.w1", [stackList(0)]);
+ * assertEquals(describeRule(rule), "layers.*.experts.*.w1.weight → layers.*.experts.w1: stackList");
+ * ```
+ */
 export class WeightConverter implements ConversionRule {
   /** The patterns of the keys in the file. */
   readonly from: readonly string[];

@@ -47,14 +47,35 @@ export interface BoundRule {
   reverse(): BoundRule;
 }
 
-/** The source becomes the target as it is. */
+/**
+ * The source becomes the target as it is.
+ *
+ * @example
+ * ```ts
+ * import { rename } from "@kernelwright/sdk";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(rename("norm.weight", "scale"), { from: ["norm.weight"], to: ["scale"], ops: [] });
+ * ```
+ */
 export function rename(from: string, to: string): ConversionRule {
   checkArgument("rename(): from", from, "a string");
   checkArgument("rename(): to", to, "a string");
   return { from: [from], to: [to], ops: [] };
 }
 
-/** The sources, taken in order through the ops, become the targets. */
+/**
+ * The sources, taken in order through the ops, become the targets.
+ *
+ * @example
+ * ```ts
+ * import { concatenate, convert, transpose } from "@kernelwright/sdk";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const rule = convert(["gate.weight", "up.weight"], "gate_up", [concatenate(0), transpose()]);
+ * assertEquals([rule.from, rule.to], [["gate.weight", "up.weight"], ["gate_up"]]);
+ * ```
+ */
 export function convert(
   from: string | readonly string[],
   to: string | readonly string[],
@@ -110,7 +131,18 @@ export function checkRule(at: string, rule: ConversionRule): void {
   rule.ops.forEach((op, i) => checkOp(`${at}.ops[${i}]`, op));
 }
 
-/** `a, b → c: concatenate(dim: 0)`, as messages show a rule. */
+/**
+ * `a, b → c: concatenate(dim: 0)`, as messages show a rule.
+ *
+ * @example
+ * ```ts
+ * import { concatenate, convert } from "@kernelwright/sdk";
+ * import { describeRule } from "@kernelwright/sdk/inspect";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(describeRule(convert(["a", "b"], "ab", [concatenate(0)])), "a, b → ab: concatenate");
+ * ```
+ */
 export function describeRule(rule: ConversionRule): string {
   checkRule("describeRule(): rule", rule);
   const ops = rule.ops.map((o) => o.name).join(", ");

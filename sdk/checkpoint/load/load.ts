@@ -59,6 +59,21 @@ const DRAIN_BYTES = 8 * 1024 * 1024;
  *
  * @throws KW-CHECKPOINT-KEYS, -SHAPE, -DTYPE: the checkpoint is not of this model; KW-CONVERT-…: a conversion cannot
  * work; KW-CHECKPOINT-TRUNCATED, -RANGE, -NONFINITE: found while reading; KW-CHECKPOINT-OPTION; KW-ABORTED; KW-GPU-….
+ *
+ * @example
+ * ```ts
+ * import { openGpu } from "@kernelwright/sdk";
+ * import { formatLoadReport, loadCheckpoint, openCheckpoint, originOf } from "@kernelwright/sdk/checkpoint";
+ * import { buildCausalLM, readConfig } from "@kernelwright/sdk/models";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await openGpu();
+ * using model = buildCausalLM(await readConfig("./model"));
+ * await using checkpoint = await openCheckpoint("./model");
+ * const report = await loadCheckpoint(model, checkpoint);
+ * console.log(formatLoadReport(report));
+ * assertEquals(originOf(model)?.files.map((f) => f.name), ["model.safetensors"]);
+ * ```
  */
 export async function loadCheckpoint(
   model: Module,

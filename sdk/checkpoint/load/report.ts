@@ -76,7 +76,11 @@ const REPORT = {
   ms: "a number",
 } as const;
 
-/** The report in a few lines, for people. */
+/**
+ * The report in a few lines, for people.
+ *
+ * See the example of {@linkcode loadCheckpoint}.
+ */
 export function formatLoadReport(report: LoadReport): string {
   checkFields("formatLoadReport(): report", report, REPORT);
   const { loaded, converted, bytes, ms } = report;

@@ -111,6 +111,18 @@ export interface LoadPlan {
  * Plans a load. Looks at the headers' entries and at the model, and changes nothing.
  *
  * @throws KW-CONVERT-…: conversions that cannot work. What is missing, unexpected or does not fit is in the plan.
+ *
+ * @example
+ * ```ts
+ * import { openCheckpoint, planLoad } from "@kernelwright/sdk/checkpoint";
+ * import { buildCausalLM, readConfig } from "@kernelwright/sdk/models";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const model = buildCausalLM(await readConfig("./model"));
+ * await using checkpoint = await openCheckpoint("./model");
+ * const plan = planLoad(model, checkpoint.tensors.values());
+ * assertEquals([plan.missing, plan.mismatched], [[], []]);
+ * ```
  */
 export function planLoad(
   model: Module,

@@ -28,7 +28,17 @@ export interface FileDTypeInfo {
   readonly natural: DType | undefined;
 }
 
-/** The properties of every dtype of files. */
+/**
+ * The properties of every dtype of files.
+ *
+ * @example
+ * ```ts
+ * import { FILE_DTYPES } from "@kernelwright/sdk/checkpoint";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(FILE_DTYPES.BF16, { bytes: 2, float: true, natural: "f32" });
+ * ```
+ */
 export const FILE_DTYPES: Readonly<Record<FileDType, FileDTypeInfo>> = {
   F64: { bytes: 8, float: true, natural: "f32" },
   F32: { bytes: 4, float: true, natural: "f32" },

@@ -52,6 +52,19 @@ const MAX_RANK = 32;
  * Reads and checks a file's header. No tensor is read.
  *
  * @throws KW-CHECKPOINT-TRUNCATED, KW-CHECKPOINT-HEADER, KW-CHECKPOINT-OFFSETS, KW-CHECKPOINT-DTYPE
+ *
+ * @example
+ * ```ts
+ * import { bytesSource, readHeader, writeSafetensors } from "@kernelwright/sdk/checkpoint";
+ * import { openGpu, Tensor } from "@kernelwright/sdk";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await openGpu();
+ * using weight = Tensor.from([[1, 2], [3, 4]]);
+ * const bytes = await writeSafetensors({ weight }, { metadata: { format: "pt" } });
+ * const { tensors, metadata } = await readHeader(bytesSource(bytes));
+ * assertEquals([tensors.get("weight")?.shape, metadata?.get("format")], [[2, 2], "pt"]);
+ * ```
  */
 export async function readHeader(source: Source): Promise<SafetensorsHeader> {
   checkFields("readHeader(): source", source, { read: "a function", size: "a count" });

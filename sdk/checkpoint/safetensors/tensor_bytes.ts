@@ -9,6 +9,17 @@ import { FILE_DTYPE_OF, FILE_DTYPES, type FileDType } from "./file_dtype.ts";
  *
  * @param dtype The file's dtype; the one that holds the values exactly unless told.
  * @throws KW-CHECKPOINT-WRITE for a dtype that the tensor's cannot be stored as.
+ *
+ * @example
+ * ```ts
+ * import { openGpu, Tensor } from "@kernelwright/sdk";
+ * import { tensorBytes } from "@kernelwright/sdk/checkpoint";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await openGpu();
+ * using x = Tensor.from([1, -2]);
+ * assertEquals([...await tensorBytes(x, "BF16")], [0x80, 0x3f, 0x00, 0xc0]); // little-endian
+ * ```
  */
 export async function tensorBytes(t: Tensor, dtype: FileDType = FILE_DTYPE_OF[t?.dtype]): Promise<Bytes> {
   checkInstance("tensorBytes(): t", t, Tensor);

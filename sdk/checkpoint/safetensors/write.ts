@@ -16,6 +16,8 @@ export interface WriteOptions {
  * The bytes of a safetensors file with these tensors. For a whole model use {@linkcode saveCheckpoint}, which needs no
  * memory for all of it.
  *
+ * See the example of {@linkcode readHeader}.
+ *
  * @throws KW-CHECKPOINT-WRITE
  */
 export async function writeSafetensors(

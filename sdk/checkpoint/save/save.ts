@@ -66,6 +66,20 @@ export interface SaveReport {
  * save clears up. Saves of one process wait for each other; two processes must not save into one at a time.
  *
  * @throws KW-CONVERT-NO-REVERSE, KW-CHECKPOINT-WRITE, KW-CHECKPOINT-OPTION, KW-ABORTED
+ *
+ * @example
+ * ```ts
+ * import { openGpu, Tensor } from "@kernelwright/sdk";
+ * import { saveCheckpoint } from "@kernelwright/sdk/checkpoint";
+ * import { RMSNorm } from "@kernelwright/sdk/nn";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await openGpu();
+ * using norm = new RMSNorm(2);
+ * norm.loadStateDict({ weight: Tensor.from([1, 2]) });
+ * const report = await saveCheckpoint(norm, "./saved-norm");
+ * assertEquals([report.files, report.bytes], [["model.safetensors"], 8]);
+ * ```
  */
 export async function saveCheckpoint(
   model: Module,

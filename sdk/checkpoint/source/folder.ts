@@ -38,7 +38,19 @@ export interface FolderOptions {
   readonly allowLinks?: boolean;
 }
 
-/** The folder at a place. Nothing is read. @throws KW-CHECKPOINT-OPEN for an address that is of no folder. */
+/**
+ * The folder at a place. Nothing is read. @throws KW-CHECKPOINT-OPEN for an address that is of no folder.
+ *
+ * @example
+ * ```ts
+ * import { openFolder, readText } from "@kernelwright/sdk/checkpoint";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const folder = openFolder("./model"); // or an address, or picked files
+ * const config = JSON.parse(await readText(folder, "config.json") ?? "{}");
+ * assertEquals(config.model_type, "llama");
+ * ```
+ */
 export function openFolder(from: FolderLocation, options: FolderOptions = {}): Folder {
   checkArgument("openFolder(): options", options, "an object");
   if (typeof from !== "string" && (typeof from !== "object" || from === null)) {
@@ -58,7 +70,19 @@ export function locate(from: string | URL): string | URL {
   return page === undefined ? from : new URL(from, page);
 }
 
-/** The text of a file; undefined where there is none. @throws KW-CHECKPOINT-OPEN */
+/**
+ * The text of a file; undefined where there is none. @throws KW-CHECKPOINT-OPEN
+ *
+ * @example
+ * ```ts
+ * import { openFolder, readText } from "@kernelwright/sdk/checkpoint";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const picked = openFolder({ "config.json": new Blob(["{}"]) });
+ * assertEquals(await readText(picked, "config.json"), "{}");
+ * assertEquals(await readText(picked, "tokenizer.json"), undefined);
+ * ```
+ */
 export async function readText(folder: Folder, name: string): Promise<string | undefined> {
   checkFields("readText(): folder", folder, { open: "a function" });
   checkArgument("readText(): name", name, "a string");

@@ -18,7 +18,18 @@ export interface Source {
   close?(): Promise<void>;
 }
 
-/** A source over bytes in memory. */
+/**
+ * A source over bytes in memory.
+ *
+ * @example
+ * ```ts
+ * import { bytesSource } from "@kernelwright/sdk/checkpoint";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const source = bytesSource(Uint8Array.of(1, 2, 3, 4));
+ * assertEquals([source.size, await source.read(1, 2)], [4, Uint8Array.of(2, 3)]);
+ * ```
+ */
 export function bytesSource(bytes: Uint8Array, name = "bytes"): Source {
   checkArgument("bytesSource(): bytes", bytes, "bytes");
   return {
@@ -33,7 +44,18 @@ export function bytesSource(bytes: Uint8Array, name = "bytes"): Source {
   };
 }
 
-/** A source over a `Blob`, such as the `File` of an input element. */
+/**
+ * A source over a `Blob`, such as the `File` of an input element.
+ *
+ * @example
+ * ```ts
+ * import { blobSource } from "@kernelwright/sdk/checkpoint";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const source = blobSource(new Blob([Uint8Array.of(1, 2, 3, 4)]));
+ * assertEquals([source.size, await source.read(1, 2)], [4, Uint8Array.of(2, 3)]);
+ * ```
+ */
 export function blobSource(blob: Blob, name = "blob"): Source {
   checkInstance("blobSource(): blob", blob, Blob);
   return {
@@ -47,6 +69,16 @@ export function blobSource(blob: Blob, name = "blob"): Source {
  * A source over a file. Close it when done.
  *
  * @throws KW-CHECKPOINT-OPEN when it cannot be opened or is no regular file (a pipe would never end).
+ *
+ * @example
+ * ```ts
+ * import { fileSource } from "@kernelwright/sdk/checkpoint";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const source = await fileSource("./model/config.json");
+ * assertEquals(new TextDecoder().decode(await source.read(0, 1)), "{");
+ * await source.close?.();
+ * ```
  */
 export async function fileSource(path: string): Promise<Source> {
   checkArgument("fileSource(): path", path, "a string");

@@ -18,6 +18,19 @@ const ABSENT = [403, 404, 410];
  *
  * @returns Undefined where the server has no such file.
  * @throws KW-CHECKPOINT-OPEN for an address that cannot be reached, and for a file that changes while it is read.
+ *
+ * @example
+ * ```ts
+ * import { urlSource } from "@kernelwright/sdk/checkpoint";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const here = { hostname: "127.0.0.1", port: 0, onListen: () => {} };
+ * const files = Deno.serve(here, () => new Response("abcdef"));
+ * const source = await urlSource(new URL(`http://127.0.0.1:${files.addr.port}/letters.txt`));
+ * assertEquals(new TextDecoder().decode(await source?.read(2, 3)), "cde");
+ * await source?.close?.();
+ * await files.shutdown();
+ * ```
  */
 export async function urlSource(url: URL): Promise<Source | undefined> {
   checkInstance("urlSource(): url", url, URL);

@@ -48,16 +48,17 @@ export interface CapturedFunction<A extends readonly unknown[], R> {
  * and tensors that `fn` reaches by itself, are used where they are. What `fn` does on the host besides happens when
  * it is recorded only. Kernelize a model first and capture it then: a plan repeats the forward that it has seen.
  *
+ * @example
  * ```ts
  * import { capture, openGpu, Tensor } from "@kernelwright/sdk";
- * import { silu } from "@kernelwright/sdk/ops";
- * if (globalThis.navigator?.gpu) {
- *   await openGpu();
- *   using fast = capture((x: Tensor) => silu(silu(x)));
- *   using x = Tensor.from([1, 2, 3]);
- *   using y = fast(x);
- *   await y.data();
- * }
+ * import { add, mul } from "@kernelwright/sdk/ops";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await openGpu();
+ * using fast = capture((x: Tensor) => add(x, mul(x, x)));
+ * using a = Tensor.from([1, 2, 3]), first = fast(a); // recorded
+ * using b = Tensor.from([4, 5, 6]), second = fast(b); // replayed
+ * assertEquals([...await first.data(), ...await second.data()], [2, 6, 12, 20, 30, 42]);
  * ```
  */
 export function capture<A extends readonly unknown[], R>(

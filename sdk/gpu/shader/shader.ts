@@ -134,8 +134,10 @@ export class Shader {
 /**
  * Declares a compute shader. It is parsed and compiled when it is first dispatched or planned.
  *
+ * @example
  * ```ts
  * import { shader } from "@kernelwright/sdk";
+ *
  * const double = shader({
  *   name: "double.wgsl",
  *   code: `
@@ -145,6 +147,7 @@ export class Shader {
  *       if (id.x < arrayLength(&out)) { out[id.x] = 2.0 * x[id.x]; }
  *     }`,
  * });
+ * console.log(double.name);
  * ```
  */
 export function shader(options: ShaderOptions): Shader {

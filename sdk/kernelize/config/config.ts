@@ -94,7 +94,18 @@ export interface KernelConfig {
   readonly kernels: readonly KernelEntry[];
 }
 
-/** An entry that replaces modules one by one. */
+/**
+ * An entry that replaces modules one by one.
+ *
+ * @example
+ * ```ts
+ * import { replace } from "@kernelwright/sdk/config";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const entry = replace("RMSNorm", "./fast-norm:FastNorm", { at: "model.norm" });
+ * assertEquals(entry, { replace: "RMSNorm", with: "./fast-norm:FastNorm", at: "model.norm" });
+ * ```
+ */
 export function replace(
   name: string,
   choice: KernelChoice,
@@ -103,7 +114,18 @@ export function replace(
   return { replace: name, with: choice, ...options };
 }
 
-/** An entry that fuses a chain of siblings. */
+/**
+ * An entry that fuses a chain of siblings.
+ *
+ * @example
+ * ```ts
+ * import { fuse } from "@kernelwright/sdk/config";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const entry = fuse(["RMSNorm", ["LlamaMLP", "model.layers.*.mlp"]], "./norm-mlp:NormMLP");
+ * assertEquals(entry.fuse, ["RMSNorm", ["LlamaMLP", "model.layers.*.mlp"]]);
+ * ```
+ */
 export function fuse(
   parts: readonly FusePart[],
   choice: KernelChoice,
@@ -112,7 +134,19 @@ export function fuse(
   return { fuse: parts, with: choice, ...options };
 }
 
-/** An entry that fuses siblings with the same input. */
+/**
+ * An entry that fuses siblings with the same input.
+ *
+ * @example
+ * ```ts
+ * import { fuseParallel } from "@kernelwright/sdk/config";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const paths = ["q_proj", "k_proj", "v_proj"].map((name) => ["Linear", `**.self_attn.${name}`] as const);
+ * const entry = fuseParallel(paths, "./qkv:QKV");
+ * assertEquals(entry.fuseParallel[0], ["Linear", "**.self_attn.q_proj"]);
+ * ```
+ */
 export function fuseParallel(
   parts: readonly FusePart[],
   choice: KernelChoice,
@@ -121,12 +155,39 @@ export function fuseParallel(
   return { fuseParallel: parts, with: choice, ...options };
 }
 
-/** An entry that keeps the originals. */
+/**
+ * An entry that keeps the originals.
+ *
+ * @example
+ * ```ts
+ * import { disable, type KernelConfig, replace } from "@kernelwright/sdk/config";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const config: KernelConfig = {
+ *   kernels: [replace("RMSNorm", "./fast-norm:FastNorm"), disable("RMSNorm", { at: "model.norm" })],
+ * };
+ * assertEquals(config.kernels[1], { disable: "RMSNorm", at: "model.norm" });
+ * ```
+ */
 export function disable(name: string, options: { readonly at?: DisableEntry["at"] } = {}): DisableEntry {
   return { disable: name, ...options };
 }
 
-/** Properties that an adapter must have, for a {@linkcode KernelCandidate}. */
+/**
+ * Properties that an adapter must have, for a {@linkcode KernelCandidate}.
+ *
+ * @example
+ * ```ts
+ * import { Device, replace } from "@kernelwright/sdk/config";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const entry = replace("RMSNorm", [
+ *   { kernel: "./fast-norm:FastNorm" },
+ *   { kernel: "./fast-norm:SubgroupNorm", device: Device({ features: ["subgroups"] }) },
+ * ]);
+ * assertEquals(JSON.stringify(entry.with).includes("subgroups"), true);
+ * ```
+ */
 export function Device(properties: DeviceMatch): DeviceMatch {
   return properties;
 }
@@ -136,6 +197,16 @@ export function Device(properties: DeviceMatch): DeviceMatch {
  *
  * @param value What was given. @param file The file that it came from, for errors.
  * @throws KW-CONFIG-KERNELS with the JSON path and what was expected there.
+ *
+ * @example
+ * ```ts
+ * import { parseKernelConfig } from "@kernelwright/sdk/config";
+ * import { assertEquals, assertThrows } from "@std/assert";
+ *
+ * const text = '{ "kernels": [{ "replace": "RMSNorm", "with": "./fast-norm:FastNorm" }] }';
+ * assertEquals(parseKernelConfig(JSON.parse(text), "kernels.json").kernels.length, 1);
+ * assertThrows(() => parseKernelConfig({ kernels: [{ replace: "RMSNorm" }] }), Error, "kernels[0].with");
+ * ```
  */
 export function parseKernelConfig(value: unknown, file?: string): KernelConfig {
   const parsed = ConfigSchema.safeParse(value);

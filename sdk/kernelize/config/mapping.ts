@@ -25,16 +25,22 @@ export interface MappingOptions {
  * Runs `fn` with a mapping: a `kernelize(model)` inside, also after an `await`, uses it. What runs beside `fn` does
  * not see it.
  *
- * ```ts
- * import { kernelize, type Module } from "@kernelwright/sdk";
- * import { type KernelChoice, useKernelMapping } from "@kernelwright/sdk/config";
- * async function makeFast(model: Module, FastNorm: KernelChoice): Promise<void> {
- *   await useKernelMapping({ RMSNorm: FastNorm }, { inherit: false }, () => kernelize(model));
- * }
- * ```
- *
  * @returns What `fn` returns.
  * @throws KW-CONFIG-KERNELS when the mapping is malformed.
+ *
+ * @example
+ * ```ts
+ * import { kernelize, type Module } from "@kernelwright/sdk";
+ * import { kernelMapping, useKernelMapping } from "@kernelwright/sdk/config";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const mapping = { RMSNorm: "./fast-norm:FastNorm" };
+ * async function makeFast(model: Module): Promise<void> {
+ *   await useKernelMapping(mapping, { inherit: false }, () => kernelize(model));
+ * }
+ * console.log(makeFast.name);
+ * assertEquals(useKernelMapping(mapping, {}, () => kernelMapping()), mapping);
+ * ```
  */
 export function useKernelMapping<T>(mapping: KernelMapping, options: MappingOptions, fn: () => T): T {
   checkMapping(mapping, options);
@@ -48,6 +54,17 @@ export function useKernelMapping<T>(mapping: KernelMapping, options: MappingOpti
  *
  * @returns Takes it out again.
  * @throws KW-CONFIG-KERNELS when the mapping is malformed.
+ *
+ * @example
+ * ```ts
+ * import { kernelMapping, registerKernelMapping } from "@kernelwright/sdk/config";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const takeOut = registerKernelMapping({ RMSNorm: "./fast-norm:FastNorm" });
+ * assertEquals(kernelMapping(), { RMSNorm: "./fast-norm:FastNorm" }); // what kernelize(model) uses now
+ * takeOut();
+ * assertEquals(kernelMapping(), {});
+ * ```
  */
 export function registerKernelMapping(mapping: KernelMapping, options: MappingOptions = {}): () => void {
   checkMapping(mapping, options);
@@ -59,7 +76,11 @@ export function registerKernelMapping(mapping: KernelMapping, options: MappingOp
   };
 }
 
-/** The mapping that a `kernelize(model)` called here would use. */
+/**
+ * The mapping that a `kernelize(model)` called here would use.
+ *
+ * See the example of {@linkcode registerKernelMapping}.
+ */
 export function kernelMapping(): KernelMapping {
   return scopes().getStore() ?? registered.reduce<KernelMapping>(
     (all, { mapping, inherit }) => ({ ...inherit ? all : {}, ...mapping }),

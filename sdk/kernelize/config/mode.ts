@@ -6,7 +6,18 @@ export type Mode = "inference" | "training" | "inference|capture" | "training|ca
 /** The mode of a kernel: one of {@linkcode Mode}, or `fallback` for a kernel that serves any. */
 export type KernelMode = Mode | "fallback";
 
-/** The modes as constants. */
+/**
+ * The modes as constants.
+ *
+ * @example
+ * ```ts
+ * import { Mode, replace } from "@kernelwright/sdk/config";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const entry = replace("RMSNorm", [{ kernel: "./fast-norm:FastNorm", mode: Mode.INFERENCE }]);
+ * assertEquals(entry.with, [{ kernel: "./fast-norm:FastNorm", mode: "inference" }]);
+ * ```
+ */
 export const Mode = {
   /** Forward only. */
   INFERENCE: "inference",

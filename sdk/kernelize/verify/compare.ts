@@ -38,12 +38,33 @@ export interface Tolerance {
  *
  * Rounding grows with the square root of a sum's length: 6e-8 becomes 6e-6 over ten thousand terms in f32, and
  * 5e-4 stays near itself in f16 when sums are kept in f32. Ten times that is still far below a mistake in a formula.
+ *
+ * @example
+ * ```ts
+ * import { defaultTolerance } from "@kernelwright/sdk/inspect";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(defaultTolerance("f32"), { rtol: 5e-5, atol: 1e-6 });
+ * ```
  */
 export function defaultTolerance(dtype: DType): Tolerance {
   return dtype === "f16" ? { rtol: 5e-3, atol: 1e-4 } : { rtol: 5e-5, atol: 1e-6 };
 }
 
-/** Compares two results, and both with the float64 one where there is one. */
+/**
+ * Compares two results, and both with the float64 one where there is one.
+ *
+ * @example
+ * ```ts
+ * import { compareValues, defaultTolerance } from "@kernelwright/sdk/inspect";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [kernel, original] = [Float32Array.of(1, 2.5), Float32Array.of(1, 2)];
+ * const allowed = defaultTolerance("f32");
+ * const { absolute, at, passed } = compareValues(kernel, original, undefined, "f32", "real", allowed);
+ * assertEquals([absolute, at, passed], [0.5, 1, false]);
+ * ```
+ */
 export function compareValues(
   kernel: ArrayLike<number>,
   original: ArrayLike<number>,

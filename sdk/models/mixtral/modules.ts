@@ -16,7 +16,20 @@ import type { Tensor } from "../../tensor/mod.ts";
 import type { DecoderConfig } from "../config.ts";
 import { decoderAttention } from "../decoder.ts";
 
-/** One expert: `w2(act(w1 x) · (w3 x))`. */
+/**
+ * One expert: `w2(act(w1 x) · (w3 x))`.
+ *
+ * @example
+ * ```ts
+ * import { Tensor } from "@kernelwright/sdk";
+ * import { MixtralExpert } from "@kernelwright/sdk/models";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const expert = new MixtralExpert(64, 172);
+ * using x = Tensor.empty([5, 64], { device: "meta" });
+ * assertEquals(expert.call(x).shape, [5, 64]);
+ * ```
+ */
 @layer("MixtralExpert")
 export class MixtralExpert extends Module {
   /** The gate, `[intermediate_size, hidden_size]`. */
@@ -52,6 +65,17 @@ export class MixtralExpert extends Module {
  *
  * This module runs every expert on every token and weighs the unchosen ones by zero: it is the plain statement of
  * the block, with static shapes. A kernel that runs only the chosen ones takes its place.
+ *
+ * @example
+ * ```ts
+ * import { Tensor } from "@kernelwright/sdk";
+ * import { MixtralSparseMoeBlock } from "@kernelwright/sdk/models";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const block = new MixtralSparseMoeBlock(64, 172, 8, 2); // 8 experts, 2 for each token
+ * using x = Tensor.empty([1, 5, 64], { device: "meta" });
+ * assertEquals([block.call(x).shape, block.experts.length], [[1, 5, 64], 8]);
+ * ```
  */
 @layer("MixtralSparseMoeBlock")
 export class MixtralSparseMoeBlock extends Module {
@@ -95,7 +119,29 @@ export class MixtralSparseMoeBlock extends Module {
   }
 }
 
-/** A decoder layer whose MLP is a mixture of experts. */
+/**
+ * A decoder layer whose MLP is a mixture of experts.
+ *
+ * @example
+ * ```ts
+ * import { MixtralDecoderLayer, parseDecoderConfig } from "@kernelwright/sdk/models";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const config = parseDecoderConfig({
+ *   model_type: "mixtral",
+ *   hidden_size: 64,
+ *   intermediate_size: 172,
+ *   num_hidden_layers: 2,
+ *   num_attention_heads: 4,
+ *   num_key_value_heads: 2,
+ *   vocab_size: 512,
+ *   max_position_embeddings: 128,
+ *   num_local_experts: 8,
+ *   num_experts_per_tok: 2,
+ * });
+ * assertEquals(new MixtralDecoderLayer(config, 0).block_sparse_moe.experts.length, 8);
+ * ```
+ */
 @layer("MixtralDecoderLayer")
 export class MixtralDecoderLayer extends Module {
   /** Attention. */

@@ -19,6 +19,18 @@ import { vectorize } from "../dispatch/vector.ts";
  * @param bias The same dtype, `[N]`.
  * @returns `[..., N]`; sums are kept in f32.
  * @throws KW-TENSOR-SHAPE, KW-TENSOR-DTYPE
+ *
+ * @example
+ * ```ts
+ * import { openGpu, Tensor } from "@kernelwright/sdk";
+ * import { linear } from "@kernelwright/sdk/ops";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await openGpu();
+ * using x = Tensor.from([[1, 2]]), weight = Tensor.from([[3, 4], [5, 6]]), bias = Tensor.from([100, 200]);
+ * using out = linear(x, weight, bias);
+ * assertEquals([...await out.data()], [111, 217]);
+ * ```
  */
 export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
   return run(x, weight, bias);

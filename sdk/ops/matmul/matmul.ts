@@ -19,6 +19,17 @@ import { vectorize } from "../dispatch/vector.ts";
  * @param b The same dtype, `[..., K, N]`.
  * @returns `[..., M, N]`; sums are kept in f32.
  * @throws KW-TENSOR-SHAPE, KW-TENSOR-DTYPE
+ *
+ * @example
+ * ```ts
+ * import { openGpu, Tensor } from "@kernelwright/sdk";
+ * import { matmul } from "@kernelwright/sdk/ops";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await openGpu();
+ * using a = Tensor.from([[1, 2]]), b = Tensor.from([[3, 4], [5, 6]]), out = matmul(a, b);
+ * assertEquals([...await out.data()], [13, 16]);
+ * ```
  */
 export const matmul: (a: Tensor, b: Tensor) => Tensor = operator<[a: Tensor, b: Tensor]>({
   name: "matmul",

@@ -54,6 +54,16 @@ export interface Probed {
  *
  * @returns One result for each class that is known now.
  * @throws KW-GPU-NONE; KW-TENSOR-META inside of a trace, where nothing runs.
+ *
+ * @example
+ * ```ts
+ * import { openGpu } from "@kernelwright/sdk";
+ * import { probeProducts } from "@kernelwright/sdk/ops";
+ *
+ * await openGpu();
+ * const products = [{ operator: "linear", dtype: "f32", rows: 1, columns: 64, depth: 64 }] as const;
+ * for (const { shape, choice } of await probeProducts({ products, cache: false })) console.log(shape, choice);
+ * ```
  */
 export async function probeProducts(options: ProbeOptions = {}): Promise<Probed[]> {
   checkArgument("probeProducts(): options", options, "an object");

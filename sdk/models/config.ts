@@ -2,7 +2,7 @@ import * as z from "zod";
 import { KernelwrightError, raise } from "../errors.ts";
 import type { Rope } from "../nn/mod.ts";
 import { short, withoutNulls } from "./config_keys.ts";
-import { readRope } from "./rope_config.ts";
+import { readRope, type RopeDefaults } from "./rope_config.ts";
 
 /** What the config of every pretrained model has. */
 export interface PretrainedConfig {
@@ -36,6 +36,8 @@ export interface DecoderConfig extends PretrainedConfig {
   readonly rms_norm_eps: number;
   /** How positions turn the heads. */
   readonly rope: Rope;
+  /** The length after which a text that grows past it is computed again from its first token. */
+  readonly restart_after?: number;
   /** For each layer, how many positions a token sees, where that is a window. */
   readonly windows?: readonly (number | undefined)[];
   /** The MLP's activation. */
@@ -64,6 +66,12 @@ export interface DecoderConfig extends PretrainedConfig {
 export interface DecoderTraits {
   /** The base of the rotary frequencies where the file has none. */
   readonly rope_theta?: number;
+  /** What else its rotary settings have of their own. */
+  readonly rope?: Pick<RopeDefaults, "original" | "kinds">;
+  /** `max_position_embeddings` where the file has none. */
+  readonly max_position_embeddings?: number;
+  /** Whether the head is tied where the file says nothing. */
+  readonly tie_word_embeddings?: boolean;
   /** The norms' epsilon where the file has none. */
   readonly rms_norm_eps?: number;
   /** Whether q, k and v have biases though o has none. */
@@ -100,7 +108,12 @@ export function readDecoder(
   traits: DecoderTraits,
   file?: string,
 ): DecoderConfig {
-  const json = withoutNulls(source);
+  const { max_position_embeddings = 2048, tie_word_embeddings = false } = traits;
+  const json: Record<string, unknown> = {
+    max_position_embeddings,
+    tie_word_embeddings,
+    ...withoutNulls(source),
+  };
   const parsed = z.object({ ...shape, ...traits.fields }).safeParse(json);
   if (!parsed.success) {
     const [first, ...rest] = parsed.error.issues;
@@ -135,6 +148,7 @@ export function readDecoder(
     theta: traits.rope_theta ?? 10000,
     positions: c.max_position_embeddings,
     partial: traits.partialRotary ?? false,
+    ...traits.rope,
   }, file);
   // A head of other sizes would be refused by the operators; here before lists of its size are made.
   if (head_dim > MOST_HEAD_DIM && rope.scaling) {
@@ -198,12 +212,12 @@ const shape = {
   num_key_value_heads: size.optional(),
   head_dim: size.optional(),
   vocab_size: size,
-  max_position_embeddings: size.default(2048),
+  max_position_embeddings: size,
   rms_norm_eps: positive.optional(),
   hidden_act: z.string().default("silu"),
   attention_bias: z.boolean().default(false),
   mlp_bias: z.boolean().default(false),
-  tie_word_embeddings: z.boolean().default(false),
+  tie_word_embeddings: z.boolean(),
   sliding_window: size.optional(),
   use_sliding_window: z.boolean().optional(),
   max_window_layers: z.number().int().nonnegative().optional(),

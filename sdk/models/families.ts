@@ -6,6 +6,7 @@ import type { DecoderFamily, Family } from "./family.ts";
 import { llama } from "./llama/family.ts";
 import { mistral } from "./mistral/family.ts";
 import { mixtral } from "./mixtral/family.ts";
+import { phi3 } from "./phi3/family.ts";
 import { qwen2, qwen3 } from "./qwen/family.ts";
 
 /** The decoders that are known: one line each. */
@@ -15,6 +16,7 @@ export const DECODERS: readonly DecoderFamily[] = [
   qwen2,
   qwen3,
   mixtral,
+  phi3,
 ];
 
 /** All families that are known: decoders, and one line for each of the others. */

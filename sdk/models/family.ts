@@ -44,6 +44,8 @@ export interface FamilyDefinition extends DecoderTraits {
   readonly keys: ConfigKeys;
   /** Checks what only this family has. */
   readonly check?: (config: DecoderConfig, refuse: (field: string, what: string) => never) => void;
+  /** What else the config has, worked out from what was read. */
+  readonly complete?: (config: DecoderConfig) => Partial<DecoderConfig>;
   /** Modules of one layer, roughly, for the budget; 20 unless told. */
   readonly modulesPerLayer?: (config: DecoderConfig) => number;
   /** Builds the layer of an index; Llama's unless told. */
@@ -72,6 +74,7 @@ export function defineFamily(definition: FamilyDefinition): DecoderFamily {
       const unknown = checkKeys(json, { ...keys, used }, file);
       const config = readDecoder(json, definition, file);
       check?.(config, refuse);
+      const completed = definition.complete?.(config);
       const each = modulesPerLayer?.(config) ?? 20;
       if (config.num_hidden_layers * each > MOST_MODULES) {
         refuse(
@@ -82,7 +85,7 @@ export function defineFamily(definition: FamilyDefinition): DecoderFamily {
           "Check the number of layers and of experts.",
         );
       }
-      return { ...config, unknown_keys: [...unknown, ...config.unknown_keys ?? []] };
+      return { ...config, ...completed, unknown_keys: [...unknown, ...config.unknown_keys ?? []] };
     },
     build: build ?? ((config) => new DecoderLM(config, layer && ((i) => layer(config, i)))),
     mapping: definition.mapping ?? baseModelMapping,

@@ -15,6 +15,7 @@ export * from "./from_pretrained.ts";
 export * from "./generate.ts";
 export * from "./generation_config.ts";
 export * from "./mixtral/modules.ts";
+export * from "./phi3/modules.ts";
 export { baseModelMapping, isOldBuffer } from "./old_keys.ts";
 export * from "./pretrained_model.ts";
 export type { ReadyOptions } from "./ready.ts";

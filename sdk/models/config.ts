@@ -36,6 +36,8 @@ export interface DecoderConfig extends PretrainedConfig {
   readonly rms_norm_eps: number;
   /** How positions turn the heads. */
   readonly rope: Rope;
+  /** For each layer, whether positions turn its heads, where some do not. */
+  readonly turns?: readonly boolean[];
   /** The length after which a text that grows past it is computed again from its first token. */
   readonly restart_after?: number;
   /** For each layer, how many positions a token sees, where that is a window. */

@@ -8,6 +8,7 @@ import { mistral } from "./mistral/family.ts";
 import { mixtral } from "./mixtral/family.ts";
 import { phi3 } from "./phi3/family.ts";
 import { qwen2, qwen3 } from "./qwen/family.ts";
+import { smollm3 } from "./smollm3/family.ts";
 
 /** The decoders that are known: one line each. */
 export const DECODERS: readonly DecoderFamily[] = [
@@ -17,6 +18,7 @@ export const DECODERS: readonly DecoderFamily[] = [
   qwen3,
   mixtral,
   phi3,
+  smollm3,
 ];
 
 /** All families that are known: decoders, and one line for each of the others. */

@@ -14,7 +14,7 @@ import {
 import { DecoderLM } from "./decoder_lm.ts";
 import { baseModelMapping, isOldBuffer } from "./old_keys.ts";
 import type { PretrainedModel } from "./pretrained_model.ts";
-import { checkKeys, type ConfigKeys } from "./config_keys.ts";
+import { checkKeys, type ConfigKeys, withoutNulls } from "./config_keys.ts";
 
 /** A family of models: what its config.json means, and what is built from it. */
 export interface Family<
@@ -45,7 +45,7 @@ export interface FamilyDefinition extends DecoderTraits {
   /** Checks what only this family has. */
   readonly check?: (config: DecoderConfig, refuse: (field: string, what: string) => never) => void;
   /** What else the config has, worked out from what was read. */
-  readonly complete?: (config: DecoderConfig) => Partial<DecoderConfig>;
+  readonly complete?: (config: DecoderConfig, json: Readonly<Record<string, unknown>>) => Partial<DecoderConfig>;
   /** Modules of one layer, roughly, for the budget; 20 unless told. */
   readonly modulesPerLayer?: (config: DecoderConfig) => number;
   /** Builds the layer of an index; Llama's unless told. */
@@ -74,7 +74,7 @@ export function defineFamily(definition: FamilyDefinition): DecoderFamily {
       const unknown = checkKeys(json, { ...keys, used }, file);
       const config = readDecoder(json, definition, file);
       check?.(config, refuse);
-      const completed = definition.complete?.(config);
+      const completed = definition.complete?.(config, withoutNulls(json));
       const each = modulesPerLayer?.(config) ?? 20;
       if (config.num_hidden_layers * each > MOST_MODULES) {
         refuse(

@@ -20,5 +20,6 @@ export { baseModelMapping, isOldBuffer } from "./old_keys.ts";
 export * from "./pretrained_model.ts";
 export type { ReadyOptions } from "./ready.ts";
 export * from "./save.ts";
+export * from "./smollm3/modules.ts";
 export * from "./tokenizer.ts";
 export { checkLength, checkPrompts } from "./prompts.ts";

@@ -58,6 +58,14 @@ export interface DecoderConfig extends PretrainedConfig {
   readonly num_local_experts?: number;
   /** Experts that each token uses. */
   readonly num_experts_per_tok?: number;
+  /** An expert's width, where it is not the MLP's. */
+  readonly moe_intermediate_size?: number;
+  /** The width of the expert that all tokens use, where there is one. */
+  readonly shared_expert_intermediate_size?: number;
+  /** Whether the chosen experts' weights are divided by their sum, where that may be. */
+  readonly norm_topk_prob?: boolean;
+  /** For each layer, whether it has experts, where some have not. */
+  readonly sparse?: readonly boolean[];
   /** Ids that end a text. */
   readonly eos_token_ids: readonly number[];
   /** The id that begins a text. */

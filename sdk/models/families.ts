@@ -8,6 +8,7 @@ import { mistral } from "./mistral/family.ts";
 import { mixtral } from "./mixtral/family.ts";
 import { phi3 } from "./phi3/family.ts";
 import { qwen2, qwen3 } from "./qwen/family.ts";
+import { qwen2Moe, qwen3Moe } from "./qwen_moe/family.ts";
 import { smollm3 } from "./smollm3/family.ts";
 
 /** The decoders that are known: one line each. */
@@ -19,6 +20,8 @@ export const DECODERS: readonly DecoderFamily[] = [
   mixtral,
   phi3,
   smollm3,
+  qwen3Moe,
+  qwen2Moe,
 ];
 
 /** All families that are known: decoders, and one line for each of the others. */

@@ -72,9 +72,9 @@ export function defineFamily(definition: FamilyDefinition): DecoderFamily {
       const refuse = (field: string, what: string, fix?: string): never =>
         raise("KW-CONFIG-VALUE", `Cannot use config.json: ${field}: ${what}`, fix, { file, json: field });
       const unknown = checkKeys(json, { ...keys, used }, file);
-      const config = readDecoder(json, definition, file);
+      const read = readDecoder(json, definition, file);
+      const config: DecoderConfig = { ...read, ...definition.complete?.(read, withoutNulls(json)) };
       check?.(config, refuse);
-      const completed = definition.complete?.(config, withoutNulls(json));
       const each = modulesPerLayer?.(config) ?? 20;
       if (config.num_hidden_layers * each > MOST_MODULES) {
         refuse(
@@ -85,7 +85,7 @@ export function defineFamily(definition: FamilyDefinition): DecoderFamily {
           "Check the number of layers and of experts.",
         );
       }
-      return { ...config, ...completed, unknown_keys: [...unknown, ...config.unknown_keys ?? []] };
+      return { ...config, unknown_keys: [...unknown, ...config.unknown_keys ?? []] };
     },
     build: build ?? ((config) => new DecoderLM(config, layer && ((i) => layer(config, i)))),
     mapping: definition.mapping ?? baseModelMapping,

@@ -18,6 +18,7 @@ export * from "./mixtral/modules.ts";
 export * from "./phi3/modules.ts";
 export { baseModelMapping, isOldBuffer } from "./old_keys.ts";
 export * from "./pretrained_model.ts";
+export * from "./qwen_moe/modules.ts";
 export type { ReadyOptions } from "./ready.ts";
 export * from "./save.ts";
 export * from "./smollm3/modules.ts";

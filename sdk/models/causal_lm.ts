@@ -2,7 +2,7 @@ import { raise } from "../errors.ts";
 import { KVCache, moduleAt } from "../nn/mod.ts";
 import { argmax, FLOATS, slice } from "../ops/mod.ts";
 import { type DeviceName, type DType, scope, Tensor, withTracer } from "../tensor/mod.ts";
-import type { DecoderConfig } from "./config.ts";
+import type { CausalLMConfig } from "./config.ts";
 import type { DecoderInputs } from "./decoder.ts";
 import type { GenerationConfig } from "./generation_config.ts";
 import { PretrainedModel } from "./pretrained_model.ts";
@@ -15,7 +15,7 @@ export interface CausalLMInputs extends DecoderInputs {
 
 /** A model that gives logits for the next token: what `generate` runs. A family's class says how. */
 export abstract class CausalLM extends PretrainedModel {
-  abstract override readonly config: DecoderConfig;
+  abstract override readonly config: CausalLMConfig;
   /** What the folder's generation_config.json says; `generate` goes by it where its caller says nothing. */
   generation_config?: GenerationConfig;
 

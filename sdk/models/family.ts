@@ -5,6 +5,7 @@ import type { Tensor } from "../tensor/mod.ts";
 import type { ConversionRule } from "../authoring/mod.ts";
 import type { CausalLM } from "./causal_lm.ts";
 import {
+  type CausalLMConfig,
   DECODER_KEYS,
   type DecoderConfig,
   type DecoderTraits,
@@ -34,7 +35,7 @@ export interface Family<
 }
 
 /** A family whose models give logits for the next token. */
-export type DecoderFamily = Family<DecoderConfig, CausalLM>;
+export type DecoderFamily = Family<CausalLMConfig, CausalLM>;
 
 /** How a family of decoders is defined. */
 export interface FamilyDefinition extends DecoderTraits {
@@ -45,7 +46,10 @@ export interface FamilyDefinition extends DecoderTraits {
   /** Checks what only this family has. */
   readonly check?: (config: DecoderConfig, refuse: (field: string, what: string) => never) => void;
   /** What else the config has, worked out from what was read. */
-  readonly complete?: (config: DecoderConfig, json: Readonly<Record<string, unknown>>) => Partial<DecoderConfig>;
+  readonly complete?: (
+    config: DecoderConfig,
+    json: Readonly<Record<string, unknown>>,
+  ) => Partial<DecoderConfig>;
   /** Modules of one layer, roughly, for the budget; 20 unless told. */
   readonly modulesPerLayer?: (config: DecoderConfig) => number;
   /** Builds the layer of an index; Llama's unless told. */
@@ -63,7 +67,7 @@ export interface FamilyDefinition extends DecoderTraits {
 const MOST_MODULES = 400_000;
 
 /** Defines a family of decoders. */
-export function defineFamily(definition: FamilyDefinition): DecoderFamily {
+export function defineFamily(definition: FamilyDefinition): Family<DecoderConfig, CausalLM> {
   const { types, keys, check, modulesPerLayer, layer, build } = definition;
   const used = [...DECODER_KEYS, ...keys.used];
   return {

@@ -14,6 +14,7 @@ export * from "./family.ts";
 export * from "./from_pretrained.ts";
 export * from "./generate.ts";
 export * from "./generation_config.ts";
+export * from "./gpt2/modules.ts";
 export * from "./mixtral/modules.ts";
 export * from "./phi3/modules.ts";
 export { baseModelMapping, isOldBuffer } from "./old_keys.ts";

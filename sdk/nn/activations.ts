@@ -90,6 +90,9 @@ const ACTIVATIONS: Readonly<Record<string, new () => Activation>> = {
   tanh: Tanh,
 };
 
+/** The names that {@linkcode activation} knows. */
+export const ACTIVATION_NAMES: readonly string[] = Object.keys(ACTIVATIONS);
+
 /** A module `(gate, up) → act(gate) · up`. */
 export abstract class GatedActivation extends Module {
   /** Two tensors of one shape → that shape. */

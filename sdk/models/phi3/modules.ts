@@ -1,8 +1,8 @@
 import { checkArgument } from "../../arguments.ts";
 import {
+  attendCached,
   type AttentionConfig,
   type AttentionContext,
-  attendCached,
   type GatedActivation,
   gatedActivation,
   layer,
@@ -43,9 +43,7 @@ abstract class FusedAttention<C extends AttentionConfig> extends Module {
     const v = slice(qkv, 2, heads + kvHeads, heads + 2 * kvHeads);
     const before = this.window === undefined ? undefined : this.window - 1;
     const options = { position, starts, causal: true, before };
-    const out = cache
-      ? attendCached(cache, this.layer_idx, q, k, v, options)
-      : attention(q, k, v, options);
+    const out = cache ? attendCached(cache, this.layer_idx, q, k, v, options) : attention(q, k, v, options);
     return this.o_proj.call(out.reshape([batch, tokens, heads * head_dim]));
   }
 }
@@ -91,7 +89,11 @@ export class Phi3MLP extends Module {
    *
    * @param hidden_act The activation's name as in config.json.
    */
-  constructor(readonly hidden_size: number, readonly intermediate_size: number, readonly hidden_act = "silu") {
+  constructor(
+    readonly hidden_size: number,
+    readonly intermediate_size: number,
+    readonly hidden_act = "silu",
+  ) {
     super();
     this.gate_up_proj = new Linear(hidden_size, 2 * intermediate_size, false);
     this.down_proj = new Linear(intermediate_size, hidden_size, false);

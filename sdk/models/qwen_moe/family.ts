@@ -23,7 +23,11 @@ const FIELDS = {
 };
 
 /** How many experts there are, how many are used and how wide they are: as published, where the file says nothing. */
-function experts(json: Json, layers: number, [all, chosen, width]: readonly number[]): Partial<DecoderConfig> {
+function experts(
+  json: Json,
+  layers: number,
+  [all, chosen, width]: readonly number[],
+): Partial<DecoderConfig> {
   const num_local_experts = Number(json.num_experts ?? json.num_local_experts ?? all);
   const dense = json.mlp_only_layers as readonly number[] | undefined;
   const step = Number(json.decoder_sparse_step ?? 1);

@@ -124,12 +124,9 @@ export function readDecoder(
   traits: DecoderTraits,
   file?: string,
 ): DecoderConfig {
-  const { max_position_embeddings = 2048, tie_word_embeddings = false } = traits;
-  const json: Record<string, unknown> = {
-    max_position_embeddings,
-    tie_word_embeddings,
-    ...withoutNulls(source),
-  };
+  const json = withoutNulls(source);
+  json.max_position_embeddings ??= traits.max_position_embeddings ?? 2048;
+  json.tie_word_embeddings ??= traits.tie_word_embeddings ?? false;
   const { layer_types, eos_token_id, bos_token_id, rms_norm_eps, ...c } = readFields(
     json,
     { ...shape, ...traits.fields },

@@ -1,4 +1,5 @@
 import { defineFamily } from "../family.ts";
+import { joined, spellings } from "../other_names.ts";
 import { Phi3DecoderLayer, Phi3SlidingWindowDecoderLayer } from "./modules.ts";
 
 /** Phi-3 and Phi-4: Llama with q, k and v in one matrix, and gate and up in one; a part of each head may not turn. */
@@ -21,6 +22,11 @@ export const phi3 = defineFamily({
       refuse("rope_scaling", `the type "${scaling.rope_type}" is not supported for phi3`);
     }
   },
+  // As Llama's code has them.
+  mapping: spellings(
+    joined(["q", "k", "v"].map((p) => `self_attn.${p}_proj.weight`), "self_attn.qkv_proj.weight"),
+    joined(["mlp.gate_proj.weight", "mlp.up_proj.weight"], "mlp.gate_up_proj.weight"),
+  ),
   // Keys in a cache were turned by the short factors.
   complete: ({ rope: { scaling } }) => ({
     restart_after: scaling?.rope_type === "longrope" ? scaling.original_max_position_embeddings : undefined,

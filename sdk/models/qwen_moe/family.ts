@@ -2,6 +2,7 @@ import * as z from "zod";
 import type { DecoderConfig } from "../config.ts";
 import { decoderLayer } from "../decoder.ts";
 import { defineFamily, type FamilyDefinition } from "../family.ts";
+import { spellings, stackedExperts } from "../other_names.ts";
 import { Qwen2MoeDecoderLayer, Qwen3MoeDecoderLayer } from "./modules.ts";
 
 type Json = Readonly<Record<string, unknown>>;
@@ -52,6 +53,8 @@ const COMMON = {
     }
     if (all! > 0 && chosen! > all!) refuse("num_experts_per_tok", `${chosen} of num_experts ${all}`);
   },
+  // As version 5 of transformers has them.
+  mapping: spellings(...stackedExperts("mlp", "mlp", ["gate_proj", "up_proj", "down_proj"])),
   modulesPerLayer: ({ num_local_experts }) => 30 + 5 * num_local_experts!,
 } satisfies Partial<FamilyDefinition>;
 

@@ -2,7 +2,7 @@ import { raise } from "../errors.ts";
 import { KVCache, moduleAt } from "../nn/mod.ts";
 import { argmax, FLOATS, slice } from "../ops/mod.ts";
 import { type DeviceName, type DType, scope, Tensor, withTracer } from "../tensor/mod.ts";
-import type { DecoderConfig } from "./config.ts";
+import type { CausalLMConfig } from "./config.ts";
 import type { DecoderInputs } from "./decoder.ts";
 import type { GenerationConfig } from "./generation_config.ts";
 import { PretrainedModel } from "./pretrained_model.ts";
@@ -33,7 +33,7 @@ export interface CausalLMInputs extends DecoderInputs {
  */
 export abstract class CausalLM extends PretrainedModel {
   /** The checked config.json. */
-  abstract override readonly config: DecoderConfig;
+  abstract override readonly config: CausalLMConfig;
   /** What the folder's generation_config.json says; `generate` goes by it where its caller says nothing. */
   generation_config?: GenerationConfig;
 

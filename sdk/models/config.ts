@@ -2,7 +2,7 @@ import * as z from "zod";
 import { KernelwrightError, raise } from "../errors.ts";
 import type { Rope } from "../nn/mod.ts";
 import { short, withoutNulls } from "./config_keys.ts";
-import { readRope } from "./rope_config.ts";
+import { readRope, type RopeDefaults } from "./rope_config.ts";
 
 /** What the config of every pretrained model has. */
 export interface PretrainedConfig {
@@ -16,12 +16,10 @@ export interface PretrainedConfig {
   readonly unknown_keys?: readonly string[];
 }
 
-/** A decoder's config.json, checked and completed. The names are those of the file. */
-export interface DecoderConfig extends PretrainedConfig {
+/** What the config of every model has that gives logits for the next token. */
+export interface CausalLMConfig extends PretrainedConfig {
   /** The residual stream's width. */
   readonly hidden_size: number;
-  /** The MLP's width. */
-  readonly intermediate_size: number;
   /** Decoder layers. */
   readonly num_hidden_layers: number;
   /** Query heads. */
@@ -32,12 +30,30 @@ export interface DecoderConfig extends PretrainedConfig {
   readonly head_dim: number;
   /** Token ids. */
   readonly vocab_size: number;
+  /** How positions turn the heads, where they do. */
+  readonly rope?: Rope;
+  /** The length after which a text that grows past it is computed again from its first token. */
+  readonly restart_after?: number;
+  /** For each layer, how many positions a token sees, where that is a window. */
+  readonly windows?: readonly (number | undefined)[];
+  /** Whether the head's weight is the embedding's. */
+  readonly tie_word_embeddings: boolean;
+  /** Ids that end a text. */
+  readonly eos_token_ids: readonly number[];
+  /** The id that begins a text. */
+  readonly bos_token_id?: number;
+}
+
+/** A decoder's config.json, checked and completed. The names are those of the file. */
+export interface DecoderConfig extends CausalLMConfig {
+  /** The MLP's width. */
+  readonly intermediate_size: number;
   /** The norms' epsilon. */
   readonly rms_norm_eps: number;
   /** How positions turn the heads. */
   readonly rope: Rope;
-  /** For each layer, how many positions a token sees, where that is a window. */
-  readonly windows?: readonly (number | undefined)[];
+  /** For each layer, whether positions turn its heads, where some do not. */
+  readonly turns?: readonly boolean[];
   /** The MLP's activation. */
   readonly hidden_act: string;
   /** Whether all four projections of attention have biases. */
@@ -48,22 +64,30 @@ export interface DecoderConfig extends PretrainedConfig {
   readonly qk_norm: boolean;
   /** Whether the MLP's projections have biases. */
   readonly mlp_bias: boolean;
-  /** Whether the head's weight is the embedding's. */
-  readonly tie_word_embeddings: boolean;
   /** Experts of a layer, in a mixture of experts. */
   readonly num_local_experts?: number;
   /** Experts that each token uses. */
   readonly num_experts_per_tok?: number;
-  /** Ids that end a text. */
-  readonly eos_token_ids: readonly number[];
-  /** The id that begins a text. */
-  readonly bos_token_id?: number;
+  /** An expert's width, where it is not the MLP's. */
+  readonly moe_intermediate_size?: number;
+  /** The width of the expert that all tokens use, where there is one. */
+  readonly shared_expert_intermediate_size?: number;
+  /** Whether the chosen experts' weights are divided by their sum, where that may be. */
+  readonly norm_topk_prob?: boolean;
+  /** For each layer, whether it has experts, where some have not. */
+  readonly sparse?: readonly boolean[];
 }
 
 /** What a family of decoders says of itself. */
 export interface DecoderTraits {
   /** The base of the rotary frequencies where the file has none. */
   readonly rope_theta?: number;
+  /** What else its rotary settings have of their own. */
+  readonly rope?: Pick<RopeDefaults, "original" | "kinds">;
+  /** `max_position_embeddings` where the file has none. */
+  readonly max_position_embeddings?: number;
+  /** Whether the head is tied where the file says nothing. */
+  readonly tie_word_embeddings?: boolean;
   /** The norms' epsilon where the file has none. */
   readonly rms_norm_eps?: number;
   /** Whether q, k and v have biases though o has none. */
@@ -101,20 +125,13 @@ export function readDecoder(
   file?: string,
 ): DecoderConfig {
   const json = withoutNulls(source);
-  const parsed = z.object({ ...shape, ...traits.fields }).safeParse(json);
-  if (!parsed.success) {
-    const [first, ...rest] = parsed.error.issues;
-    const say = (i: z.core.$ZodIssue) => `${i.path.join(".") || "the file"}: ${i.message}`;
-    throw new KernelwrightError({
-      code: "KW-CONFIG-VALUE",
-      what: `Cannot use config.json: ${say(first)}`,
-      where: { file, json: first.path.join(".") || undefined },
-      notes: rest.slice(0, 5).map(say),
-    });
-  }
-  const { layer_types, eos_token_id, bos_token_id, rms_norm_eps, ...c } = parsed.data as
-    & z.infer<z.ZodObject<typeof shape>>
-    & Record<string, unknown>;
+  json.max_position_embeddings ??= traits.max_position_embeddings ?? 2048;
+  json.tie_word_embeddings ??= traits.tie_word_embeddings ?? false;
+  const { layer_types, eos_token_id, bos_token_id, rms_norm_eps, ...c } = readFields(
+    json,
+    { ...shape, ...traits.fields },
+    file,
+  ) as z.infer<z.ZodObject<typeof shape>> & Record<string, unknown>;
   const refuse = (field: string, what: string, fix?: string): never =>
     raise("KW-CONFIG-VALUE", `Cannot use config.json: ${field}: ${what}`, fix, { file, json: field });
   const kvHeads = c.num_key_value_heads ?? c.num_attention_heads;
@@ -135,13 +152,13 @@ export function readDecoder(
     theta: traits.rope_theta ?? 10000,
     positions: c.max_position_embeddings,
     partial: traits.partialRotary ?? false,
+    ...traits.rope,
   }, file);
   // A head of other sizes would be refused by the operators; here before lists of its size are made.
   if (head_dim > MOST_HEAD_DIM && rope.scaling) {
     refuse("head_dim", `${head_dim} is more than ${MOST_HEAD_DIM}`);
   }
   const windows = readWindows();
-  const ids = (value: number | number[] | undefined) => [value ?? []].flat().filter((id) => id >= 0);
   return {
     ...c,
     num_key_value_heads: kvHeads,
@@ -153,8 +170,7 @@ export function readDecoder(
     mlp_bias: c.mlp_bias === true,
     qkv_bias: traits.qkv_bias ?? false,
     qk_norm: traits.qk_norm ?? false,
-    eos_token_ids: ids(eos_token_id),
-    bos_token_id: ids(bos_token_id).at(0),
+    ...readIds(eos_token_id, bos_token_id),
     source,
     unknown_keys: unknown,
   } as DecoderConfig;
@@ -181,13 +197,51 @@ export function readDecoder(
   }
 }
 
+/**
+ * Checks fields of a config.json.
+ *
+ * @throws KW-CONFIG-VALUE naming the field, what it is and what was expected.
+ */
+export function readFields<S extends z.ZodRawShape>(
+  json: Readonly<Record<string, unknown>>,
+  fields: S,
+  file?: string,
+): z.infer<z.ZodObject<S>> {
+  const parsed = z.object(fields).safeParse(json);
+  if (parsed.success) return parsed.data;
+  const [first, ...rest] = parsed.error.issues;
+  const say = (i: z.core.$ZodIssue) => `${i.path.join(".") || "the file"}: ${i.message}`;
+  throw new KernelwrightError({
+    code: "KW-CONFIG-VALUE",
+    what: `Cannot use config.json: ${say(first)}`,
+    where: { file, json: first.path.join(".") || undefined },
+    notes: rest.slice(0, 5).map(say),
+  });
+}
+
+/** The ids that end and begin a text, out of what the file has for them. */
+export function readIds(
+  eos: number | readonly number[] | undefined,
+  bos: number | readonly number[] | undefined,
+): Pick<CausalLMConfig, "eos_token_ids" | "bos_token_id"> {
+  const ids = (value: typeof eos) => [value ?? []].flat().filter((id) => id >= 0);
+  return { eos_token_ids: ids(eos), bos_token_id: ids(bos).at(0) };
+}
+
+/** A size of a model in config.json. */
+export const size: z.ZodNumber = z.number().int().positive().max(2 ** 31 - 1);
+/** A number above zero in config.json. */
+export const positive: z.ZodNumber = z.number().positive();
+/** One id in config.json, or several; -1 is none. */
+export const ids: z.ZodType<number | number[]> = z.union([
+  z.number().int().min(-1),
+  z.array(z.number().int().min(-1)),
+]);
+
 // ---------------------------------------------------------------------------
 
 const MOST_HEAD_DIM = 65_536;
 const LAYER_TYPES = ["full_attention", "sliding_attention"];
-const size = z.number().int().positive().max(2 ** 31 - 1);
-const positive = z.number().positive().finite();
-const id = z.number().int().min(-1);
 
 const shape = {
   model_type: z.string(),
@@ -198,16 +252,16 @@ const shape = {
   num_key_value_heads: size.optional(),
   head_dim: size.optional(),
   vocab_size: size,
-  max_position_embeddings: size.default(2048),
+  max_position_embeddings: size,
   rms_norm_eps: positive.optional(),
   hidden_act: z.string().default("silu"),
   attention_bias: z.boolean().default(false),
   mlp_bias: z.boolean().default(false),
-  tie_word_embeddings: z.boolean().default(false),
+  tie_word_embeddings: z.boolean(),
   sliding_window: size.optional(),
   use_sliding_window: z.boolean().optional(),
   max_window_layers: z.number().int().nonnegative().optional(),
   layer_types: z.array(z.string()).optional(),
-  eos_token_id: z.union([id, z.array(id)]).optional(),
-  bos_token_id: z.union([id, z.array(id)]).optional(),
+  eos_token_id: ids.optional(),
+  bos_token_id: ids.optional(),
 };

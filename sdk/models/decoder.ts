@@ -16,22 +16,29 @@ import { add } from "../ops/mod.ts";
 import { releaseEarly, Tensor } from "../tensor/mod.ts";
 import type { DecoderConfig } from "./config.ts";
 
-/** Attention and a gated MLP, each behind a norm and a residual. */
-export abstract class GatedDecoderLayer<A extends LlamaAttention | SlidingWindowAttention> extends Module {
+/** A part of a decoder layer that attends. */
+type Attention = Module & { forward(hidden_states: Tensor, context: AttentionContext): Tensor };
+/** A part of a decoder layer that takes each token by itself. */
+type FeedForward = Module & { forward(hidden_states: Tensor): Tensor };
+
+/** Attention and an MLP, each behind a norm and a residual. */
+export abstract class GatedDecoderLayer<A extends Attention, M extends FeedForward = LlamaMLP>
+  extends Module {
   /** Attention. */
   self_attn: A;
-  /** The gated MLP. */
-  mlp: LlamaMLP;
+  /** The MLP, gated; or experts. */
+  mlp: M;
   /** Before attention. */
   input_layernorm: RMSNorm;
   /** Before the MLP. */
   post_attention_layernorm: RMSNorm;
 
-  /** Builds the module; its parameters are on the meta device. */
-  constructor(config: DecoderConfig, self_attn: A) {
+  /** Builds the norms around the parts; parameters are on the meta device. */
+  constructor(config: DecoderConfig, self_attn: A, mlp: M) {
     super();
+    checkArgument("new GatedDecoderLayer(): config", config, "an object");
     this.self_attn = self_attn;
-    this.mlp = new LlamaMLP(config.hidden_size, config.intermediate_size, config.hidden_act, config.mlp_bias);
+    this.mlp = mlp;
     this.input_layernorm = new RMSNorm(config.hidden_size, config.rms_norm_eps);
     this.post_attention_layernorm = new RMSNorm(config.hidden_size, config.rms_norm_eps);
   }
@@ -39,10 +46,11 @@ export abstract class GatedDecoderLayer<A extends LlamaAttention | SlidingWindow
   /** `[batch, tokens, hidden_size]` → the same shape. */
   override forward(hidden_states: Tensor, context: AttentionContext): Tensor {
     const normed = this.input_layernorm.call(hidden_states);
-    const attended = this.self_attn.call(normed, context);
+    const [attend, feed]: [Attention, FeedForward] = [this.self_attn, this.mlp];
+    const attended = attend.call(normed, context);
     const residual = add(hidden_states, attended);
     releaseEarly(normed, attended);
-    return add(residual, this.mlp.call(this.post_attention_layernorm.call(residual)));
+    return add(residual, feed.call(this.post_attention_layernorm.call(residual)));
   }
 }
 
@@ -59,7 +67,7 @@ export class LlamaDecoderLayer extends GatedDecoderLayer<LlamaAttention> {
    * @param layer_idx The layer's place, which is also its place in the cache.
    */
   constructor(config: DecoderConfig, layer_idx: number) {
-    super(config, new LlamaAttention(attentionConfig(config), layer_idx));
+    super(config, new LlamaAttention(attentionConfig(config), layer_idx), gatedMLP(config));
   }
 }
 
@@ -73,7 +81,8 @@ export class SlidingWindowDecoderLayer extends GatedDecoderLayer<SlidingWindowAt
    * @param sliding_window How many positions a token sees.
    */
   constructor(config: DecoderConfig, layer_idx: number, sliding_window: number) {
-    super(config, new SlidingWindowAttention({ ...attentionConfig(config), sliding_window }, layer_idx));
+    const attention = new SlidingWindowAttention({ ...attentionConfig(config), sliding_window }, layer_idx);
+    super(config, attention, gatedMLP(config));
   }
 }
 
@@ -175,6 +184,12 @@ export class DecoderModel extends Module {
     }
     return this.norm.call(hidden);
   }
+}
+
+/** Llama's MLP, from a config. */
+export function gatedMLP(c: DecoderConfig): LlamaMLP {
+  checkArgument("gatedMLP(): c", c, "an object");
+  return new LlamaMLP(c.hidden_size, c.intermediate_size, c.hidden_act, c.mlp_bias);
 }
 
 /**

@@ -1,13 +1,17 @@
 import { checkArgument } from "../arguments.ts";
 import { closest, raise } from "../errors.ts";
 import type { CausalLM } from "./causal_lm.ts";
-import type { DecoderConfig } from "./config.ts";
+import type { CausalLMConfig, DecoderConfig } from "./config.ts";
 import { short } from "./config_keys.ts";
 import type { DecoderFamily, Family } from "./family.ts";
+import { gpt2 } from "./gpt2/family.ts";
 import { llama } from "./llama/family.ts";
 import { mistral } from "./mistral/family.ts";
 import { mixtral } from "./mixtral/family.ts";
+import { phi3 } from "./phi3/family.ts";
 import { qwen2, qwen3 } from "./qwen/family.ts";
+import { qwen2Moe, qwen3Moe } from "./qwen_moe/family.ts";
+import { smollm3 } from "./smollm3/family.ts";
 
 /** The decoders that are known: one line each. */
 export const DECODERS: readonly DecoderFamily[] = [
@@ -16,6 +20,11 @@ export const DECODERS: readonly DecoderFamily[] = [
   qwen2,
   qwen3,
   mixtral,
+  phi3,
+  smollm3,
+  qwen3Moe,
+  qwen2Moe,
+  gpt2,
 ];
 
 /** All families that are known: decoders, and one line for each of the others. */
@@ -43,21 +52,24 @@ export function familyOf<F extends Family>(type: unknown, among: readonly F[], f
 
 /**
  * Checks a decoder's config.json. Keys that are null count as absent; those that nothing is known of are listed in
- * `unknown_keys`.
+ * `unknown_keys`. A family whose models are no decoders of Llama's kind (GPT-2) has a config of its own: say so by `C`.
  *
  * See the example of {@linkcode buildCausalLM}.
  *
  * @param value The parsed JSON. @param file Its path, for errors.
  * @throws KW-CONFIG-VALUE naming the field, what it is and what was expected; KW-MODEL-TYPE.
  */
-export function parseDecoderConfig(value: unknown, file?: string): DecoderConfig {
+export function parseDecoderConfig<C extends CausalLMConfig = DecoderConfig>(
+  value: unknown,
+  file?: string,
+): C {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     raise("KW-CONFIG-VALUE", `Cannot use config.json: it is ${short(value)} and not an object`, undefined, {
       file,
     });
   }
   const json = value as Record<string, unknown>;
-  return familyOf(json.model_type, DECODERS, file).read(json, file);
+  return familyOf(json.model_type, DECODERS, file).read(json, file) as C;
 }
 
 /**
@@ -82,7 +94,7 @@ export function parseDecoderConfig(value: unknown, file?: string): DecoderConfig
  * assertEquals(model.stateDict().get("lm_head.weight")?.shape, [512, 64]);
  * ```
  */
-export function buildCausalLM(config: DecoderConfig): CausalLM {
+export function buildCausalLM(config: CausalLMConfig): CausalLM {
   checkArgument("buildCausalLM(): config", config, "an object");
   return familyOf(config.model_type, DECODERS).build(config);
 }

@@ -5,6 +5,7 @@ import type { Tensor } from "../tensor/mod.ts";
 import type { ConversionRule } from "../authoring/mod.ts";
 import type { CausalLM } from "./causal_lm.ts";
 import {
+  type CausalLMConfig,
   DECODER_KEYS,
   type DecoderConfig,
   type DecoderTraits,
@@ -14,7 +15,7 @@ import {
 import { DecoderLM } from "./decoder_lm.ts";
 import { baseModelMapping, isOldBuffer } from "./old_keys.ts";
 import type { PretrainedModel } from "./pretrained_model.ts";
-import { checkKeys, type ConfigKeys } from "./config_keys.ts";
+import { checkKeys, type ConfigKeys, withoutNulls } from "./config_keys.ts";
 
 /** A family of models: what its config.json means, and what is built from it. */
 export interface Family<
@@ -34,7 +35,7 @@ export interface Family<
 }
 
 /** A family whose models give logits for the next token. */
-export type DecoderFamily = Family<DecoderConfig, CausalLM>;
+export type DecoderFamily = Family<CausalLMConfig, CausalLM>;
 
 /** How a family of decoders is defined. */
 export interface FamilyDefinition extends DecoderTraits {
@@ -44,6 +45,11 @@ export interface FamilyDefinition extends DecoderTraits {
   readonly keys: ConfigKeys;
   /** Checks what only this family has. */
   readonly check?: (config: DecoderConfig, refuse: (field: string, what: string) => never) => void;
+  /** What else the config has, worked out from what was read. */
+  readonly complete?: (
+    config: DecoderConfig,
+    json: Readonly<Record<string, unknown>>,
+  ) => Partial<DecoderConfig>;
   /** Modules of one layer, roughly, for the budget; 20 unless told. */
   readonly modulesPerLayer?: (config: DecoderConfig) => number;
   /** Builds the layer of an index; Llama's unless told. */
@@ -61,7 +67,7 @@ export interface FamilyDefinition extends DecoderTraits {
 const MOST_MODULES = 400_000;
 
 /** Defines a family of decoders. */
-export function defineFamily(definition: FamilyDefinition): DecoderFamily {
+export function defineFamily(definition: FamilyDefinition): Family<DecoderConfig, CausalLM> {
   const { types, keys, check, modulesPerLayer, layer, build } = definition;
   const used = [...DECODER_KEYS, ...keys.used];
   return {
@@ -70,7 +76,8 @@ export function defineFamily(definition: FamilyDefinition): DecoderFamily {
       const refuse = (field: string, what: string, fix?: string): never =>
         raise("KW-CONFIG-VALUE", `Cannot use config.json: ${field}: ${what}`, fix, { file, json: field });
       const unknown = checkKeys(json, { ...keys, used }, file);
-      const config = readDecoder(json, definition, file);
+      const read = readDecoder(json, definition, file);
+      const config: DecoderConfig = { ...read, ...definition.complete?.(read, withoutNulls(json)) };
       check?.(config, refuse);
       const each = modulesPerLayer?.(config) ?? 20;
       if (config.num_hidden_layers * each > MOST_MODULES) {

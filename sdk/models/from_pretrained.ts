@@ -27,7 +27,7 @@ import { siteConversions } from "../kernelize/mod.ts";
 import type { DeviceName } from "../tensor/mod.ts";
 import { visibleLine } from "../visible.ts";
 import { CausalLM } from "./causal_lm.ts";
-import type { DecoderConfig, PretrainedConfig } from "./config.ts";
+import type { CausalLMConfig, PretrainedConfig } from "./config.ts";
 import { DECODERS, familyOf } from "./families.ts";
 import type { Family } from "./family.ts";
 import { type GenerationConfig, parseGenerationConfig } from "./generation_config.ts";
@@ -193,7 +193,7 @@ export async function loadPretrained<C extends PretrainedConfig, M extends Pretr
 export async function readConfig(
   dir: FolderLocation,
   types?: readonly string[],
-): Promise<DecoderConfig> {
+): Promise<CausalLMConfig> {
   if (types !== undefined) checkArgument("readConfig(): types", types, "strings in an array");
   return (await readFamily(dir, ofTypes(DECODERS, types))).config;
 }

@@ -68,7 +68,8 @@ export async function generate(
   // The last new token is never fed back.
   using cache = model.makeCache({ batch: prompts.length, maxLength: width + maxNewTokens - 1, device });
   // What the last step was run on; [batch, width], then [batch, 1].
-  let fed = Int32Array.from(prompts.flatMap((p) => [...new Array<number>(width - p.length).fill(0), ...p]));
+  const rows = prompts.map((p) => [...new Array<number>(width - p.length).fill(0), ...p]);
+  let fed = Int32Array.from(rows.flat());
   let starts: Tensor | undefined;
   let step: Tensor | undefined;
   let plan: CapturedPlan<Tensor> | undefined;
@@ -77,8 +78,8 @@ export async function generate(
   const forward = (ids: Tensor) => {
     const logits = logitsOf(ids);
     if (!sampling) return argmax(logits, -1, true);
-    const rows = logits.reshape([prompts.length, model.config.vocab_size]);
-    return sample(rows, cache.position, sampling, true).reshape([prompts.length, 1]);
+    const last = logits.reshape([prompts.length, model.config.vocab_size]);
+    return sample(last, cache.position, sampling, true).reshape([prompts.length, 1]);
   };
   const done = prompts.map(() => false);
   const times: number[] = [];
@@ -91,12 +92,21 @@ export async function generate(
       throwIfAborted(signal, "generating");
       const began = performance.now();
       let next: Tensor;
+      if (cache.length > 0 && cache.length === model.config.restart_after) {
+        // What the cache holds is of no use to a longer text: all of it runs once more.
+        plan?.dispose();
+        plan = undefined;
+        step.dispose();
+        cache.rewind(cache.length);
+        fed = Int32Array.from(rows.flat());
+        step = Tensor.from(fed, { shape: [prompts.length, rows[0].length], device });
+      }
       if (plan && !plan.current) { // kernels were put in or taken out: record what runs now
         plan.dispose();
         plan = undefined;
       }
       if (plan) next = plan.replay();
-      else if (options.capture && times.length > 0 && device === "webgpu") {
+      else if (options.capture && cache.length > 0 && device === "webgpu") {
         const ids = step; // [batch, 1]: each replay leaves the next ids here
         plan = record(() => feedBack(ids, forward(ids)));
         next = plan.result;
@@ -113,6 +123,7 @@ export async function generate(
         return await notFinite(model, none, times.length, cache, fed, prompts.length, logitsOf);
       }
       fed = Int32Array.from(chosen, (id) => Math.max(id, 0)); // a row that has ended may go on to nonsense
+      rows.forEach((row, i) => row.push(fed[i]));
       if (!plan && chosen.some((id) => id < 0)) {
         step.dispose();
         step = Tensor.from(fed, { shape: [prompts.length, 1], device });

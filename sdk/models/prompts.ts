@@ -1,8 +1,8 @@
 import { raise } from "../errors.ts";
-import type { DecoderConfig } from "./config.ts";
+import type { CausalLMConfig } from "./config.ts";
 
 /** Past its last position a model writes nonsense without a word. The last new token is never fed back. */
-export function checkLength(config: DecoderConfig, width: number, maxNewTokens: number): void {
+export function checkLength(config: CausalLMConfig, width: number, maxNewTokens: number): void {
   const most = positionsOf(config) + 1 - width;
   if (maxNewTokens <= most) return;
   raise(
@@ -15,7 +15,7 @@ export function checkLength(config: DecoderConfig, width: number, maxNewTokens: 
 }
 
 /** Raises KW-GENERATE-PROMPT for a prompt that is empty, too long, or has ids that the model does not have. */
-export function checkPrompts(config: DecoderConfig, prompts: readonly (readonly number[])[]): void {
+export function checkPrompts(config: CausalLMConfig, prompts: readonly (readonly number[])[]): void {
   const { vocab_size } = config;
   const positions = positionsOf(config);
   if (!isList(prompts)) notIds("prompts are lists of ids, one list a row");
@@ -49,8 +49,8 @@ export function checkPrompts(config: DecoderConfig, prompts: readonly (readonly 
 // ---------------------------------------------------------------------------
 
 /** How many positions a model knows: no end where its frequencies follow the length. */
-function positionsOf({ max_position_embeddings, rope }: DecoderConfig): number {
-  return rope.scaling?.rope_type === "dynamic" ? Infinity : max_position_embeddings;
+function positionsOf({ max_position_embeddings, rope }: CausalLMConfig): number {
+  return rope?.scaling?.rope_type === "dynamic" ? Infinity : max_position_embeddings;
 }
 
 function isList(value: unknown): boolean {

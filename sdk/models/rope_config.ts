@@ -20,6 +20,10 @@ export interface RopeDefaults {
   readonly positions: number;
   /** Whether `partial_rotary_factor` counts. */
   readonly partial: boolean;
+  /** The length that the model was first made for where the file has none beside; defaults to one inside, then `positions`. */
+  readonly original?: number;
+  /** Other names that a kind has had. */
+  readonly kinds?: Readonly<Record<string, string>>;
 }
 
 /**
@@ -31,7 +35,7 @@ export interface RopeDefaults {
  */
 export function readRope(
   json: Readonly<Record<string, unknown>>,
-  { headDim, theta, positions, partial }: RopeDefaults,
+  { headDim, theta, positions, partial, original: first, kinds = {} }: RopeDefaults,
   file?: string,
 ): RopeConfig {
   const refuse = (key: string, what: string, fix?: string): never =>
@@ -60,7 +64,8 @@ export function readRope(
   }
   const where = Object.keys(scaling).length > 0 ? "rope_scaling" : "rope_parameters";
   const inner = where === "rope_scaling" ? scaling : parameters;
-  const kind = inner.rope_type ?? inner.type;
+  const named = inner.rope_type ?? inner.type;
+  const kind = Object.hasOwn(kinds, String(named)) ? kinds[String(named)] : named;
   const number = (key: string, at: string, value: unknown, least = 0): number =>
     typeof value === "number" && Number.isFinite(value) && value > least ? value : refuse(
       at,
@@ -85,7 +90,7 @@ export function readRope(
     number(
       "original_max_position_embeddings",
       "original_max_position_embeddings",
-      json.original_max_position_embeddings ?? inner.original_max_position_embeddings ?? positions,
+      json.original_max_position_embeddings ?? first ?? inner.original_max_position_embeddings ?? positions,
     );
   const share = partial
     ? number(
@@ -156,8 +161,8 @@ export function readRope(
       );
     }
     case "longrope": {
-      const first = original();
-      const factor = inner.factor === undefined ? positions / first : inside("factor");
+      const length = original();
+      const factor = inner.factor === undefined ? positions / length : inside("factor");
       const list = (key: string): number[] => {
         const value = inner[key];
         if (!Array.isArray(value) || value.length !== dim / 2) {
@@ -170,12 +175,12 @@ export function readRope(
           rope_type: kind,
           short_factor: list("short_factor"),
           long_factor: list("long_factor"),
-          original_max_position_embeddings: first,
+          original_max_position_embeddings: length,
           attention_factor: inner.attention_factor !== undefined
             ? inside("attention_factor")
             : factor <= 1
             ? 1
-            : Math.sqrt(1 + Math.log(factor) / Math.log(first)),
+            : Math.sqrt(1 + Math.log(factor) / Math.log(length)),
         },
         ..."factor short_factor long_factor attention_factor original_max_position_embeddings".split(" "),
       );

@@ -177,6 +177,9 @@ const ACTIVATIONS: Readonly<Record<string, new () => Activation>> = {
   tanh: Tanh,
 };
 
+/** The names that {@linkcode activation} knows. */
+export const ACTIVATION_NAMES: readonly string[] = Object.keys(ACTIVATIONS);
+
 /**
  * A module `(gate, up) → act(gate) · up`.
  *

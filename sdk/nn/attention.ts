@@ -108,8 +108,8 @@ export abstract class CausalAttention<C extends AttentionConfig> extends Module 
       factor: this.config.rope.factor,
       starts,
     };
-    q = rope(q, position, turning);
-    k = rope(k, position, turning);
+    q = this.turn(q, position, turning);
+    k = this.turn(k, position, turning);
     const options = {
       position,
       starts,
@@ -120,6 +120,11 @@ export abstract class CausalAttention<C extends AttentionConfig> extends Module 
       ? attendCached(cache, this.layer_idx, q, k, v, options)
       : attention(q, k, v, options);
     return this.o_proj.call(heads_out.reshape([batch, tokens, heads * head_dim]));
+  }
+
+  /** Turns the heads of q or k, `[batch, tokens, heads, head_dim]`, by their positions. */
+  protected turn(x: Tensor, position: Tensor, turning: Parameters<typeof rope>[2]): Tensor {
+    return rope(x, position, turning);
   }
 }
 

@@ -24,5 +24,6 @@ export { rope, type RopeOptions } from "./rope.ts";
 export { checkSampleOptions, sample, type SampleOptions } from "./sample.ts";
 export { softmax } from "./softmax.ts";
 export { stridedCopy, type StridedRegion, type StridedSide } from "./strided_copy.ts";
+export { tokenPlaces } from "./token_places.ts";
 export { topkMask } from "./topk_mask.ts";
 export { exp, gelu, geluTanh, neg, relu, scale, sigmoid, silu, sqrt, tanh } from "./unary.ts";

@@ -1,5 +1,7 @@
 import * as z from "zod";
 import { defineFamily } from "../family.ts";
+import { WeightRenaming } from "../../authoring/mod.ts";
+import { spellings, stackedExperts } from "../other_names.ts";
 import { MixtralDecoderLayer } from "./modules.ts";
 
 const count = z.number().int().positive();
@@ -22,6 +24,17 @@ export const mixtral = defineFamily({
       refuse("num_experts_per_tok", `${chosen} of num_local_experts ${experts}`);
     }
   },
+  // As version 5 of transformers has them.
+  mapping: spellings(
+    ...stackedExperts("mlp", "block_sparse_moe", ["w1", "w3", "w2"]),
+    ...stackedExperts("block_sparse_moe", "block_sparse_moe", ["w1", "w3", "w2"]),
+    {
+      end: ".mlp.gate.weight",
+      rules: [
+        new WeightRenaming("model.layers.*.mlp.gate.weight", "model.layers.*.block_sparse_moe.gate.weight"),
+      ],
+    },
+  ),
   modulesPerLayer: ({ num_local_experts }) => 20 + 5 * num_local_experts!,
   layer: (config, index) => new MixtralDecoderLayer(config, index),
 });

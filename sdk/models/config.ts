@@ -76,6 +76,11 @@ export interface DecoderTraits {
     | undefined;
   /** Whether a part of each head may stay as it is: `partial_rotary_factor`. */
   readonly partialRotary?: boolean;
+  /** Adds what the file leaves out, and puts what it calls otherwise under the usual name. Keys are without nulls. */
+  readonly complete?: (
+    json: Readonly<Record<string, unknown>>,
+    source: Readonly<Record<string, unknown>>,
+  ) => Readonly<Record<string, unknown>>;
   /** What the file may have besides. */
   readonly fields?: z.ZodRawShape;
 }
@@ -100,7 +105,8 @@ export function readDecoder(
   traits: DecoderTraits,
   file?: string,
 ): DecoderConfig {
-  const json = withoutNulls(source);
+  const given = withoutNulls(source);
+  const json = traits.complete?.(given, source) ?? given;
   const parsed = z.object({ ...shape, ...traits.fields }).safeParse(json);
   if (!parsed.success) {
     const [first, ...rest] = parsed.error.issues;

@@ -3,9 +3,11 @@ import type { CausalLM } from "./causal_lm.ts";
 import type { DecoderConfig } from "./config.ts";
 import { short } from "./config_keys.ts";
 import type { DecoderFamily, Family } from "./family.ts";
+import { granite } from "./granite/family.ts";
 import { llama } from "./llama/family.ts";
 import { mistral } from "./mistral/family.ts";
 import { mixtral } from "./mixtral/family.ts";
+import { olmo2 } from "./olmo2/family.ts";
 import { qwen2, qwen3 } from "./qwen/family.ts";
 
 /** The decoders that are known: one line each. */
@@ -15,6 +17,8 @@ export const DECODERS: readonly DecoderFamily[] = [
   qwen2,
   qwen3,
   mixtral,
+  olmo2,
+  granite,
 ];
 
 /** All families that are known: decoders, and one line for each of the others. */

@@ -2,7 +2,7 @@ import * as z from "zod";
 import { KernelwrightError, raise } from "../errors.ts";
 import type { Rope } from "../nn/mod.ts";
 import { short, withoutNulls } from "./config_keys.ts";
-import { readRope } from "./rope_config.ts";
+import { readRope, readRopesByKind } from "./rope_config.ts";
 
 /** What the config of every pretrained model has. */
 export interface PretrainedConfig {
@@ -36,6 +36,8 @@ export interface DecoderConfig extends PretrainedConfig {
   readonly rms_norm_eps: number;
   /** How positions turn the heads. */
   readonly rope: Rope;
+  /** How positions turn the heads of each layer, where layers differ. */
+  readonly ropes?: readonly Rope[];
   /** For each layer, how many positions a token sees, where that is a window. */
   readonly windows?: readonly (number | undefined)[];
   /** The MLP's activation. */
@@ -76,6 +78,8 @@ export interface DecoderTraits {
     | undefined;
   /** Whether a part of each head may stay as it is: `partial_rotary_factor`. */
   readonly partialRotary?: boolean;
+  /** The windowed layers' rotary base, by the key of the file, where they have settings of their own. */
+  readonly localTheta?: { readonly key: string; readonly otherwise: number };
   /** Adds what the file leaves out, and puts what it calls otherwise under the usual name. Keys are without nulls. */
   readonly complete?: (
     json: Readonly<Record<string, unknown>>,
@@ -136,17 +140,21 @@ export function readDecoder(
   }
   const head_dim = c.head_dim ?? c.hidden_size / c.num_attention_heads;
   if (head_dim % 2 !== 0) refuse("head_dim", `${head_dim} is odd; rotary embeddings turn pairs`);
-  const { rope, unknown } = readRope(json, {
+  const defaults = {
     headDim: head_dim,
     theta: traits.rope_theta ?? 10000,
     positions: c.max_position_embeddings,
     partial: traits.partialRotary ?? false,
-  }, file);
+  };
+  const { full, sliding } = traits.localTheta
+    ? readRopesByKind(json, defaults, traits.localTheta, file)
+    : { full: readRope(json, defaults, file) };
+  const { rope } = full;
   // A head of other sizes would be refused by the operators; here before lists of its size are made.
-  if (head_dim > MOST_HEAD_DIM && rope.scaling) {
+  if (head_dim > MOST_HEAD_DIM && (rope.scaling || sliding?.rope.scaling)) {
     refuse("head_dim", `${head_dim} is more than ${MOST_HEAD_DIM}`);
   }
-  const windows = readWindows();
+  const slides = readSlides();
   const ids = (value: number | number[] | undefined) => [value ?? []].flat().filter((id) => id >= 0);
   return {
     ...c,
@@ -154,7 +162,8 @@ export function readDecoder(
     head_dim,
     rms_norm_eps: rms_norm_eps ?? traits.rms_norm_eps ?? 1e-6,
     rope,
-    windows,
+    ropes: sliding && slides.map((s) => s ? sliding.rope : rope),
+    windows: readWindows(),
     attention_bias: c.attention_bias === true,
     mlp_bias: c.mlp_bias === true,
     qkv_bias: traits.qkv_bias ?? false,
@@ -162,10 +171,10 @@ export function readDecoder(
     eos_token_ids: ids(eos_token_id),
     bos_token_id: ids(bos_token_id).at(0),
     source,
-    unknown_keys: unknown,
+    unknown_keys: [...full.unknown, ...sliding?.unknown ?? []],
   } as DecoderConfig;
 
-  function readWindows(): DecoderConfig["windows"] {
+  function readSlides(): boolean[] {
     const other = layer_types?.find((t) => !LAYER_TYPES.includes(t));
     if (other !== undefined) {
       refuse("layer_types", `${short(other)} is not supported`, `Supported: ${LAYER_TYPES.join(", ")}.`);
@@ -173,17 +182,21 @@ export function readDecoder(
     if (layer_types && layer_types.length !== c.num_hidden_layers) {
       refuse("layer_types", `${layer_types.length} of them for num_hidden_layers ${c.num_hidden_layers}`);
     }
+    const { slides = () => false } = traits.window?.(json, source) ?? {};
+    return Array.from(
+      { length: c.num_hidden_layers },
+      (_, i) => layer_types ? layer_types[i] === "sliding_attention" : slides(i),
+    );
+  }
+
+  function readWindows(): DecoderConfig["windows"] {
     const window = traits.window?.(json, source);
-    const slides = layer_types
-      ? (i: number) => layer_types[i] === "sliding_attention"
-      : window?.slides ?? (() => false);
     if (!window && layer_types?.includes("sliding_attention")) {
       refuse("layer_types", '"sliding_attention" without a window', "Give sliding_window.");
     }
     // A window that no text is longer than is none.
-    if (!window || window.width >= c.max_position_embeddings) return undefined;
-    const found = Array.from({ length: c.num_hidden_layers }, (_, i) => slides(i) ? window.width : undefined);
-    return found.some((w) => w !== undefined) ? found : undefined;
+    if (!window || window.width >= c.max_position_embeddings || !slides.includes(true)) return undefined;
+    return slides.map((slides) => slides ? window.width : undefined);
   }
 }
 

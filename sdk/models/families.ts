@@ -3,6 +3,7 @@ import type { CausalLM } from "./causal_lm.ts";
 import type { DecoderConfig } from "./config.ts";
 import { short } from "./config_keys.ts";
 import type { DecoderFamily, Family } from "./family.ts";
+import { gemma2, gemma3 } from "./gemma/family.ts";
 import { granite } from "./granite/family.ts";
 import { llama } from "./llama/family.ts";
 import { mistral } from "./mistral/family.ts";
@@ -19,6 +20,8 @@ export const DECODERS: readonly DecoderFamily[] = [
   mixtral,
   olmo2,
   granite,
+  gemma2,
+  gemma3,
 ];
 
 /** All families that are known: decoders, and one line for each of the others. */

@@ -233,7 +233,7 @@ export function readRopesByKind(
   return {
     full: readRope(
       scaled && typeof scaling === "object" && !Array.isArray(scaling)
-        ? { ...others, rope_scaling: { ...full, ...scaling } }
+        ? { ...others, rope_scaling: { ...full as object, ...scaling as object } }
         : { ...others, rope_scaling: scaling, rope_parameters: full },
       { ...defaults, names: scaled ? {} : { rope_parameters: "rope_parameters.full_attention" } },
       file,

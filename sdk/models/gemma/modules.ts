@@ -6,6 +6,7 @@ import {
   layer,
   LlamaMLP,
   Module,
+  type Norm,
   type WindowConfig,
 } from "../../nn/mod.ts";
 import { add } from "../../ops/mod.ts";
@@ -94,9 +95,7 @@ export class Gemma3SlidingWindowAttention
 }
 
 /** Attention and a gated MLP, each between two norms: the second before the residual. */
-abstract class GemmaDecoderLayer<
-  A extends Module & { forward(h: Tensor, c: AttentionContext): Tensor },
-> extends Module {
+abstract class GemmaDecoderLayer<A extends CausalAttention<GemmaAttentionConfig, Norm>> extends Module {
   /** Attention. */
   self_attn: A;
   /** The gated MLP. */
@@ -123,7 +122,8 @@ abstract class GemmaDecoderLayer<
 
   /** `[batch, tokens, hidden_size]` → the same shape. */
   override forward(hidden_states: Tensor, context: AttentionContext): Tensor {
-    const attended = this.self_attn.call(this.input_layernorm.call(hidden_states), context);
+    const attention: CausalAttention<GemmaAttentionConfig, Norm> = this.self_attn;
+    const attended = attention.call(this.input_layernorm.call(hidden_states), context);
     const normed = this.post_attention_layernorm.call(attended);
     const residual = add(hidden_states, normed);
     releaseEarly(attended, normed);

@@ -2,9 +2,12 @@ import type { FolderLocation } from "../checkpoint/mod.ts";
 import type { CausalLM } from "./causal_lm.ts";
 import type { DecoderFamily } from "./family.ts";
 import { loadCausalLM, loadPretrained, type PretrainedOptions } from "./from_pretrained.ts";
+import { gemma2, gemma3 } from "./gemma/family.ts";
+import { granite } from "./granite/family.ts";
 import { llama } from "./llama/family.ts";
 import { mistral } from "./mistral/family.ts";
 import { mixtral } from "./mixtral/family.ts";
+import { olmo2 } from "./olmo2/family.ts";
 import type { PretrainedModel } from "./pretrained_model.ts";
 import { qwen2, qwen3 } from "./qwen/family.ts";
 
@@ -52,6 +55,14 @@ export const Qwen3ForCausalLM: Pretrained = family(qwen3);
  * No example: it loads a folder as {@linkcode LlamaForCausalLM} does, whose example shows it.
  */
 export const MixtralForCausalLM: Pretrained = family(mixtral);
+/** OLMo 2: norms after attention and the MLP, and over all heads of q and k at once. */
+export const Olmo2ForCausalLM: Pretrained = family(olmo2);
+/** Granite: Llama with multipliers of embeddings, scores, residuals and logits. */
+export const GraniteForCausalLM: Pretrained = family(granite);
+/** Gemma 2: four norms a layer, soft caps, and a window in every other layer. */
+export const Gemma2ForCausalLM: Pretrained = family(gemma2);
+/** The text model of Gemma 3: norms of q and k, and two kinds of layers. */
+export const Gemma3ForCausalLM: Pretrained = family(gemma3);
 /**
  * Whatever the folder's config says.
  *

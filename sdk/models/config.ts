@@ -2,7 +2,7 @@ import * as z from "zod";
 import { KernelwrightError, raise } from "../errors.ts";
 import type { Rope } from "../nn/mod.ts";
 import { short, withoutNulls } from "./config_keys.ts";
-import { readRope, type RopeDefaults } from "./rope_config.ts";
+import { readRope, readRopesByKind, type RopeDefaults } from "./rope_config.ts";
 
 /** What the config of every pretrained model has. */
 export interface PretrainedConfig {
@@ -54,6 +54,8 @@ export interface DecoderConfig extends CausalLMConfig {
   readonly rope: Rope;
   /** For each layer, whether positions turn its heads, where some do not. */
   readonly turns?: readonly boolean[];
+  /** How positions turn the heads of each layer, where layers differ. */
+  readonly ropes?: readonly Rope[];
   /** The MLP's activation. */
   readonly hidden_act: string;
   /** Whether all four projections of attention have biases. */
@@ -100,6 +102,13 @@ export interface DecoderTraits {
     | undefined;
   /** Whether a part of each head may stay as it is: `partial_rotary_factor`. */
   readonly partialRotary?: boolean;
+  /** The windowed layers' rotary base, by the key of the file, where they have settings of their own. */
+  readonly localTheta?: { readonly key: string; readonly otherwise: number };
+  /** Adds what the file leaves out, and puts what it calls otherwise under the usual name. Keys are without nulls. */
+  readonly defaults?: (
+    json: Readonly<Record<string, unknown>>,
+    source: Readonly<Record<string, unknown>>,
+  ) => Readonly<Record<string, unknown>>;
   /** What the file may have besides. */
   readonly fields?: z.ZodRawShape;
 }
@@ -124,7 +133,8 @@ export function readDecoder(
   traits: DecoderTraits,
   file?: string,
 ): DecoderConfig {
-  const json = withoutNulls(source);
+  const given = withoutNulls(source);
+  const json = { ...traits.defaults?.(given, source) ?? given };
   json.max_position_embeddings ??= traits.max_position_embeddings ?? 2048;
   json.tie_word_embeddings ??= traits.tie_word_embeddings ?? false;
   const { layer_types, eos_token_id, bos_token_id, rms_norm_eps, ...c } = readFields(
@@ -147,35 +157,40 @@ export function readDecoder(
   }
   const head_dim = c.head_dim ?? c.hidden_size / c.num_attention_heads;
   if (head_dim % 2 !== 0) refuse("head_dim", `${head_dim} is odd; rotary embeddings turn pairs`);
-  const { rope, unknown } = readRope(json, {
+  const defaults = {
     headDim: head_dim,
     theta: traits.rope_theta ?? 10000,
     positions: c.max_position_embeddings,
     partial: traits.partialRotary ?? false,
     ...traits.rope,
-  }, file);
+  };
+  const { full, sliding } = traits.localTheta
+    ? readRopesByKind(json, defaults, traits.localTheta, file)
+    : { full: readRope(json, defaults, file) };
+  const { rope } = full;
   // A head of other sizes would be refused by the operators; here before lists of its size are made.
-  if (head_dim > MOST_HEAD_DIM && rope.scaling) {
+  if (head_dim > MOST_HEAD_DIM && (rope.scaling || sliding?.rope.scaling)) {
     refuse("head_dim", `${head_dim} is more than ${MOST_HEAD_DIM}`);
   }
-  const windows = readWindows();
+  const slides = readSlides();
   return {
     ...c,
     num_key_value_heads: kvHeads,
     head_dim,
     rms_norm_eps: rms_norm_eps ?? traits.rms_norm_eps ?? 1e-6,
     rope,
-    windows,
+    ropes: sliding && slides.map((s) => s ? sliding.rope : rope),
+    windows: readWindows(),
     attention_bias: c.attention_bias === true,
     mlp_bias: c.mlp_bias === true,
     qkv_bias: traits.qkv_bias ?? false,
     qk_norm: traits.qk_norm ?? false,
     ...readIds(eos_token_id, bos_token_id),
     source,
-    unknown_keys: unknown,
+    unknown_keys: [...full.unknown, ...sliding?.unknown ?? []],
   } as DecoderConfig;
 
-  function readWindows(): DecoderConfig["windows"] {
+  function readSlides(): boolean[] {
     const other = layer_types?.find((t) => !LAYER_TYPES.includes(t));
     if (other !== undefined) {
       refuse("layer_types", `${short(other)} is not supported`, `Supported: ${LAYER_TYPES.join(", ")}.`);
@@ -183,17 +198,21 @@ export function readDecoder(
     if (layer_types && layer_types.length !== c.num_hidden_layers) {
       refuse("layer_types", `${layer_types.length} of them for num_hidden_layers ${c.num_hidden_layers}`);
     }
+    const { slides = () => false } = traits.window?.(json, source) ?? {};
+    return Array.from(
+      { length: c.num_hidden_layers },
+      (_, i) => layer_types ? layer_types[i] === "sliding_attention" : slides(i),
+    );
+  }
+
+  function readWindows(): DecoderConfig["windows"] {
     const window = traits.window?.(json, source);
-    const slides = layer_types
-      ? (i: number) => layer_types[i] === "sliding_attention"
-      : window?.slides ?? (() => false);
     if (!window && layer_types?.includes("sliding_attention")) {
       refuse("layer_types", '"sliding_attention" without a window', "Give sliding_window.");
     }
     // A window that no text is longer than is none.
-    if (!window || window.width >= c.max_position_embeddings) return undefined;
-    const found = Array.from({ length: c.num_hidden_layers }, (_, i) => slides(i) ? window.width : undefined);
-    return found.some((w) => w !== undefined) ? found : undefined;
+    if (!window || window.width >= c.max_position_embeddings || !slides.includes(true)) return undefined;
+    return slides.map((slides) => slides ? window.width : undefined);
   }
 }
 

@@ -50,7 +50,7 @@ export function checkKeys(
 
 /** Without the keys that are null, which count as absent. The inherited names of objects mean nothing here. */
 export function withoutNulls(json: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(json).filter(([, value]) => value !== null));
+  return Object.fromEntries(Object.entries(json).filter(([, v]) => v !== null && v !== undefined));
 }
 
 /** A value of a file, short enough for a message. */

@@ -171,9 +171,11 @@ export class DecoderModel extends Module {
     const position = cache?.position ?? Tensor.zeros([1], { dtype: "i32", device: input_ids.device });
     const [, tokens] = input_ids.shape;
     const length = (cache?.length ?? 0) + tokens;
-    const { rope } = this.#config;
+    const { rope, ropes = [rope] } = this.#config;
     // What is recorded turns by the frequencies of its length.
-    if (rope.varies && cache) replayWhile(() => rope.kind(cache.length + tokens) === rope.kind(length));
+    for (const r of new Set(ropes)) {
+      if (r.varies && cache) replayWhile(() => r.kind(cache.length + tokens) === r.kind(length));
+    }
     const context: AttentionContext = { position, starts, cache, length };
     let hidden = this.embed(input_ids);
     for (const decoder of this.layers) {

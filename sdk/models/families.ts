@@ -4,10 +4,13 @@ import type { CausalLM } from "./causal_lm.ts";
 import type { CausalLMConfig, DecoderConfig } from "./config.ts";
 import { short } from "./config_keys.ts";
 import type { DecoderFamily, Family } from "./family.ts";
+import { gemma2, gemma3 } from "./gemma/family.ts";
 import { gpt2 } from "./gpt2/family.ts";
+import { granite } from "./granite/family.ts";
 import { llama } from "./llama/family.ts";
 import { mistral } from "./mistral/family.ts";
 import { mixtral } from "./mixtral/family.ts";
+import { olmo2 } from "./olmo2/family.ts";
 import { phi3 } from "./phi3/family.ts";
 import { qwen2, qwen3 } from "./qwen/family.ts";
 import { qwen2Moe, qwen3Moe } from "./qwen_moe/family.ts";
@@ -20,6 +23,10 @@ export const DECODERS: readonly DecoderFamily[] = [
   qwen2,
   qwen3,
   mixtral,
+  olmo2,
+  granite,
+  gemma2,
+  gemma3,
   phi3,
   smollm3,
   qwen3Moe,

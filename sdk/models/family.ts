@@ -38,27 +38,27 @@ export interface Family<
 export type DecoderFamily = Family<CausalLMConfig, CausalLM>;
 
 /** How a family of decoders is defined. */
-export interface FamilyDefinition extends DecoderTraits {
+export interface FamilyDefinition<C extends DecoderConfig = DecoderConfig> extends DecoderTraits {
   /** The values of `model_type`. */
   readonly types: readonly string[];
   /** The keys besides those that every decoder reads. */
   readonly keys: ConfigKeys;
   /** Checks what only this family has. */
-  readonly check?: (config: DecoderConfig, refuse: (field: string, what: string) => never) => void;
+  readonly check?: (config: C, refuse: (field: string, what: string) => never) => void;
   /** What else the config has, worked out from what was read. */
   readonly complete?: (
-    config: DecoderConfig,
+    config: C,
     json: Readonly<Record<string, unknown>>,
-  ) => Partial<DecoderConfig>;
+  ) => Partial<C>;
   /** Modules of one layer, roughly, for the budget; 20 unless told. */
-  readonly modulesPerLayer?: (config: DecoderConfig) => number;
+  readonly modulesPerLayer?: (config: C) => number;
   /** Builds the layer of an index; Llama's unless told. */
   readonly layer?: (
-    config: DecoderConfig,
+    config: C,
     index: number,
   ) => Module & { forward(h: Tensor, c: AttentionContext): Tensor };
   /** Builds the whole model, where it is more than layers of its own. */
-  readonly build?: (config: DecoderConfig) => CausalLM;
+  readonly build?: (config: C) => CausalLM;
   /** Other names that a checkpoint may have; defaults to those of a model without its head. */
   readonly mapping?: DecoderFamily["mapping"];
 }
@@ -67,7 +67,9 @@ export interface FamilyDefinition extends DecoderTraits {
 const MOST_MODULES = 400_000;
 
 /** Defines a family of decoders. */
-export function defineFamily(definition: FamilyDefinition): Family<DecoderConfig, CausalLM> {
+export function defineFamily<C extends DecoderConfig = DecoderConfig>(
+  definition: FamilyDefinition<C>,
+): Family<C, CausalLM> {
   const { types, keys, check, modulesPerLayer, layer, build } = definition;
   const used = [...DECODER_KEYS, ...keys.used];
   return {
@@ -76,8 +78,8 @@ export function defineFamily(definition: FamilyDefinition): Family<DecoderConfig
       const refuse = (field: string, what: string, fix?: string): never =>
         raise("KW-CONFIG-VALUE", `Cannot use config.json: ${field}: ${what}`, fix, { file, json: field });
       const unknown = checkKeys(json, { ...keys, used }, file);
-      const read = readDecoder(json, definition, file);
-      const config: DecoderConfig = { ...read, ...definition.complete?.(read, withoutNulls(json)) };
+      const read = readDecoder(json, definition, file) as C; // with the fields that it asks for
+      const config: C = { ...read, ...definition.complete?.(read, withoutNulls(json)) };
       check?.(config, refuse);
       const each = modulesPerLayer?.(config) ?? 20;
       if (config.num_hidden_layers * each > MOST_MODULES) {

@@ -1,6 +1,6 @@
 import { raise } from "../errors.ts";
 import { Rope, type RopeScaling } from "../nn/mod.ts";
-import { short } from "./config_keys.ts";
+import { short, withoutNulls } from "./config_keys.ts";
 
 /** A config's rotary settings, and the keys inside them that nothing is known of. */
 export interface RopeConfig {
@@ -24,6 +24,8 @@ export interface RopeDefaults {
   readonly original?: number;
   /** Other names that a kind has had. */
   readonly kinds?: Readonly<Record<string, string>>;
+  /** What errors call keys at the top, where the file has them elsewhere. */
+  readonly names?: Readonly<Record<string, string>>;
 }
 
 /**
@@ -35,11 +37,14 @@ export interface RopeDefaults {
  */
 export function readRope(
   json: Readonly<Record<string, unknown>>,
-  { headDim, theta, positions, partial, original: first, kinds = {} }: RopeDefaults,
+  { headDim, theta, positions, partial, original: first, kinds = {}, names }: RopeDefaults,
   file?: string,
 ): RopeConfig {
-  const refuse = (key: string, what: string, fix?: string): never =>
-    raise("KW-CONFIG-VALUE", `Cannot use config.json: ${key}: ${what}`, fix, { file, json: key });
+  const nameOf = (key: string) => key.replace(/^\w+/, (top) => names?.[top] ?? top);
+  const refuse = (key: string, what: string, fix?: string): never => {
+    const at = nameOf(key);
+    return raise("KW-CONFIG-VALUE", `Cannot use config.json: ${at}: ${what}`, fix, { file, json: at });
+  };
   const given = (key: string): Record<string, unknown> => {
     const value = json[key];
     if (value === undefined) return {};
@@ -85,7 +90,9 @@ export function readRope(
     }
   }
   const unknown = (...used: string[]) =>
-    Object.keys(inner).filter((k) => !used.includes(k) && !ALWAYS.includes(k)).map((k) => `${where}.${k}`);
+    Object.keys(inner).filter((k) => !used.includes(k) && !ALWAYS.includes(k)).map((k) =>
+      nameOf(`${where}.${k}`)
+    );
   const original = () =>
     number(
       "original_max_position_embeddings",
@@ -188,6 +195,60 @@ export function readRope(
     default:
       return refuse(where, `the type ${short(kind)} is not supported`, `Supported: ${KINDS.join(", ")}.`);
   }
+}
+
+/** Rotary settings for each kind of layer. */
+export interface RopesByKind {
+  /** Those of layers that see everything. */
+  readonly full: RopeConfig;
+  /** Those of layers that see a window. */
+  readonly sliding: RopeConfig;
+}
+
+/**
+ * Reads rotary settings that differ by the kind of layer: `rope_parameters` has an entry for each, and a `rope_scaling`
+ * and the `rope_theta` beside are for the layers that see everything.
+ *
+ * @param json Without nulls. @param local The key of the windowed layers' base, and the base where the file has none.
+ * @throws KW-CONFIG-VALUE as {@linkcode readRope}, and for `rope_parameters` that are not by kind of layer.
+ */
+export function readRopesByKind(
+  json: Readonly<Record<string, unknown>>,
+  defaults: RopeDefaults,
+  local: { readonly key: string; readonly otherwise: number },
+  file?: string,
+): RopesByKind {
+  const { rope_parameters: parameters = {}, rope_scaling: scaling, ...others } = json;
+  const refuse = (what: string): never =>
+    raise(
+      "KW-CONFIG-VALUE",
+      `Cannot use config.json: rope_parameters: ${what}`,
+      "Give full_attention and sliding_attention, each with its settings.",
+      { file, json: "rope_parameters" },
+    );
+  if (typeof parameters !== "object" || Array.isArray(parameters)) {
+    refuse(`${short(parameters)} is not an object`);
+  }
+  const { full_attention: full = {}, sliding_attention: sliding = {}, ...flat } = withoutNulls(
+    parameters as Record<string, unknown>,
+  );
+  const [other] = Object.keys(flat);
+  if (other) refuse(`${other} is not a kind of layer`);
+  const scaled = Object.keys(Object(scaling)).length > 0;
+  return {
+    full: readRope(
+      scaled && typeof scaling === "object" && !Array.isArray(scaling)
+        ? { ...others, rope_scaling: { ...full as object, ...scaling as object } }
+        : { ...others, rope_scaling: scaling, rope_parameters: full },
+      { ...defaults, names: scaled ? {} : { rope_parameters: "rope_parameters.full_attention" } },
+      file,
+    ),
+    sliding: readRope({ ...others, rope_theta: json[local.key], rope_parameters: sliding }, {
+      ...defaults,
+      theta: local.otherwise,
+      names: { rope_theta: local.key, rope_parameters: "rope_parameters.sliding_attention" },
+    }, file),
+  };
 }
 
 // ---------------------------------------------------------------------------

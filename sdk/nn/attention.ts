@@ -47,8 +47,28 @@ export interface WindowConfig extends AttentionConfig {
   readonly sliding_window: number;
 }
 
-/** What full and windowed attention have in common. */
-export abstract class CausalAttention<C extends AttentionConfig> extends Module {
+/** A norm over the last dimension. */
+export type Norm = Module & { forward(x: Tensor): Tensor };
+
+/** In what a kind of attention differs from Llama's. */
+export interface AttentionTraits<N extends Norm = RMSNorm> {
+  /** How many positions a token sees; all unless told. */
+  readonly window?: number;
+  /** What scores are multiplied with; defaults to `1 / √head_dim`. */
+  readonly scale?: number;
+  /** Scores become `softcap · tanh(score / softcap)`; they stay as they are unless told. */
+  readonly softcap?: number;
+  /** Makes the norms of q and k over so many numbers; there are none unless told. */
+  readonly norm?: (width: number) => N;
+  /** Whether those norms go over the whole projection, and not head by head. */
+  readonly normsWhole?: boolean;
+}
+
+/** What all kinds of causal self-attention have in common: grouped queries and rotary positions. */
+export abstract class CausalAttention<
+  C extends AttentionConfig = AttentionConfig,
+  N extends Norm = RMSNorm,
+> extends Module {
   /** `[num_attention_heads · head_dim, hidden_size]`. */
   q_proj: Linear;
   /** `[num_key_value_heads · head_dim, hidden_size]`. */
@@ -57,17 +77,22 @@ export abstract class CausalAttention<C extends AttentionConfig> extends Module 
   v_proj: Linear;
   /** `[hidden_size, num_attention_heads · head_dim]`. */
   o_proj: Linear;
-  /** Normalises each head of q before the rotary embedding, where the model has it. */
-  q_norm?: RMSNorm;
+  /** Normalises q before the rotary embedding, where the model has it. */
+  q_norm?: N;
   /** The same for k. */
-  k_norm?: RMSNorm;
+  k_norm?: N;
 
   /**
    * Builds the module; its parameters are on the meta device.
    *
    * @param layer_idx Which of the cache's layers is this one's.
+   * @throws KW-CONFIG-VALUE when the heads of q are no multiple of those of k and v.
    */
-  constructor(readonly config: C, readonly layer_idx: number, protected readonly window?: number) {
+  constructor(
+    readonly config: C,
+    readonly layer_idx: number,
+    protected readonly traits: AttentionTraits<N> = {},
+  ) {
     super();
     checkFields("new LlamaAttention(): config", config, {
       hidden_size: "a count",
@@ -87,9 +112,10 @@ export abstract class CausalAttention<C extends AttentionConfig> extends Module 
     this.k_proj = new Linear(hidden_size, kvHeads * head_dim, bias);
     this.v_proj = new Linear(hidden_size, kvHeads * head_dim, bias);
     this.o_proj = new Linear(heads * head_dim, hidden_size, config.attention_bias);
-    if (config.qk_norm_eps !== undefined) {
-      this.q_norm = new RMSNorm(head_dim, config.qk_norm_eps);
-      this.k_norm = new RMSNorm(head_dim, config.qk_norm_eps);
+    const { norm, normsWhole } = traits;
+    if (norm) {
+      this.q_norm = norm(normsWhole ? heads * head_dim : head_dim);
+      this.k_norm = norm(normsWhole ? kvHeads * head_dim : head_dim);
     }
   }
 
@@ -97,11 +123,15 @@ export abstract class CausalAttention<C extends AttentionConfig> extends Module 
   override forward(hidden_states: Tensor, context: AttentionContext): Tensor {
     const [batch, tokens] = hidden_states.shape;
     const { num_attention_heads: heads, num_key_value_heads: kvHeads, head_dim } = this.config;
-    let q = this.q_proj.call(hidden_states).reshape([batch, tokens, heads, head_dim]);
-    let k = this.k_proj.call(hidden_states).reshape([batch, tokens, kvHeads, head_dim]);
-    const v = this.v_proj.call(hidden_states).reshape([batch, tokens, kvHeads, head_dim]);
-    if (this.q_norm) q = this.q_norm.call(q);
-    if (this.k_norm) k = this.k_norm.call(k);
+    const { window, scale, softcap, normsWhole } = this.traits;
+    const split = (x: Tensor, heads: number, norm?: Norm) => {
+      const parts = [batch, tokens, heads, head_dim];
+      if (!norm) return x.reshape(parts);
+      return normsWhole ? norm.call(x).reshape(parts) : norm.call(x.reshape(parts));
+    };
+    let q = split(this.q_proj.call(hidden_states), heads, this.q_norm);
+    let k = split(this.k_proj.call(hidden_states), kvHeads, this.k_norm);
+    const v = split(this.v_proj.call(hidden_states), kvHeads);
     const { position, starts, cache, length = tokens } = context;
     const turning = {
       frequencies: this.config.rope.frequencies(length),
@@ -114,7 +144,9 @@ export abstract class CausalAttention<C extends AttentionConfig> extends Module 
       position,
       starts,
       causal: true,
-      before: this.window === undefined ? undefined : this.window - 1,
+      before: window === undefined ? undefined : window - 1,
+      scale,
+      softcap,
     };
     const heads_out = cache
       ? attendCached(cache, this.layer_idx, q, k, v, options)
@@ -126,6 +158,12 @@ export abstract class CausalAttention<C extends AttentionConfig> extends Module 
   protected turn(x: Tensor, position: Tensor, turning: Parameters<typeof rope>[2]): Tensor {
     return rope(x, position, turning);
   }
+}
+
+/** Llama's traits: norms of q and k, head by head, where the config says so. */
+function llamaTraits(config: AttentionConfig, window?: number): AttentionTraits {
+  const eps = config?.qk_norm_eps; // the constructor says what is wrong with a config
+  return { window, norm: eps === undefined ? undefined : (width) => new RMSNorm(width, eps) };
 }
 
 /**
@@ -158,7 +196,7 @@ export class LlamaAttention extends CausalAttention<AttentionConfig> {
    * @param layer_idx Which of the cache's layers is this one's.
    */
   constructor(config: AttentionConfig, layer_idx: number) {
-    super(config, layer_idx);
+    super(config, layer_idx, llamaTraits(config));
   }
 }
 
@@ -195,6 +233,6 @@ export class SlidingWindowAttention extends CausalAttention<WindowConfig> {
    */
   constructor(config: WindowConfig, layer_idx: number) {
     checkFields("new SlidingWindowAttention(): config", config, { sliding_window: "a count" });
-    super(config, layer_idx, config.sliding_window);
+    super(config, layer_idx, llamaTraits(config, config?.sliding_window));
   }
 }

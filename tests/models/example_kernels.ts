@@ -45,6 +45,9 @@ const NORM_EXPERTS: KernelEntry = {
 };
 
 const [STORIES, QWEN3, MIXTRAL] = ["stories260k", "qwen3-tiny-random", "mixtral-tiny-random"];
+const [OLMO2, GRANITE, GEMMA2, GEMMA3] = ["olmo2", "granite", "gemma2", "gemma3"].map((n) =>
+  `${n}-tiny-random`
+);
 
 /** Each example alone, and those that go together. */
 export const EXAMPLE_KERNELS: readonly ExampleKernels[] = [
@@ -56,7 +59,15 @@ export const EXAMPLE_KERNELS: readonly ExampleKernels[] = [
   {
     name: "qkv-parallel",
     config: { kernels: [PARALLEL] },
-    dispatches: { [STORIES]: [94, 84], [QWEN3]: [44, 40], [MIXTRAL]: [90, 86] },
+    dispatches: {
+      [STORIES]: [94, 84],
+      [QWEN3]: [44, 40],
+      [MIXTRAL]: [90, 86],
+      [OLMO2]: [64, 58],
+      [GRANITE]: [66, 60],
+      [GEMMA2]: [88, 80],
+      [GEMMA3]: [137, 125],
+    },
   },
   {
     name: "a norm and the stacked experts",
@@ -72,22 +83,34 @@ export const EXAMPLE_KERNELS: readonly ExampleKernels[] = [
   {
     name: "custom-rmsnorm",
     config: { kernels: [NORM] },
-    dispatches: { [STORIES]: [94, 94], [QWEN3]: [44, 44], [MIXTRAL]: [90, 90] },
+    dispatches: {
+      [STORIES]: [94, 94],
+      [QWEN3]: [44, 44],
+      [MIXTRAL]: [90, 90],
+      [OLMO2]: [64, 64],
+      [GRANITE]: [66, 66],
+    },
   },
   {
     name: "rmsnorm-mlp",
     config: { kernels: [MLP] },
-    dispatches: { [STORIES]: [94, 74], [QWEN3]: [44, 36] },
+    dispatches: { [STORIES]: [94, 74], [QWEN3]: [44, 36], [GRANITE]: [66, 54] },
   },
   {
     name: "swiglu",
     config: { kernels: [SWIGLU] },
-    dispatches: { [STORIES]: [94, 89], [QWEN3]: [44, 42], [MIXTRAL]: [90, 82] },
+    dispatches: {
+      [STORIES]: [94, 89],
+      [QWEN3]: [44, 42],
+      [MIXTRAL]: [90, 82],
+      [OLMO2]: [64, 61],
+      [GRANITE]: [66, 63],
+    },
   },
   {
     name: "qkv-parallel, rmsnorm-mlp and custom-rmsnorm",
     config: { kernels: [NORM, PARALLEL, MLP] },
-    dispatches: { [STORIES]: [94, 64], [QWEN3]: [44, 32] },
+    dispatches: { [STORIES]: [94, 64], [QWEN3]: [44, 32], [GRANITE]: [66, 48] },
   },
   {
     name: "qkv-attention, stacked-experts and custom-rmsnorm",

@@ -23,6 +23,19 @@ describe("ready()", { ignore: !dir }, () => {
     });
   }
 
+  for (const name of ["olmo2", "granite", "gemma2", "gemma3"]) {
+    it(`leaves ${name} no pipeline for the first run to compile`, async () => {
+      using model = await loadCausalLM(modelFolder(`${name}-tiny-random`)!);
+      await model.ready({ tokens: [1, 5, 16] });
+      const { size } = currentGpu().pipelines;
+      for (const tokens of [5, 16]) {
+        const prompt = Array.from({ length: tokens }, (_, i) => i + 3);
+        await generate(model, [prompt], { maxNewTokens: 3, eosTokenIds: [], capture: tokens === 16 });
+      }
+      assertEquals(currentGpu().pipelines.size, size);
+    });
+  }
+
   it("changes no number, and costs nothing the second time", async () => {
     using plain = await loadCausalLM(dir!);
     const expected = await generate(plain, [[1, 5, 9]], { maxNewTokens: 8, eosTokenIds: [] });

@@ -34,6 +34,26 @@ describe(needsModels("savePretrained()"), () => {
     }
   });
 
+  for (const name of ["olmo2", "granite", "gemma2", "gemma3"]) {
+    it(`saves ${name} as the original, byte by byte`, async () => {
+      const dir = await Deno.makeTempDir();
+      try {
+        const source = modelDir(`${name}-tiny-random`);
+        using model = await loadCausalLM(source);
+        await savePretrained(model, dir);
+        for (const file of ["model.safetensors", "config.json"]) {
+          const read = (d: string) => Deno.readFile(`${d}/${file}`);
+          const text = (bytes: Uint8Array) => JSON.parse(new TextDecoder().decode(bytes));
+          const [now, then] = [await read(dir), await read(source)];
+          if (file === "config.json") assertEquals(text(now), text(then));
+          else assertEquals(now, then);
+        }
+      } finally {
+        await Deno.remove(dir, { recursive: true });
+      }
+    });
+  }
+
   it("names kernels by where they are when their references started in the working folder", async () => {
     const dir = await Deno.makeTempDir();
     try {

@@ -39,7 +39,7 @@ describe(needsModels("the ladder of decoders, with the examples' kernels"), () =
           } catch (error) {
             // No layer of that name, or none of them in that order: nothing of the model was touched.
             assert(
-              error instanceof KernelwrightError && /^KW-(MATCH|CONFIG)-/.test(error.code),
+              error instanceof KernelwrightError && /^KW-(MATCH|CONFIG|TRACE)-/.test(error.code),
               String(error),
             );
             continue;

@@ -15,6 +15,7 @@ export interface CausalLMInputs extends DecoderInputs {
 
 /** A model that gives logits for the next token: what `generate` runs. A family's class says how. */
 export abstract class CausalLM extends PretrainedModel {
+  /** The checked config.json. */
   abstract override readonly config: CausalLMConfig;
   /** What the folder's generation_config.json says; `generate` goes by it where its caller says nothing. */
   generation_config?: GenerationConfig;

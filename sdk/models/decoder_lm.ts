@@ -10,6 +10,7 @@ export class DecoderLM extends CausalLM {
   model: DecoderModel;
   /** The head. Where the config ties it, its weight is the embedding's. */
   lm_head: Linear;
+  /** Where the embedding of tokens is. */
   protected override readonly embedding = "model.embed_tokens";
 
   /**
@@ -31,10 +32,12 @@ export class DecoderLM extends CausalLM {
     for (const [path, p] of this.namedParameters()) p.name ??= path; // as errors call them
   }
 
+  /** Ids `[batch, tokens]` → hidden states `[batch, tokens, hidden_size]` after the last norm. */
   override decode(input_ids: Tensor, inputs: DecoderInputs): Tensor {
     return this.model.call(input_ids, inputs);
   }
 
+  /** Hidden states `[batch, tokens, hidden_size]` → logits `[batch, tokens, vocab_size]`. */
   override logits(hidden_states: Tensor): Tensor {
     return this.lm_head.call(hidden_states);
   }

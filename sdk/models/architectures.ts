@@ -3,13 +3,17 @@ import type { CausalLM } from "./causal_lm.ts";
 import type { DecoderFamily } from "./family.ts";
 import { loadCausalLM, loadPretrained, type PretrainedOptions } from "./from_pretrained.ts";
 import { gemma2, gemma3 } from "./gemma/family.ts";
+import { gpt2 } from "./gpt2/family.ts";
 import { granite } from "./granite/family.ts";
 import { llama } from "./llama/family.ts";
 import { mistral } from "./mistral/family.ts";
 import { mixtral } from "./mixtral/family.ts";
 import { olmo2 } from "./olmo2/family.ts";
+import { phi3 } from "./phi3/family.ts";
 import type { PretrainedModel } from "./pretrained_model.ts";
 import { qwen2, qwen3 } from "./qwen/family.ts";
+import { qwen2Moe, qwen3Moe } from "./qwen_moe/family.ts";
+import { smollm3 } from "./smollm3/family.ts";
 
 /** Loads models of one family. */
 export interface Pretrained<M extends PretrainedModel = CausalLM> {
@@ -55,6 +59,16 @@ export const Qwen3ForCausalLM: Pretrained = family(qwen3);
  * No example: it loads a folder as {@linkcode LlamaForCausalLM} does, whose example shows it.
  */
 export const MixtralForCausalLM: Pretrained = family(mixtral);
+/** Phi-3 and Phi-4: q, k and v in one matrix, gate and up in one. */
+export const Phi3ForCausalLM: Pretrained = family(phi3);
+/** SmolLM3: Llama in which no position turns the heads of some layers. */
+export const SmolLM3ForCausalLM: Pretrained = family(smollm3);
+/** Qwen2-MoE: a mixture of experts beside one that all tokens use. */
+export const Qwen2MoeForCausalLM: Pretrained = family(qwen2Moe);
+/** Qwen3-MoE: Qwen3 with a mixture of experts, in all layers or some. */
+export const Qwen3MoeForCausalLM: Pretrained = family(qwen3Moe);
+/** GPT-2: learned positions, and an MLP without a gate. */
+export const GPT2LMHeadModel: Pretrained = family(gpt2);
 /** OLMo 2: norms after attention and the MLP, and over all heads of q and k at once. */
 export const Olmo2ForCausalLM: Pretrained = family(olmo2);
 /** Granite: Llama with multipliers of embeddings, scores, residuals and logits. */

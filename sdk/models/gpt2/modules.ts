@@ -182,11 +182,12 @@ export class GPT2Model extends Module {
 }
 
 /** GPT-2 with its language-model head. */
-export class GPT2LMHeadModel extends CausalLM {
+export class GPT2LM extends CausalLM {
   /** The model without its head. */
   transformer: GPT2Model;
   /** The head. Unless the config says otherwise, its weight is the embedding's. */
   lm_head: Linear;
+  /** Where the embedding of tokens is. */
   protected override readonly embedding = "transformer.wte";
 
   /** Builds the module; its parameters are on the meta device. */
@@ -198,10 +199,12 @@ export class GPT2LMHeadModel extends CausalLM {
     for (const [path, p] of this.namedParameters()) p.name ??= path; // as errors call them
   }
 
+  /** Ids `[batch, tokens]` → hidden states `[batch, tokens, hidden_size]` after the last norm. */
   override decode(input_ids: Tensor, inputs: DecoderInputs): Tensor {
     return this.transformer.call(input_ids, inputs);
   }
 
+  /** Hidden states `[batch, tokens, hidden_size]` → logits `[batch, tokens, vocab_size]`. */
   override logits(hidden_states: Tensor): Tensor {
     return this.lm_head.call(hidden_states);
   }

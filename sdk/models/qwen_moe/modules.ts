@@ -116,11 +116,10 @@ export class Qwen2MoeSparseMoeBlock extends RoutedExperts {
   }
 }
 
-type SelfAttention = LlamaAttention | SlidingWindowAttention;
-
 /** A decoder layer of attention and {@linkcode Qwen3MoeSparseMoeBlock}. */
 @layer("Qwen3MoeDecoderLayer")
-export class Qwen3MoeDecoderLayer extends GatedDecoderLayer<SelfAttention, Qwen3MoeSparseMoeBlock> {
+export class Qwen3MoeDecoderLayer
+  extends GatedDecoderLayer<LlamaAttention | SlidingWindowAttention, Qwen3MoeSparseMoeBlock> {
   /**
    * Builds the module; its parameters are on the meta device.
    *
@@ -142,7 +141,8 @@ export class Qwen3MoeDecoderLayer extends GatedDecoderLayer<SelfAttention, Qwen3
 
 /** A decoder layer of attention and {@linkcode Qwen2MoeSparseMoeBlock}. */
 @layer("Qwen2MoeDecoderLayer")
-export class Qwen2MoeDecoderLayer extends GatedDecoderLayer<SelfAttention, Qwen2MoeSparseMoeBlock> {
+export class Qwen2MoeDecoderLayer
+  extends GatedDecoderLayer<LlamaAttention | SlidingWindowAttention, Qwen2MoeSparseMoeBlock> {
   /**
    * Builds the module; its parameters are on the meta device.
    *

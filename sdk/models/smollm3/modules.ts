@@ -9,6 +9,7 @@ import { attentionConfig, GatedDecoderLayer, gatedMLP } from "../decoder.ts";
  */
 @layer("NoRopeAttention")
 export class NoRopeAttention extends LlamaAttention {
+  /** Leaves the heads as they are. */
   protected override turn(x: Tensor): Tensor {
     return x;
   }
@@ -17,6 +18,7 @@ export class NoRopeAttention extends LlamaAttention {
 /** {@linkcode NoRopeAttention} in which a token sees a window. */
 @layer("NoRopeSlidingWindowAttention")
 export class NoRopeSlidingWindowAttention extends SlidingWindowAttention {
+  /** Leaves the heads as they are. */
   protected override turn(x: Tensor): Tensor {
     return x;
   }

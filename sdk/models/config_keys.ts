@@ -54,7 +54,7 @@ export function withoutNulls(json: Readonly<Record<string, unknown>>): Record<st
 
 /** A value of a file, short enough for a message. */
 export function short(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value);
+  const text = JSON.stringify(value, (_, v) => typeof v === "bigint" ? `${v}n` : v) ?? String(value);
   return text.length > 80 ? `${text.slice(0, 77)}…` : text;
 }
 

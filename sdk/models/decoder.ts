@@ -121,10 +121,7 @@ export class DecoderModel extends Module {
   constructor(
     config: DecoderConfig,
     makeLayer: (index: number) => Module & { forward(h: Tensor, c: AttentionContext): Tensor },
-    norm: Module & { forward(hidden_states: Tensor): Tensor } = new RMSNorm(
-      config.hidden_size,
-      config.rms_norm_eps,
-    ),
+    norm?: Module & { forward(hidden_states: Tensor): Tensor },
   ) {
     super();
     checkArgument("new DecoderModel(): config", config, "an object");
@@ -132,7 +129,7 @@ export class DecoderModel extends Module {
     this.#config = config;
     this.embed_tokens = new Embedding(config.vocab_size, config.hidden_size);
     this.layers = new ModuleList(Array.from({ length: config.num_hidden_layers }, (_, i) => makeLayer(i)));
-    this.norm = norm;
+    this.norm = norm ?? new RMSNorm(config.hidden_size, config.rms_norm_eps);
   }
 
   /** Ids `[batch, tokens]` → the first layer's input `[batch, tokens, hidden_size]`. */

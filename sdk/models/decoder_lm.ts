@@ -1,3 +1,4 @@
+import { checkArgument, checkInstance } from "../arguments.ts";
 import { type AttentionContext, Linear, type Module } from "../nn/mod.ts";
 import type { Tensor } from "../tensor/mod.ts";
 import { CausalLM } from "./causal_lm.ts";
@@ -25,6 +26,8 @@ export class DecoderLM extends CausalLM {
     model: DecoderModel = new DecoderModel(config, makeLayer),
   ) {
     super();
+    checkArgument("new DecoderLM(): config", config, "an object");
+    checkInstance("new DecoderLM(): model", model, DecoderModel);
     this.model = model;
     this.lm_head = new Linear(config.hidden_size, config.vocab_size, false);
     if (config.tie_word_embeddings) this.lm_head.weight = this.model.embed_tokens.weight;

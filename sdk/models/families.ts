@@ -1,3 +1,4 @@
+import { checkArgument } from "../arguments.ts";
 import { closest, raise } from "../errors.ts";
 import type { CausalLM } from "./causal_lm.ts";
 import type { DecoderConfig } from "./config.ts";
@@ -66,5 +67,6 @@ export function parseDecoderConfig(value: unknown, file?: string): DecoderConfig
 
 /** Builds the modules of a config on the meta device: a tree with shapes and no bytes. */
 export function buildCausalLM(config: DecoderConfig): CausalLM {
+  checkArgument("buildCausalLM(): config", config, "an object");
   return familyOf(config.model_type, DECODERS).build(config);
 }

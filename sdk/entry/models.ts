@@ -29,6 +29,7 @@ export {
   Gemma3SlidingWindowDecoderLayer,
   type GemmaAttentionConfig,
   type GemmaConfig,
+  GemmaDecoderLayer,
   generate,
   type GenerateOptions,
   type Generation,

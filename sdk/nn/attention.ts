@@ -94,7 +94,7 @@ export abstract class CausalAttention<
     protected readonly traits: AttentionTraits<N> = {},
   ) {
     super();
-    checkFields("new LlamaAttention(): config", config, {
+    checkFields(`new ${new.target.name}(): config`, config, {
       hidden_size: "a count",
       num_attention_heads: "a count",
       num_key_value_heads: "a count",

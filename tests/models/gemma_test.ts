@@ -13,6 +13,7 @@ import {
   parseDecoderConfig,
 } from "../../sdk/models/mod.ts";
 import { keep, scope, Tensor } from "../../sdk/tensor/mod.ts";
+import { GemmaRMSNorm } from "../../sdk/nn/mod.ts";
 import { gpuForFile } from "../helpers/gpu_for_file.ts";
 import { expectedJson, expectedTensor, modelDir, needsModels } from "./checkpoints.ts";
 import { largestDifference, logitsOf } from "./logits.ts";
@@ -76,6 +77,12 @@ describe("the config of Gemma", () => {
       }
       const c = config(type, { attn_warp: 3, cache_implementation: "hybrid", dtype: "bfloat16" });
       assertEquals(c.unknown_keys, ["attn_warp"]);
+    });
+
+    it(`${type} gives every norm the epsilon of the file`, () => {
+      const tree = buildCausalLM(config(type, { rms_norm_eps: 0.25 }));
+      const norms = [...tree.namedModules()].map(([, m]) => m).filter((m) => m instanceof GemmaRMSNorm);
+      assertEquals(norms.map((n) => n.eps), Array(type === "gemma2" ? 25 : 37).fill(0.25));
     });
 
     it(`${type} takes several ids that end a text`, () => {

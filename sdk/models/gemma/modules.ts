@@ -1,3 +1,4 @@
+import { checkArgument, checkFields, checkInstance } from "../../arguments.ts";
 import {
   type AttentionConfig,
   type AttentionContext,
@@ -32,15 +33,6 @@ export interface Gemma3AttentionConfig extends GemmaAttentionConfig {
   readonly rms_norm_eps: number;
 }
 
-function traits2(c: Gemma2AttentionConfig, window?: number) {
-  return { window, scale: c.query_pre_attn_scalar ** -0.5, softcap: c.attn_logit_softcapping };
-}
-
-function traits3(c: Gemma3AttentionConfig, window?: number) {
-  const norm = (width: number) => new GemmaRMSNorm(width, c.rms_norm_eps);
-  return { window, scale: c.query_pre_attn_scalar ** -0.5, norm };
-}
-
 /** Gemma 2's attention: scores have a scale of their own and a soft cap. */
 @layer("Gemma2Attention")
 export class Gemma2Attention extends CausalAttention<Gemma2AttentionConfig> {
@@ -63,7 +55,7 @@ export class Gemma2SlidingWindowAttention extends CausalAttention<Gemma2Attentio
    * @param layer_idx Which of the cache's layers is this one's.
    */
   constructor(config: Gemma2AttentionConfig & WindowConfig, layer_idx: number) {
-    super(config, layer_idx, traits2(config, config.sliding_window));
+    super(config, layer_idx, traits2(config, config?.sliding_window));
   }
 }
 
@@ -90,12 +82,13 @@ export class Gemma3SlidingWindowAttention
    * @param layer_idx Which of the cache's layers is this one's.
    */
   constructor(config: Gemma3AttentionConfig & WindowConfig, layer_idx: number) {
-    super(config, layer_idx, traits3(config, config.sliding_window));
+    super(config, layer_idx, traits3(config, config?.sliding_window));
   }
 }
 
 /** Attention and a gated MLP, each between two norms: the second before the residual. */
-abstract class GemmaDecoderLayer<A extends CausalAttention<GemmaAttentionConfig, Norm>> extends Module {
+export abstract class GemmaDecoderLayer<A extends CausalAttention<GemmaAttentionConfig, Norm>>
+  extends Module {
   /** Attention. */
   self_attn: A;
   /** The gated MLP. */
@@ -109,8 +102,12 @@ abstract class GemmaDecoderLayer<A extends CausalAttention<GemmaAttentionConfig,
   /** After the MLP. */
   post_feedforward_layernorm: GemmaRMSNorm;
 
-  constructor({ hidden_size, intermediate_size, hidden_act, rms_norm_eps }: GemmaConfig, self_attn: A) {
+  /** Builds the module around its attention; its parameters are on the meta device. */
+  constructor(config: GemmaConfig, self_attn: A) {
     super();
+    checkArgument(`new ${new.target.name}(): config`, config, "an object");
+    checkInstance(`new ${new.target.name}(): self_attn`, self_attn, CausalAttention);
+    const { hidden_size, intermediate_size, hidden_act, rms_norm_eps } = config;
     const norm = () => new GemmaRMSNorm(hidden_size, rms_norm_eps);
     this.self_attn = self_attn;
     this.mlp = new LlamaMLP(hidden_size, intermediate_size, hidden_act);
@@ -189,6 +186,17 @@ export class Gemma3SlidingWindowDecoderLayer extends GemmaDecoderLayer<Gemma3Sli
 }
 
 // ---------------------------------------------------------------------------
+
+function traits2(c: Gemma2AttentionConfig, window?: number) {
+  checkFields("new Gemma2Attention(): config", c, { query_pre_attn_scalar: "a number" });
+  return { window, scale: c.query_pre_attn_scalar ** -0.5, softcap: c.attn_logit_softcapping };
+}
+
+function traits3(c: Gemma3AttentionConfig, window?: number) {
+  checkFields("new Gemma3Attention(): config", c, { query_pre_attn_scalar: "a number" });
+  const norm = (width: number) => new GemmaRMSNorm(width, c.rms_norm_eps);
+  return { window, scale: c.query_pre_attn_scalar ** -0.5, norm };
+}
 
 /** The numbers of attention, from a config. */
 function gemmaAttention(c: GemmaConfig, layer_idx: number): Gemma2AttentionConfig & Gemma3AttentionConfig {

@@ -1,3 +1,4 @@
+import { checkArgument } from "../../arguments.ts";
 import { type AttentionConfig, type AttentionContext, CausalAttention } from "../../nn/mod.ts";
 import { layer, LlamaMLP, Module, RMSNorm } from "../../nn/mod.ts";
 import { add, scale } from "../../ops/mod.ts";
@@ -29,6 +30,7 @@ export class GraniteAttention extends CausalAttention {
    */
   constructor(config: AttentionConfig, layer_idx: number, readonly attention_multiplier: number) {
     super(config, layer_idx, { scale: attention_multiplier });
+    checkArgument("new GraniteAttention(): attention_multiplier", attention_multiplier, "a number");
   }
 }
 
@@ -53,6 +55,7 @@ export class GraniteDecoderLayer extends Module {
    */
   constructor(config: GraniteConfig, layer_idx: number) {
     super();
+    checkArgument("new GraniteDecoderLayer(): config", config, "an object");
     const { hidden_size, intermediate_size, hidden_act, mlp_bias, rms_norm_eps } = config;
     this.self_attn = new GraniteAttention(attentionConfig(config), layer_idx, config.attention_multiplier);
     this.mlp = new LlamaMLP(hidden_size, intermediate_size, hidden_act, mlp_bias);

@@ -1,3 +1,4 @@
+import { checkArgument } from "../../arguments.ts";
 import { type AttentionConfig, type AttentionContext, CausalAttention } from "../../nn/mod.ts";
 import { layer, LlamaMLP, Module, RMSNorm } from "../../nn/mod.ts";
 import { add } from "../../ops/mod.ts";
@@ -38,6 +39,7 @@ export class Olmo2DecoderLayer extends Module {
    */
   constructor(config: DecoderConfig, layer_idx: number) {
     super();
+    checkArgument("new Olmo2DecoderLayer(): config", config, "an object");
     const { hidden_size, intermediate_size, hidden_act, rms_norm_eps } = config;
     this.self_attn = new Olmo2Attention(attentionConfig(config), layer_idx, rms_norm_eps);
     this.mlp = new LlamaMLP(hidden_size, intermediate_size, hidden_act);

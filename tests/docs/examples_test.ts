@@ -1,13 +1,16 @@
-import { afterAll, beforeAll, describe, it } from "@std/testing/bdd";
+import { beforeAll, describe, it } from "@std/testing/bdd";
 import { assert, assertEquals } from "@std/assert";
 import { join } from "@std/path";
-import { deno, ROOT } from "./deno.ts";
+import { deno } from "./deno.ts";
+import { exampleFolder } from "./example_folder.ts";
 import { linkedExample, type PublicValue, publicValues, reasonForNone } from "./examples.ts";
-import { KERNELS_JSON, writeTinyKernel } from "./tiny_kernel.ts";
-import { writeTinyModel } from "./tiny_model.ts";
 
 let values: PublicValue[] = [];
 
+/**
+ * A doc without an example has a line `See the example of {@linkcode other}.`, and that example uses the value; or
+ * `No example: ` and the reason.
+ */
 describe("the examples of what the entries export", () => {
   beforeAll(async () => {
     values = await publicValues();
@@ -29,32 +32,17 @@ describe("the examples of what the entries export", () => {
   });
 });
 
+// Their types are checked in types_test.ts, together with those of the pages.
 describe("the examples", () => {
-  // In the repository, so that imports are found as its deno.json says; git ignores the folder.
-  const folder = join(ROOT, ".cache", `examples-${crypto.randomUUID()}`);
-  beforeAll(async () => {
-    Deno.mkdirSync(folder, { recursive: true });
-    await writeTinyModel(join(folder, "model"));
-    await writeTinyKernel(join(folder, "fast-norm"));
-    Deno.writeTextFileSync(join(folder, "kernels.json"), KERNELS_JSON);
-  });
-  afterAll(() => Deno.removeSync(folder, { recursive: true }));
-
-  it("hold: their types, what they say, and no tensor is left behind", async () => {
-    const examples = values.flatMap((v) => v.examples.map((code) => ({ ...v, code })));
-    const files = examples.map(({ name, at, code }, i) => {
-      const file = `${i}_${name}.ts`; // numbered: `Parameter` and `parameter` are one file on some disks
-      Deno.writeTextFileSync(join(folder, file), `// ${at}\n${code}\nexport {};\n`);
-      return file;
-    });
-    assert(files.length > 0);
-    Deno.writeTextFileSync(join(folder, "run_all.ts"), runner(files));
-    const [types, run] = await Promise.allSettled([
-      deno(["check"], ["run_all.ts"], folder),
-      deno(["run", "-A", "--no-check"], ["run_all.ts"], folder),
-    ]);
-    for (const done of [types, run]) if (done.status === "rejected") throw done.reason;
-    assert(run.status === "fulfilled" && run.value.includes(`ran ${files.length} examples`));
+  it("hold what they say, and leave no tensor behind", async () => {
+    const { folder, files } = await exampleFolder(values);
+    try {
+      Deno.writeTextFileSync(join(folder, "run_all.ts"), runner(files));
+      const output = await deno(["run", "-A", "--no-check"], ["run_all.ts"], folder);
+      assert(files.length > 0 && output.includes(`ran ${files.length} examples`), output);
+    } finally {
+      Deno.removeSync(folder, { recursive: true });
+    }
   });
 });
 
@@ -75,6 +63,8 @@ function runner(files: readonly string[]): string {
   return `import { gpuIfOpen, memory } from "@kernelwright/sdk";
 const held = () => gpuIfOpen() ? memory().tensors : 0;
 const failed: string[] = [];
+const { log } = console;
+console.log = () => {}; // what examples print is not the point
 async function run(name: string, example: () => Promise<unknown>): Promise<void> {
   const before = held();
   try {
@@ -86,7 +76,7 @@ async function run(name: string, example: () => Promise<unknown>): Promise<void>
 }
 ${files.map((f) => `await run(${JSON.stringify(f)}, () => import(${JSON.stringify(`./${f}`)}));`).join("\n")}
 if (failed.length > 0) throw new Error(failed.join("\\n\\n"));
-console.log("ran ${files.length} examples");
+log("ran ${files.length} examples");
 Deno.exit(0);
 `;
 }

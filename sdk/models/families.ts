@@ -1,12 +1,17 @@
 import { closest, raise } from "../errors.ts";
 import type { CausalLM } from "./causal_lm.ts";
 import type { DecoderConfig } from "./config.ts";
+import { bert } from "./bert/family.ts";
+import { distilbert } from "./distilbert/family.ts";
 import { short } from "./config_keys.ts";
+import type { EncoderFamily } from "./encoder_family.ts";
 import type { DecoderFamily, Family } from "./family.ts";
 import { llama } from "./llama/family.ts";
 import { mistral } from "./mistral/family.ts";
 import { mixtral } from "./mixtral/family.ts";
+import { modernbert } from "./modernbert/family.ts";
 import { qwen2, qwen3 } from "./qwen/family.ts";
+import { roberta } from "./roberta/family.ts";
 
 /** The decoders that are known: one line each. */
 export const DECODERS: readonly DecoderFamily[] = [
@@ -17,9 +22,18 @@ export const DECODERS: readonly DecoderFamily[] = [
   mixtral,
 ];
 
+/** The encoders that are known: one line each. */
+export const ENCODERS: readonly EncoderFamily[] = [
+  bert,
+  roberta,
+  distilbert,
+  modernbert,
+];
+
 /** All families that are known: decoders, and one line for each of the others. */
 export const FAMILIES: readonly Family[] = [
   ...DECODERS,
+  ...ENCODERS,
 ];
 
 /**

@@ -4,17 +4,21 @@
  * @module
  */
 export * from "./architectures.ts";
+export * from "./bert/modules.ts";
 export * from "./causal_lm.ts";
 export * from "./config.ts";
 export type { ConfigKeys } from "./config_keys.ts";
 export * from "./decoder.ts";
 export * from "./decoder_lm.ts";
+export * from "./distilbert/modules.ts";
+export * from "./encoder.ts";
 export * from "./families.ts";
 export * from "./family.ts";
 export * from "./from_pretrained.ts";
 export * from "./generate.ts";
 export * from "./generation_config.ts";
 export * from "./mixtral/modules.ts";
+export * from "./modernbert/modules.ts";
 export { baseModelMapping, isOldBuffer } from "./old_keys.ts";
 export * from "./pretrained_model.ts";
 export type { ReadyOptions } from "./ready.ts";

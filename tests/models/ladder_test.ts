@@ -6,7 +6,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { KernelwrightError } from "../../sdk/errors.ts";
 import { memory } from "../../sdk/gpu/mod.ts";
-import { FAMILIES, generate, loadCausalLM } from "../../sdk/models/mod.ts";
+import { DECODERS, generate, loadCausalLM } from "../../sdk/models/mod.ts";
 import { gpuForFile } from "../helpers/gpu_for_file.ts";
 import { configOf, isQuantised, modelNames } from "../helpers/models.ts";
 import { expectedJson, expectedTensor, modelDir, needsModels } from "./checkpoints.ts";
@@ -17,7 +17,7 @@ interface Greedy {
   readonly safe_count: number;
 }
 
-const types = FAMILIES.flatMap((f) => f.types);
+const types = DECODERS.flatMap((f) => f.types);
 const names = modelNames().filter((name) => /-tiny-random$/.test(name));
 const decoders = names.filter((name) => types.includes(String(configOf(name).model_type)));
 

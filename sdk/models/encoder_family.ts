@@ -47,6 +47,12 @@ export function defineEncoder<S extends z.ZodRawShape, C extends EncoderConfig>(
     harmless: [...HARMLESS, ...keys.harmless ?? []],
     refused: { ...REFUSED, ...keys.refused },
   };
+  /** The keys of heads. Of a task's model, whatever is not under the prefix is one. */
+  const headsOf = (all: readonly string[]): ReadonlySet<string> => {
+    const outside = all.filter((key) => !key.startsWith(`${prefix}.`));
+    const isHead = (top: string) => outside.length < all.length ? !tops.includes(top) : heads.includes(top);
+    return new Set(outside.filter((key) => isHead(key.split(".")[0])));
+  };
   return {
     types,
     read(json, file) {
@@ -64,7 +70,11 @@ export function defineEncoder<S extends z.ZodRawShape, C extends EncoderConfig>(
       } as unknown as C;
     },
     build: definition.build,
-    mapping: (found) => renamings(found, prefix),
+    mapping: (found) => {
+      const all = [...found];
+      const beside = headsOf(all);
+      return renamings(all.filter((key) => !beside.has(key)), prefix);
+    },
     fit(model, found) {
       // A task's model may do without the pooler.
       const pooler = new RegExp(`^(${prefix}\\.)?pooler\\.`);
@@ -72,12 +82,8 @@ export function defineEncoder<S extends z.ZodRawShape, C extends EncoderConfig>(
       delete (model as { pooler?: unknown }).pooler;
     },
     beside(found) {
-      // Of a task's model, whatever is not under the prefix is a head.
-      const wrapped = [...found].some((k) => k.startsWith(`${prefix}.`));
-      return (key) => {
-        const [top] = key.split(".");
-        return isOldBuffer(key) || heads.includes(top) || wrapped && top !== prefix && !tops.includes(top);
-      };
+      const beside = headsOf([...found]);
+      return (key) => isOldBuffer(key) || beside.has(key);
     },
   };
 }
@@ -123,7 +129,6 @@ function renamings(keys: Iterable<string>, prefix: string): ConversionRule[] | u
     const name = (key.startsWith(`${prefix}.`) ? key.slice(prefix.length + 1) : key)
       .replace(/(^|\.)LayerNorm\.gamma$/, "$1LayerNorm.weight")
       .replace(/(^|\.)LayerNorm\.beta$/, "$1LayerNorm.bias");
-    // Those of heads stay: nothing here reads them.
     if (name !== key) rules.push(new WeightRenaming(key, name));
   }
   return rules.length > 0 ? rules : undefined;

@@ -27,7 +27,11 @@ export function registerEmbed(program: Command): void {
       "--model <dir>",
       "a folder in Hugging Face format; modules.json says how texts are embedded",
     )
-    .option("--ids <list...>", "token ids in place of a text: 1,2,3; may be given several times")
+    .option(
+      "--ids <list>",
+      "token ids in place of a text: 1,2,3; may be given several times",
+      (list: string, before: string[] = []) => [...before, list],
+    )
     .option(
       "--pooling <name>",
       `how tokens become one vector, where the folder does not say: ${POOLINGS.join(", ")}`,

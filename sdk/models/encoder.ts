@@ -33,6 +33,7 @@ export interface EncoderContext {
 
 /** A model that gives a vector for each token, which sees those before and after it. A family's class says how. */
 export abstract class EncoderModel extends PretrainedModel {
+  /** The checked config.json. */
   abstract override readonly config: EncoderConfig;
 
   /** Checked ids `[batch, tokens]` → hidden states `[batch, tokens, hidden_size]`. */

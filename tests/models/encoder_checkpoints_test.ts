@@ -5,12 +5,11 @@ import { KernelwrightError } from "../../sdk/errors.ts";
 import { memory } from "../../sdk/gpu/mod.ts";
 import {
   AutoModel,
-  BertModel,
+  type BertModel,
   type PretrainedOptions,
   type PretrainedReport,
   savePretrained,
 } from "../../sdk/models/mod.ts";
-import { Tensor } from "../../sdk/tensor/mod.ts";
 import { gpuForFile } from "../helpers/gpu_for_file.ts";
 import { expectedJson, modelDir, needsModels } from "./checkpoints.ts";
 import { changedFolder, type Changes, hiddenOf, type Input } from "./encoder_inputs.ts";

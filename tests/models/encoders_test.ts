@@ -1,17 +1,16 @@
 /** Every encoder of ../shared/models against its expected outputs, on both devices; heads, prefixes and old names. */
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { openCheckpoint } from "../../sdk/checkpoint/mod.ts";
-import { KernelwrightError } from "../../sdk/errors.ts";
 import { currentGpu, memory } from "../../sdk/gpu/mod.ts";
 import { AutoModel, BertModel, type EncoderModel, ENCODERS, savePretrained } from "../../sdk/models/mod.ts";
 import { withObserver } from "../../sdk/nn/mod.ts";
-import { keep, scope, Tensor } from "../../sdk/tensor/mod.ts";
+import { keep, Tensor } from "../../sdk/tensor/mod.ts";
 import { gpuForFile } from "../helpers/gpu_for_file.ts";
 import { configOf, modelNames } from "../helpers/models.ts";
 import { expectedJson, expectedTensor, modelDir, needsModels } from "./checkpoints.ts";
 import { largestDifference } from "./logits.ts";
-import { changedFolder, hiddenOf, type Input } from "./encoder_inputs.ts";
+import { hiddenOf, type Input } from "./encoder_inputs.ts";
 
 const TYPES = ENCODERS.flatMap((f) => f.types);
 const NAMES = modelNames().filter((name) => TYPES.includes(String(configOf(name).model_type)));

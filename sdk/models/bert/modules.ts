@@ -246,6 +246,7 @@ export class BertModel extends EncoderModel {
     for (const [path, p] of this.namedParameters()) p.name ??= path; // as errors call them
   }
 
+  /** What {@linkcode EncoderModel.forward} runs. */
   protected override encode(input_ids: Tensor, inputs: EncoderInputs, context: EncoderContext): Tensor {
     return this.encoder.call(this.embeddings.call(input_ids, inputs.token_type_ids), context);
   }

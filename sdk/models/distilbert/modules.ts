@@ -172,6 +172,7 @@ export class DistilBertModel extends EncoderModel {
     for (const [path, p] of this.namedParameters()) p.name ??= path; // as errors call them
   }
 
+  /** What {@linkcode EncoderModel.forward} runs. */
   protected override encode(input_ids: Tensor, _inputs: EncoderInputs, context: EncoderContext): Tensor {
     return this.transformer.call(this.embeddings.call(input_ids), context);
   }

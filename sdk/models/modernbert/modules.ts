@@ -177,6 +177,7 @@ export class ModernBertModel extends EncoderModel {
     for (const [path, p] of this.namedParameters()) p.name ??= path; // as errors call them
   }
 
+  /** What {@linkcode EncoderModel.forward} runs. */
   protected override encode(input_ids: Tensor, _inputs: EncoderInputs, context: EncoderContext): Tensor {
     let hidden = this.embeddings.call(input_ids);
     for (const layer of this.layers) hidden = layer.call(hidden, context);

@@ -3,7 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { openCheckpoint } from "../../sdk/checkpoint/mod.ts";
 import { currentGpu, memory } from "../../sdk/gpu/mod.ts";
-import { AutoModel, BertModel, type EncoderModel, ENCODERS, savePretrained } from "../../sdk/models/mod.ts";
+import { AutoModel, type BertModel, ENCODERS, savePretrained } from "../../sdk/models/mod.ts";
 import { withObserver } from "../../sdk/nn/mod.ts";
 import { keep, Tensor } from "../../sdk/tensor/mod.ts";
 import { gpuForFile } from "../helpers/gpu_for_file.ts";

@@ -129,6 +129,9 @@ export const ERROR_CODES = {
   "KW-REF-EXPORT": "A kernel reference names something that its module does not export.",
   // models
   "KW-TOKENIZER": "A tokenizer.json cannot be used.",
+  "KW-EMBED-CONFIG":
+    "A sentence-transformers folder says what cannot be used, or not how texts become vectors.",
+  "KW-EMBED-TEXT": "A text to be embedded is empty, too long, or has ids that the model does not know.",
   "KW-SAMPLE-OPTION": "A temperature, topK, topP or seed is out of range.",
   "KW-GENERATE-PROMPT": "A prompt is empty, too long, or has ids that the model does not know.",
   "KW-GENERATE-OPTION": "An option of generate() is not usable.",

@@ -13,6 +13,8 @@ export interface Origin {
   readonly mapping: readonly ConversionRule[];
   /** What floating-point tensors were loaded as, where no parameter said otherwise. */
   readonly dtype: "f32" | "f16";
+  /** Keys of the files that the model does not have, and that saving copies from them. */
+  readonly beside: ReadonlySet<string>;
 }
 
 /** One file of an {@linkcode Origin}. */
@@ -42,6 +44,7 @@ export function setOrigin(
   checkpoint: Checkpoint,
   mapping: readonly ConversionRule[],
   dtype: "f32" | "f16",
+  beside: Iterable<string> = [],
 ): void {
   origins.set(model, {
     files: checkpoint.files.map(({ name, header }) => ({
@@ -53,6 +56,7 @@ export function setOrigin(
     index: checkpoint.index,
     mapping,
     dtype,
+    beside: new Set(beside),
   });
 }
 

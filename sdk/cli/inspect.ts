@@ -1,16 +1,9 @@
 import type { Command } from "commander";
-import { type Checkpoint, openCheckpoint, planLoad } from "../checkpoint/mod.ts";
+import { type Checkpoint, type LoadPlan, openCheckpoint, planLoad } from "../checkpoint/mod.ts";
 import { raise } from "../errors.ts";
 import { explainPlan, type KernelPlan, planKernelize } from "../kernelize/mod.ts";
 import { joinPath, type Module, ModuleList } from "../nn/mod.ts";
-import {
-  baseModelMapping,
-  buildCausalLM,
-  isOldBuffer,
-  readConfig,
-  readKernelConfig,
-  unknownKeysLine,
-} from "../models/mod.ts";
+import { FAMILIES, readFamily, readKernelConfig, unknownKeysLine } from "../models/mod.ts";
 import { resolverFor } from "./resolver.ts";
 import { formatBytes } from "./show.ts";
 import { visibleLine } from "../visible.ts";
@@ -37,14 +30,21 @@ export function registerInspect(program: Command): void {
 // ---------------------------------------------------------------------------
 
 async function inspect(dir: string, flags: InspectFlags): Promise<void> {
-  const config = await readConfig(dir);
-  const model = buildCausalLM(config);
+  const { family, config } = await readFamily(dir, FAMILIES);
+  const model = family.build(config);
   const checkpoint = await openCheckpoint(dir);
   try {
-    const mapping = baseModelMapping(checkpoint.tensors.keys());
+    const mapping = family.mapping?.(checkpoint.tensors.keys(), config);
+    family.fit?.(model, checkpoint.tensors.keys());
+    const isBeside = family.beside?.(checkpoint.tensors.keys()) ?? (() => false);
+    const isOldBuffer = (key: string) => family.isOldBuffer?.(key) ?? false;
     const full = planLoad(model, checkpoint.tensors.values(), { mapping });
     const ignored = full.unexpected.filter((v) => isOldBuffer(v.name)).map((v) => v.name);
-    const plan = { ...full, unexpected: full.unexpected.filter((v) => !isOldBuffer(v.name)) };
+    const beside = full.unexpected.filter((v) => isBeside(v.name)).map((v) => v.entry?.key ?? v.name);
+    const plan = {
+      ...full,
+      unexpected: full.unexpected.filter((v) => !isOldBuffer(v.name) && !isBeside(v.name)),
+    };
     const unknownKeys = config.unknown_keys ?? [];
     const kernels = flags.kernels === undefined ? undefined : await readKernelConfig(flags.kernels);
     const planned = kernels && await planKernelize(model, kernels.config, {
@@ -65,6 +65,7 @@ async function inspect(dir: string, flags: InspectFlags): Promise<void> {
           missing: plan.missing.map((m) => m.key),
           unexpected: plan.unexpected.map((v) => v.name),
           ignored,
+          beside,
           unknownConfigKeys: unknownKeys,
           mismatched: plan.mismatched,
           kernels: planned && { report: planned.report, conversions: conversionsOf(planned.plan) },
@@ -79,11 +80,12 @@ async function inspect(dir: string, flags: InspectFlags): Promise<void> {
         checkpoint.files.length > 1 ? "s" : ""
       })`,
     );
-    for (const line of drawTree(model, checkpoint, flags.all ?? false)) console.log(visibleLine(line));
+    for (const line of drawTree(model, plan, checkpoint, flags.all ?? false)) console.log(visibleLine(line));
     const bytes = [...checkpoint.tensors.values()].reduce((n, t) => n + t.bytes, 0);
     console.log(`${checkpoint.tensors.size} tensors, ${formatBytes(bytes)}`);
     if (unknownKeys.length > 0) console.log(unknownKeysLine(unknownKeys));
     for (const key of ignored) console.log(`left out: ${JSON.stringify(key)} (a buffer of an old version)`);
+    for (const key of beside) console.log(`not read: ${JSON.stringify(key)} (saving copies it)`);
     for (const m of plan.missing) console.log(visibleLine(`missing: ${m.key}`));
     for (const v of plan.unexpected) console.log(visibleLine(`unexpected: ${v.name}`));
     for (const m of plan.mismatched) {
@@ -136,12 +138,16 @@ function conversionLines(plan: KernelPlan, all: boolean): string[] {
 }
 
 /** The tree as lines; a list's members that are alike share one branch. */
-function drawTree(root: Module, checkpoint: Checkpoint, all: boolean): string[] {
+function drawTree(root: Module, plan: LoadPlan, checkpoint: Checkpoint, all: boolean): string[] {
+  const keys = new Map<string, string | undefined>([
+    ...plan.sinks.map((s) => [s.path, s.value.entry?.key] as const),
+    ...plan.tied.map((t) => [t.value.name, t.value.entry?.key] as const),
+  ]);
   const lines: string[] = [];
   const visit = (module: Module, label: string, path: string, indent: string) => {
     lines.push(`${indent}${label}  ${module.constructor.name}`);
     for (const [name, p] of module.parameters()) {
-      const entry = checkpoint.tensors.get(joinPath(path, name));
+      const entry = checkpoint.tensors.get(keys.get(joinPath(path, name)) ?? "");
       const what = entry
         ? `${entry.dtype} [${entry.shape.join(", ")}]  ${formatBytes(entry.bytes)}`
         : `[${p.shape.join(", ")}]  not in the file (tied, or missing)`;

@@ -34,6 +34,7 @@ export {
   type OperatorLegs,
   type Pair,
   permute,
+  positionIds,
   type Probed,
   type ProbeOptions,
   probeProducts,

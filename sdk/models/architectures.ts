@@ -1,5 +1,7 @@
 import type { FolderLocation } from "../checkpoint/mod.ts";
 import type { CausalLM } from "./causal_lm.ts";
+import type { EncoderModel } from "./encoder.ts";
+import { ENCODERS } from "./families.ts";
 import type { DecoderFamily } from "./family.ts";
 import { loadCausalLM, loadPretrained, type PretrainedOptions } from "./from_pretrained.ts";
 import { gemma2, gemma3 } from "./gemma/family.ts";
@@ -91,6 +93,11 @@ export const Gemma3ForCausalLM: Pretrained = family(gemma3);
  */
 export const AutoModelForCausalLM: Pretrained = {
   fromPretrained: (dir, options) => loadCausalLM(dir, options),
+};
+
+/** Any encoder: whatever the folder's config says. The model gives the last hidden states. */
+export const AutoModel: Pretrained<EncoderModel> = {
+  fromPretrained: (dir, options = {}) => loadPretrained(dir, options, ENCODERS, "fromPretrained()"),
 };
 
 function family(...families: DecoderFamily[]): Pretrained {

@@ -1,8 +1,11 @@
 import { checkArgument } from "../arguments.ts";
 import { closest, raise } from "../errors.ts";
 import type { CausalLM } from "./causal_lm.ts";
+import { bert } from "./bert/family.ts";
 import type { CausalLMConfig, DecoderConfig } from "./config.ts";
+import { distilbert } from "./distilbert/family.ts";
 import { short } from "./config_keys.ts";
+import type { EncoderFamily } from "./encoder_family.ts";
 import type { DecoderFamily, Family } from "./family.ts";
 import { gemma2, gemma3 } from "./gemma/family.ts";
 import { gpt2 } from "./gpt2/family.ts";
@@ -10,10 +13,12 @@ import { granite } from "./granite/family.ts";
 import { llama } from "./llama/family.ts";
 import { mistral } from "./mistral/family.ts";
 import { mixtral } from "./mixtral/family.ts";
+import { modernbert } from "./modernbert/family.ts";
 import { olmo2 } from "./olmo2/family.ts";
 import { phi3 } from "./phi3/family.ts";
 import { qwen2, qwen3 } from "./qwen/family.ts";
 import { qwen2Moe, qwen3Moe } from "./qwen_moe/family.ts";
+import { roberta } from "./roberta/family.ts";
 import { smollm3 } from "./smollm3/family.ts";
 
 /** The decoders that are known: one line each. */
@@ -34,9 +39,18 @@ export const DECODERS: readonly DecoderFamily[] = [
   gpt2,
 ];
 
+/** The encoders that are known: one line each. */
+export const ENCODERS: readonly EncoderFamily[] = [
+  bert,
+  roberta,
+  distilbert,
+  modernbert,
+];
+
 /** All families that are known: decoders, and one line for each of the others. */
 export const FAMILIES: readonly Family[] = [
   ...DECODERS,
+  ...ENCODERS,
 ];
 
 /**

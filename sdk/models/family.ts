@@ -32,6 +32,10 @@ export interface Family<
   mapping?(keys: Iterable<string>, config: C): ConversionRule[] | undefined;
   /** Whether a key is of a buffer that is computed here, and is left out. */
   isOldBuffer?(key: string): boolean;
+  /** Takes away modules that a checkpoint may do without, told from its keys. */
+  fit?(model: M, keys: Iterable<string>): void;
+  /** Tells of a checkpoint's keys which are of something that is not read here, such as a task's head; saving copies it. */
+  beside?(keys: Iterable<string>): (key: string) => boolean;
 }
 
 /** A family whose models give logits for the next token. */

@@ -31,6 +31,7 @@ import type { CausalLMConfig, PretrainedConfig } from "./config.ts";
 import { DECODERS, familyOf } from "./families.ts";
 import type { Family } from "./family.ts";
 import { type GenerationConfig, parseGenerationConfig } from "./generation_config.ts";
+import { isOldBuffer } from "./old_keys.ts";
 import type { PretrainedModel } from "./pretrained_model.ts";
 import { setOtherFiles } from "./other_files.ts";
 
@@ -142,6 +143,7 @@ export async function loadPretrained<C extends PretrainedConfig, M extends Pretr
     throwIfAborted(signal, LOADING);
     const checkpoint = await openCheckpoint(dir, { allowLinks: options.allowLinks });
     try {
+      family.fit?.(model, checkpoint.tensors.keys());
       const report = await loadCheckpoint(model, checkpoint, {
         device,
         dtype: options.dtype,
@@ -149,6 +151,7 @@ export async function loadPretrained<C extends PretrainedConfig, M extends Pretr
         mapping: options.mapping ?? family.mapping?.(checkpoint.tensors.keys(), config),
         strict: options.strict,
         ignore: (key) => family.isOldBuffer?.(key) ?? false,
+        beside: family.beside?.(checkpoint.tensors.keys()),
         budget: options.budget,
         onProgress: options.onProgress,
         nonFinite: options.nonFinite,
@@ -157,6 +160,8 @@ export async function loadPretrained<C extends PretrainedConfig, M extends Pretr
       if (report.ignored.length > 0) {
         warn(`left out ${some(report.ignored)}: buffers of old versions, which are computed here`);
       }
+      const heads = report.beside.filter((key) => !isOldBuffer(key));
+      if (heads.length > 0) warn(`not read here, and copied when the model is saved: ${some(heads)}`);
       options.onReport?.({ ...report, unknownConfigKeys });
     } finally {
       await checkpoint.close();

@@ -4,11 +4,17 @@
  * @module
  */
 export * from "./architectures.ts";
+export * from "./bert/modules.ts";
 export * from "./causal_lm.ts";
 export * from "./config.ts";
 export type { ConfigKeys } from "./config_keys.ts";
 export * from "./decoder.ts";
 export * from "./decoder_lm.ts";
+export * from "./distilbert/modules.ts";
+export { type Pooling, POOLINGS } from "./embed/pooling.ts";
+export * from "./embed/sentence_embedder.ts";
+export { type EmbeddingSettings, readEmbeddingSettings } from "./embed/settings.ts";
+export * from "./encoder.ts";
 export * from "./families.ts";
 export * from "./family.ts";
 export * from "./from_pretrained.ts";
@@ -19,6 +25,7 @@ export * from "./gemma/modules.ts";
 export * from "./gpt2/modules.ts";
 export * from "./granite/modules.ts";
 export * from "./mixtral/modules.ts";
+export * from "./modernbert/modules.ts";
 export * from "./olmo2/modules.ts";
 export * from "./phi3/modules.ts";
 export { baseModelMapping, isOldBuffer } from "./old_keys.ts";

@@ -8,9 +8,10 @@ export interface Tokenizer {
   /**
    * The ids of a text, with the special tokens that the tokenizer puts around it.
    *
+   * @param options.specialTokens False leaves those out.
    * @throws KW-TOKENIZER for a text that the tokenizer has no ids for.
    */
-  encode(text: string): number[];
+  encode(text: string, options?: { readonly specialTokens?: boolean }): number[];
   /**
    * The text of ids, without special tokens; of none it is empty.
    *
@@ -54,7 +55,10 @@ export async function loadTokenizer(dir: FolderLocation): Promise<Tokenizer | un
 
 /** What is used of the implementation. */
 interface Implementation {
-  encode(text: string): { readonly ids: readonly number[]; readonly tokens: readonly string[] };
+  encode(
+    text: string,
+    options: { readonly add_special_tokens: boolean },
+  ): { readonly ids: readonly number[]; readonly tokens: readonly string[] };
   decode(ids: number[], options: { readonly skip_special_tokens: boolean }): string;
   id_to_token(id: number): string | undefined;
 }
@@ -67,9 +71,13 @@ class Guarded implements Tokenizer {
     [this.#tokenizer, this.#file] = [tokenizer, file];
   }
 
-  encode(text: string): number[] {
+  encode(text: string, options: { readonly specialTokens?: boolean } = {}): number[] {
     if (typeof text !== "string") refuse("encode", this.#file, `${show(text)} is not a text`);
-    const { ids, tokens } = guarded("encode", this.#file, () => this.#tokenizer.encode(text));
+    const { ids, tokens } = guarded(
+      "encode",
+      this.#file,
+      () => this.#tokenizer.encode(text, { add_special_tokens: options.specialTokens ?? true }),
+    );
     const bad = ids.findIndex((id) => !isId(id));
     if (bad < 0) return [...ids];
     const what = `there is no id for ${show(tokens[bad])}, and no token for what is unknown`;

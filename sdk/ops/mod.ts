@@ -18,6 +18,7 @@ export {
 export { type Probed, type ProbeOptions, probeProducts } from "./matmul/probe.ts";
 export { choiceOf, collectProducts, type Product, type ProductChoice } from "./matmul/choice.ts";
 export { bestAtOnce } from "./matmul/stand_in.ts";
+export { positionIds } from "./position_ids.ts";
 export { concat, permute, slice, transpose } from "./rearrange.ts";
 export { argmax, max, mean, sum } from "./reduce.ts";
 export { rope, type RopeOptions } from "./rope.ts";

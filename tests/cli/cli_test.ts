@@ -2,6 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { fileSource, openCheckpoint } from "../../sdk/checkpoint/mod.ts";
 import { expectedJson, expectedTensor, modelDir, needsModels } from "../models/checkpoints.ts";
+import { changedFolder } from "../models/encoder_inputs.ts";
 
 const MAIN = decodeURIComponent(new URL("../../sdk/cli/main.ts", import.meta.url).pathname);
 const KERNELS = decodeURIComponent(new URL("../../kernels.json", import.meta.url).pathname);
@@ -186,6 +187,22 @@ describe(needsModels("kernelwright inspect"), () => {
     const unknown = await cli([...args, "--explain", "model.layers.2.mpl"]);
     assertEquals([unknown.code, unknown.stdout], [1, ""]);
     assert(unknown.stderr.includes("KW-EXPLAIN-PATH"), unknown.stderr);
+  });
+
+  it("shows an encoder's tree, with the file's keys behind a prefix and what lies beside it", async () => {
+    const dir = await changedFolder("distilbert-tiny-random", {
+      rename: (key) => `distilbert.${key}`,
+      extra: ["vocab_projector.bias"],
+    });
+    try {
+      const { code, stdout, stderr } = await cli(["inspect", dir]);
+      assertEquals(code, 0, stderr);
+      assert(stdout.includes("DistilBertModel") && stdout.includes("F32 [150, 48]"), stdout);
+      assert(stdout.includes('not read: "vocab_projector.bias"'), stdout);
+      assert(!/missing|unexpected|not in the file/.test(stdout), stdout);
+    } finally {
+      await Deno.remove(dir, { recursive: true });
+    }
   });
 });
 

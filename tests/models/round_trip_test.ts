@@ -3,13 +3,13 @@ import { describe, it } from "@std/testing/bdd";
 import { openCheckpoint, saveCheckpoint } from "../../sdk/checkpoint/mod.ts";
 import { currentGpu } from "../../sdk/gpu/mod.ts";
 import { type KernelConfig, kernelize, siteConversions } from "../../sdk/kernelize/mod.ts";
-import { type CausalLM, FAMILIES, loadCausalLM } from "../../sdk/models/mod.ts";
+import { type CausalLM, DECODERS, loadCausalLM } from "../../sdk/models/mod.ts";
 import { gpuForFile } from "../helpers/gpu_for_file.ts";
 import { configOf, isQuantised, modelNames } from "../helpers/models.ts";
 import { haveModels, modelDir, needsModels } from "./checkpoints.ts";
 import { EXAMPLE_KERNELS } from "./example_kernels.ts";
 
-const TYPES = FAMILIES.flatMap((f) => f.types);
+const TYPES = DECODERS.flatMap((f) => f.types);
 
 /** Every checkpoint of a family that is known, with the model whose kernels fit it: all stories are one model. */
 const MODELS = haveModels

@@ -192,6 +192,14 @@ export const MODEL_ADVICE: Partial<Record<ErrorCode, Advice>> = {
     "A tokenizer.json that is damaged or of a kind that is not supported.",
     "Get it again, or give ids instead of text.",
   ],
+  "KW-EMBED-CONFIG": [
+    "A folder with modules that are not supported, such as Dense, with keys that are not known, or without modules.json.",
+    "Use a folder of Transformer, Pooling and Normalize; where there is no modules.json, say the pooling.",
+  ],
+  "KW-EMBED-TEXT": [
+    "Ids of another tokenizer, more of them than the model has positions, or a text without any.",
+    "Give texts, or the ids of this model's tokenizer.",
+  ],
   "KW-SAMPLE-OPTION": [
     "A temperature of 0, a share in percent, or a seed that is no whole number.",
     "Mend the option; leave `sampling` away for greedy generation.",

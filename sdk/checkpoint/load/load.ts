@@ -33,6 +33,8 @@ export interface LoadOptions extends PlanOptions {
   readonly strict?: boolean;
   /** Keys of the checkpoint that need not be in the model. */
   readonly ignore?: (key: string) => boolean;
+  /** Keys of the checkpoint that need not be in the model either, and that saving copies from its files as they are. */
+  readonly beside?: (key: string) => boolean;
   /** Bytes of host memory for pieces in flight; 64 MiB unless told. */
   readonly budget?: number;
   /** What to do about NaN and infinity: nothing, name them on stderr and in the report (unless told), or fail. */
@@ -91,7 +93,11 @@ export async function loadCheckpoint(
   }
   const device = options.device ?? "webgpu";
   const full = planLoad(model, checkpoint.tensors.values(), options);
-  const plan = { ...full, unexpected: full.unexpected.filter((v) => !options.ignore?.(v.name)) };
+  const [ignored, beside] = [options.ignore, options.beside].map((is) =>
+    full.unexpected.filter((v) => is?.(v.name))
+  );
+  const left = new Set([...ignored, ...beside]);
+  const plan = { ...full, unexpected: full.unexpected.filter((v) => !left.has(v)) };
   checkPlan(plan, checkpoint.name, device, options.strict ?? true);
 
   const loading = new Loading(plan, device, budget, options);
@@ -106,9 +112,10 @@ export async function loadCheckpoint(
   }
   loading.commit();
   gpuIfOpen()?.trim();
-  setOrigin(model, checkpoint, options.mapping ?? [], plan.dtype);
-  const ignored = full.unexpected.map((v) => v.name).filter((key) => options.ignore?.(key));
-  return reportOf(plan, ignored, loading, performance.now() - start);
+  const copied = beside.flatMap((v) => v.entry ? [v.entry.key] : []);
+  setOrigin(model, checkpoint, options.mapping ?? [], plan.dtype, copied);
+  const names = { ignored: ignored.map((v) => v.name), beside: copied };
+  return reportOf(plan, names, loading, performance.now() - start);
 }
 
 // ---------------------------------------------------------------------------
@@ -325,7 +332,12 @@ function bytesToRead(plan: LoadPlan): number {
   return values.reduce((n, v) => n + ((v.entry as TensorEntry | undefined)?.bytes ?? 0), 0);
 }
 
-function reportOf(plan: LoadPlan, ignored: readonly string[], loading: Loading, ms: number): LoadReport {
+function reportOf(
+  plan: LoadPlan,
+  left: Pick<LoadReport, "ignored" | "beside">,
+  loading: Loading,
+  ms: number,
+): LoadReport {
   return {
     loaded: inFileOrder(directSinks(plan)).map((s) => s.value.entry!.key),
     converted: plan.steps.map((s) => ({
@@ -336,7 +348,7 @@ function reportOf(plan: LoadPlan, ignored: readonly string[], loading: Loading, 
     })),
     missing: plan.missing.map((m) => m.key),
     unexpected: plan.unexpected.map((v) => v.name),
-    ignored,
+    ...left,
     mismatched: plan.mismatched.map(({ key, checkpoint, model }) => ({ key, checkpoint, model })),
     dropped: plan.dropped.map((d) => d.value.name),
     tied: plan.tied.map((t) => ({ key: t.value.name, same: t.same.value.name })),

@@ -12,6 +12,8 @@ export interface LoadReport {
   readonly unexpected: readonly string[];
   /** Keys of the checkpoint that were left out on purpose: what `ignore` says of the unexpected ones. */
   readonly ignored: readonly string[];
+  /** Keys of the checkpoint that lie beside the model, such as a task's head: saving copies them from its files. */
+  readonly beside: readonly string[];
   /** Tensors whose shape or dtype does not fit, which were left out. */
   readonly mismatched: readonly MismatchReport[];
   /** Keys that a kernel does not need. */

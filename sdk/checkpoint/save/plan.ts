@@ -7,6 +7,7 @@ import type { Parameter } from "../../tensor/mod.ts";
 import { codecOf } from "../safetensors/codec.ts";
 import { FILE_DTYPE_OF } from "../safetensors/file_dtype.ts";
 import { type Group, groupSteps } from "../plan/groups.ts";
+import type { TensorEntry } from "../safetensors/header.ts";
 import { type PlannedTensor, usualOrder } from "../safetensors/header_writer.ts";
 import type { Origin } from "../origin.ts";
 import { type LoadPlan, type Mismatch, planLoad, type SiteConversion } from "../plan/plan.ts";
@@ -20,6 +21,8 @@ export interface SavePlan {
   readonly direct: ReadonlyMap<string, Parameter>;
   /** Conversions to be reversed. */
   readonly groups: readonly Group[];
+  /** What lies beside the model in the origin's files, and is copied. */
+  readonly copied: readonly TensorEntry[];
   /** Keys of the origin that are not written. */
   readonly leftOut: readonly string[];
   /** Keys whose values were rounded when they were loaded, so that their bits may differ from the origin's. */
@@ -64,12 +67,18 @@ export function planSave(
   ) {
     if (!p.materialized) noValues(key);
   }
-  const written = catalog.filter((e) => direct.has(e.key) || converted.has(e.key));
+  const copied = (origin?.files ?? []).flatMap((f) => f.tensors).filter((e) =>
+    origin!.beside.has(e.key) && !direct.has(e.key) && !converted.has(e.key)
+  );
+  const copies = new Set(copied.map((e) => e.key));
+  const isWritten = ({ key }: CatalogEntry) => direct.has(key) || converted.has(key) || copies.has(key);
+  const written = catalog.filter(isWritten);
   return {
     tensors: [...written, ...extra].map(({ key, dtype, shape }) => ({ key, dtype, shape })),
     direct,
     groups,
-    leftOut: catalog.filter((e) => !direct.has(e.key) && !converted.has(e.key)).map((e) => e.key),
+    copied,
+    leftOut: catalog.filter((e) => !isWritten(e)).map((e) => e.key),
     rounded: written.filter((e) => isRounded(e, direct, groups)).map((e) => e.key),
   };
 }

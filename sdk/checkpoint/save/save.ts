@@ -5,10 +5,11 @@ import { openedGpu } from "../../gpu/mod.ts";
 import { Module } from "../../nn/mod.ts";
 import { keep, type Tensor } from "../../tensor/mod.ts";
 import { inTurn, recover, replaceFiles, type WriteAt } from "../source/atomic.ts";
-import { isMissing, joinFile } from "../../host/mod.ts";
+import { isMissing, joinFile, messageOf } from "../../host/mod.ts";
 import type { Group } from "../plan/groups.ts";
 import { fileBytes, type PlannedTensor } from "../safetensors/header_writer.ts";
 import { type Origin, originOf } from "../origin.ts";
+import type { TensorEntry } from "../safetensors/header.ts";
 import type { SiteConversion } from "../plan/plan.ts";
 import type { Value } from "../plan/value.ts";
 import { planSave, type SavePlan } from "./plan.ts";
@@ -110,7 +111,7 @@ async function save(model: Module, folder: string, options: SaveOptions): Promis
   await replaceFiles(folder, {
     names,
     write: async (writeAt) => {
-      await new Saving(plan, files, writeAt, signal).run();
+      await new Saving(plan, files, writeAt, signal).run(origin);
       for (const file of extra) await writeExtra(file, writeAt, signal);
       throwIfAborted(signal, "saving");
     },
@@ -168,7 +169,7 @@ class Saving {
     }
   }
 
-  async run(): Promise<void> {
+  async run(origin?: Origin): Promise<void> {
     for (const { name, header } of this.#files.files) await this.#writeAt(name, header, 0);
     if (this.#files.index) await this.#writeAt(INDEX_NAME, this.#files.index, 0);
     // In the order of the files, so that the disk is written from front to back.
@@ -177,6 +178,42 @@ class Saving {
       if (parameter) await this.#put(key, parameter);
     }
     for (const group of this.#plan.groups) await this.#reverse(group);
+    for (const { tensors, raw } of origin?.files ?? []) {
+      const entries = tensors.filter((e) => this.#plan.copied.includes(e));
+      if (entries.length > 0) await this.#copy(entries, raw);
+    }
+  }
+
+  /** Copies what lies beside the model out of one of the files that it was loaded from. */
+  async #copy(entries: readonly TensorEntry[], raw: Uint8Array): Promise<void> {
+    const old = entries[0].source;
+    const gone = (cause?: unknown): never =>
+      raise(
+        "KW-CHECKPOINT-WRITE",
+        `Cannot save what lies beside the model, such as a head: ${
+          cause ? messageOf(cause) : "the file has changed since it was loaded"
+        }`,
+        "It is read from where the model was loaded. Save with { origin: false } to go without.",
+        { file: old.name, key: entries[0].key },
+        cause,
+      );
+    const source = await (old.reopen?.() ?? Promise.resolve(old)).catch(gone);
+    try {
+      const header = await source.read(0, raw.length);
+      if (header.length !== raw.length || header.some((byte, i) => byte !== raw[i])) gone();
+      for (const { key, offset, bytes } of entries) {
+        const { file, at } = this.#places.get(key)!;
+        for (let done = 0; done < bytes;) {
+          throwIfAborted(this.#signal, "saving");
+          const piece = await source.read(offset + done, Math.min(COPY_BYTES, bytes - done));
+          if (piece.length === 0) gone();
+          await this.#writeAt(file, piece, at + done);
+          done += piece.length;
+        }
+      }
+    } finally {
+      if (old.reopen) await source.close?.();
+    }
   }
 
   async #put(key: string, t: Tensor): Promise<void> {

@@ -16,6 +16,8 @@ export interface Source {
   read(offset: number, length: number, into?: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>>;
   /** Closes the file behind it, if there is one. */
   close?(): Promise<void>;
+  /** Opens the same place again, after it was closed; absent where closing ends nothing. */
+  reopen?(): Promise<Source>;
 }
 
 /**
@@ -132,6 +134,10 @@ class FileSource implements Source {
   close(): Promise<void> {
     this.#ahead = undefined;
     return this.#handle.close();
+  }
+
+  reopen(): Promise<Source> {
+    return fileSource(this.name);
   }
 
   async #fill(target: Bytes, offset: number, wanted: number): Promise<Bytes> {

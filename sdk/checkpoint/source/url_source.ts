@@ -107,6 +107,15 @@ class UrlSource implements Source {
     return (await bytes).slice(offset - from, end - from);
   }
 
+  async reopen(): Promise<Source> {
+    return await urlSource(this.#url) ?? raise(
+      "KW-CHECKPOINT-OPEN",
+      "The file is not there any more",
+      undefined,
+      { file: this.name },
+    );
+  }
+
   close(): Promise<void> {
     this.#stop.abort();
     this.#ahead = NONE;

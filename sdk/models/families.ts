@@ -7,6 +7,9 @@ import { llama } from "./llama/family.ts";
 import { mistral } from "./mistral/family.ts";
 import { mixtral } from "./mixtral/family.ts";
 import { qwen2, qwen3 } from "./qwen/family.ts";
+import { siglip, siglipVision } from "./siglip/family.ts";
+import type { VisionFamily } from "./vision/model.ts";
+import { vit } from "./vit/family.ts";
 
 /** The decoders that are known: one line each. */
 export const DECODERS: readonly DecoderFamily[] = [
@@ -17,9 +20,17 @@ export const DECODERS: readonly DecoderFamily[] = [
   mixtral,
 ];
 
+/** The models of images that are known: one line each. */
+export const VISION: readonly VisionFamily[] = [
+  vit,
+  siglipVision,
+  siglip,
+];
+
 /** All families that are known: decoders, and one line for each of the others. */
 export const FAMILIES: readonly Family[] = [
   ...DECODERS,
+  ...VISION,
 ];
 
 /**

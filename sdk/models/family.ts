@@ -31,6 +31,10 @@ export interface Family<
   mapping?(keys: Iterable<string>, config: C): ConversionRule[] | undefined;
   /** Whether a key is of a buffer that is computed here, and is left out. */
   isOldBuffer?(key: string): boolean;
+  /** Whether a key is of a part that is not built here, as a tower of texts beside one of images; a line says so. */
+  isElsewhere?(key: string): boolean;
+  /** Takes out of a model just built what a checkpoint may lack and does, told from its keys. */
+  trim?(model: M, keys: readonly string[]): void;
 }
 
 /** A family whose models give logits for the next token. */

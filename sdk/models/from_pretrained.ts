@@ -108,6 +108,10 @@ export async function loadPretrained<C extends PretrainedConfig, M extends Pretr
   const folder = openFolder(dir, { allowLinks: true });
   const generation = await readGenerationConfig(folder, warn);
   const model = family.build(config);
+  if (family.trim) {
+    await using checkpoint = await openCheckpoint(dir, { allowLinks: options.allowLinks });
+    family.trim(model, [...checkpoint.tensors.keys()]);
+  }
   if (model instanceof CausalLM) model.generation_config = generation;
   setOtherFiles(model, folder);
   if (options.dtype) model.to(options.dtype);
@@ -139,14 +143,19 @@ export async function loadPretrained<C extends PretrainedConfig, M extends Pretr
         conversions: siteConversions(model),
         mapping: options.mapping ?? family.mapping?.(checkpoint.tensors.keys(), config),
         strict: options.strict,
-        ignore: (key) => family.isOldBuffer?.(key) ?? false,
+        ignore: (key) => (family.isOldBuffer?.(key) || family.isElsewhere?.(key)) ?? false,
         budget: options.budget,
         onProgress: options.onProgress,
         nonFinite: options.nonFinite,
         ...stop,
       });
-      if (report.ignored.length > 0) {
-        warn(`left out ${some(report.ignored)}: buffers of old versions, which are computed here`);
+      const elsewhere = report.ignored.filter((key) => family.isElsewhere?.(key));
+      const buffers = report.ignored.filter((key) => !elsewhere.includes(key));
+      if (buffers.length > 0) {
+        warn(`left out ${some(buffers)}: buffers of old versions, which are computed here`);
+      }
+      if (elsewhere.length > 0) {
+        warn(`left out ${some(elsewhere)}: of a part of the model that is not built here`);
       }
       options.onReport?.({ ...report, unknownConfigKeys });
     } finally {

@@ -265,6 +265,10 @@ export class SiglipVisionModel extends VisionModel {
     );
   }
 
+  protected override get embeds(): boolean {
+    return this.vision_model.head !== undefined;
+  }
+
   /** The mean of the patches. */
   protected override classified(hidden_states: Tensor): Tensor {
     return mean(hidden_states, 1);

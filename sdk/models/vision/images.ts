@@ -1,4 +1,4 @@
-import { checkArgument, checkFields, checkInstance, refuseArgument, showValue } from "../../arguments.ts";
+import { checkArgument, checkFields, checkInstance, refuseArgument } from "../../arguments.ts";
 import { raise } from "../../errors.ts";
 import { keep, scope, Tensor } from "../../tensor/mod.ts";
 import { VisionModel } from "./model.ts";
@@ -195,11 +195,7 @@ async function run(
   forward: (pixels: Tensor) => Tensor,
 ): Promise<number[][]> {
   if (typeof images !== "object" || images === null) {
-    throw refuseArgument(
-      `${caller}: image`,
-      images,
-      `an image or an array of them, not ${showValue(images)}`,
-    );
+    refuseArgument(`${caller}: image`, images, "an image, or an array of them");
   }
   const list = Array.isArray(images) ? images as readonly RawImage[] : [images as RawImage];
   using out = scope(() => keep(forward(imagesToPixels(model, list, caller))));

@@ -1,7 +1,7 @@
 import { raise } from "../../errors.ts";
 import { type Conv2d, Linear } from "../../nn/mod.ts";
 import { attention, permute } from "../../ops/mod.ts";
-import { type DType, Tensor } from "../../tensor/mod.ts";
+import { type DType, scope, Tensor } from "../../tensor/mod.ts";
 import type { Family } from "../family.ts";
 import { PretrainedModel } from "../pretrained_model.ts";
 import type { VisionConfig } from "./config.ts";
@@ -27,18 +27,24 @@ export abstract class VisionModel extends PretrainedModel {
   /** Hidden states → what the classifier sees, `[batch, hidden_size]`. */
   protected abstract classified(hidden_states: Tensor): Tensor;
 
+  /** Whether the model has what makes an embedding. */
+  protected get embeds(): boolean {
+    return true;
+  }
+
   /** The projection of patches: the first thing that the pixels meet. */
   protected abstract readonly patches: Conv2d;
 
   /**
-   * Pixels f32 or f16, as the weights are, `[batch, num_channels, rows, columns]` → logits `[batch, labels]`, or the
-   * embedding `[batch, width]` of a model without a classifier.
+   * Pixels f32 or f16, as the weights are, `[batch, num_channels, rows, columns]` → logits `[batch, labels]`; the
+   * embedding `[batch, width]` of a model without a classifier; the hidden states of one that has nothing behind them.
    *
    * @throws KW-TENSOR-SHAPE for images of another size than the model's.
    */
   override forward(pixel_values: Tensor): Tensor {
     const hidden = this.hidden(this.checked(pixel_values));
-    return this.classifier ? this.classifier.call(this.classified(hidden)) : this.embed(hidden);
+    if (this.classifier) return this.classifier.call(this.classified(hidden));
+    return this.embeds ? this.embed(hidden) : hidden;
   }
 
   /** Pixels as {@linkcode forward} takes them. @throws KW-TENSOR-SHAPE */
@@ -65,12 +71,12 @@ export abstract class VisionModel extends PretrainedModel {
 
   /** Runs forward on a batch of that many images, all black. */
   override rehearse(images: number, device: "meta" | "webgpu"): Tensor {
-    const shape = this.#pixels(images);
-    return (this as VisionModel).call(
-      device === "meta"
-        ? Tensor.empty(shape, { dtype: this.dtype, device })
-        : Tensor.zeros(shape, { dtype: this.dtype }),
-    );
+    const options = { dtype: this.dtype, device };
+    return scope(() => {
+      const shape = this.#pixels(images);
+      const pixels = device === "meta" ? Tensor.empty(shape, options) : Tensor.zeros(shape, options);
+      return (this as VisionModel).call(pixels);
+    });
   }
 
   #pixels(images: number): number[] {

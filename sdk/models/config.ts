@@ -18,6 +18,7 @@ export interface PretrainedConfig {
 
 /** A decoder's config.json, checked and completed. The names are those of the file. */
 export interface DecoderConfig extends PretrainedConfig {
+  /** The longest sequence that the model was made for. */
   readonly max_position_embeddings: number;
   /** The residual stream's width. */
   readonly hidden_size: number;

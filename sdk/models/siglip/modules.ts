@@ -249,6 +249,7 @@ export class SiglipVisionModel extends VisionModel {
     for (const [path, p] of this.namedParameters()) p.name ??= path; // as errors call them
   }
 
+  /** Pixels → hidden states `[batch, patches, hidden_size]`. */
   override hidden(pixel_values: Tensor): Tensor {
     return this.vision_model.call(pixel_values);
   }
@@ -265,6 +266,7 @@ export class SiglipVisionModel extends VisionModel {
     );
   }
 
+  /** Whether there is a head. */
   protected override get embeds(): boolean {
     return this.vision_model.head !== undefined;
   }
@@ -274,6 +276,7 @@ export class SiglipVisionModel extends VisionModel {
     return mean(hidden_states, 1);
   }
 
+  /** The projection of patches. */
   protected override get patches(): Conv2d {
     return this.vision_model.embeddings.patch_embedding;
   }

@@ -1,6 +1,7 @@
 import { checkArgument, checkFields, checkInstance, refuseArgument } from "../../arguments.ts";
 import { raise } from "../../errors.ts";
 import { keep, scope, Tensor } from "../../tensor/mod.ts";
+import { firstNonFinite } from "../non_finite.ts";
 import { VisionModel } from "./model.ts";
 import { resize } from "./resize.ts";
 
@@ -69,11 +70,23 @@ export async function classifyImage(
     );
   }
   const { labels, multi_label } = model.config;
-  const rows = await run(model, images, caller, (pixels) => model.call(pixels));
+  const forward = (pixels: Tensor) => model.call(pixels);
+  const rows = await run(model, images, caller, forward);
+  const broken = rows.findIndex((logits) => !logits.every(Number.isFinite));
+  if (broken >= 0) {
+    const all = listOf(images, caller);
+    const site = await firstNonFinite(model, () => forward(imagesToPixels(model, all, caller)));
+    raise(
+      "KW-GENERATE-NONFINITE",
+      `Cannot classify images[${broken}]: its logits hold NaN or infinity` +
+        (site === undefined
+          ? ""
+          : `. The first module whose output is not finite is ${JSON.stringify(site)}`),
+      'Look at its weights (load with nonFinite: "error") and its kernel; where f16 overflows, load with dtype: "f32".',
+      site === undefined ? undefined : { site },
+    );
+  }
   const found = rows.map((logits) => {
-    if (!logits.every(Number.isFinite)) {
-      raise("KW-GENERATE-NONFINITE", "Cannot classify an image: its logits have NaN or infinity");
-    }
     const probabilities = multi_label ? logits.map((x) => 1 / (1 + Math.exp(-x))) : softmax(logits);
     return probabilities
       .map((probability, id) => ({ label: labels[id], id, probability }))
@@ -187,6 +200,13 @@ function rgb(image: RawImage, at: string): { width: number; height: number; data
   return { width, height, data: opaque };
 }
 
+function listOf(images: RawImage | readonly RawImage[], caller: string): readonly RawImage[] {
+  if (typeof images !== "object" || images === null) {
+    refuseArgument(`${caller}: image`, images, "an image, or an array of them");
+  }
+  return Array.isArray(images) ? images as readonly RawImage[] : [images as RawImage];
+}
+
 /** Runs a model on images; a row of numbers for each. */
 async function run(
   model: VisionModel,
@@ -194,10 +214,7 @@ async function run(
   caller: string,
   forward: (pixels: Tensor) => Tensor,
 ): Promise<number[][]> {
-  if (typeof images !== "object" || images === null) {
-    refuseArgument(`${caller}: image`, images, "an image, or an array of them");
-  }
-  const list = Array.isArray(images) ? images as readonly RawImage[] : [images as RawImage];
+  const list = listOf(images, caller);
   using out = scope(() => keep(forward(imagesToPixels(model, list, caller))));
   const values = Array.from(await out.data(), Number);
   const width = values.length / list.length;

@@ -1,5 +1,5 @@
 import { raise } from "../../errors.ts";
-import { type Conv2d, Linear } from "../../nn/mod.ts";
+import type { Conv2d, Linear } from "../../nn/mod.ts";
 import { attention, permute } from "../../ops/mod.ts";
 import { type DType, scope, Tensor } from "../../tensor/mod.ts";
 import type { Family } from "../family.ts";
@@ -12,6 +12,7 @@ export type VisionFamily = Family<VisionConfig, VisionModel>;
 
 /** A model that takes images: it gives hidden states of their patches, an embedding, and logits where it classifies. */
 export abstract class VisionModel extends PretrainedModel {
+  /** The checked config.json. */
   abstract override readonly config: VisionConfig;
   /** The classifier, where the checkpoint has one. */
   classifier?: Linear;
@@ -61,10 +62,12 @@ export abstract class VisionModel extends PretrainedModel {
     return pixel_values;
   }
 
+  /** The dtype of the weights, and of the arithmetic's results. */
   override get dtype(): DType {
     return this.patches.weight.dtype;
   }
 
+  /** One image. */
   override exampleInputs(): unknown[][] {
     return [[Tensor.empty(this.#pixels(1), { dtype: this.dtype, device: "meta" })]];
   }

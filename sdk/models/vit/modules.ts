@@ -217,6 +217,7 @@ export class ViTModel extends VisionModel {
     for (const [path, p] of this.namedParameters()) p.name ??= path; // as errors call them
   }
 
+  /** Pixels → hidden states `[batch, patches + 1, hidden_size]`: the image's token comes first. */
   override hidden(pixel_values: Tensor): Tensor {
     return this.vit.call(pixel_values);
   }
@@ -227,11 +228,13 @@ export class ViTModel extends VisionModel {
     return this.vit.pooler ? this.vit.pooler.call(first) : first;
   }
 
+  /** The image's token. */
   protected override classified(hidden_states: Tensor): Tensor {
     const [batch, , width] = hidden_states.shape;
     return slice(hidden_states, 1, 0, 1).reshape([batch, width]);
   }
 
+  /** The projection of patches. */
   protected override get patches(): Conv2d {
     return this.vit.embeddings.patch_embeddings.projection;
   }

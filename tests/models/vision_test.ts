@@ -2,6 +2,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { KernelwrightError } from "../../sdk/errors.ts";
 import { currentGpu, memory } from "../../sdk/gpu/mod.ts";
+import { kernelReport } from "../../sdk/kernelize/mod.ts";
 import {
   AutoModelForImageClassification,
   AutoModelForImageEmbedding,
@@ -87,6 +88,9 @@ const CASES: readonly Case[] = [
   },
 ];
 
+const QKV_PARALLEL = `${
+  decodeURIComponent(new URL("../../examples/qkv-parallel", import.meta.url).pathname)
+}:QKVParallel`;
 const QUIET: PretrainedOptions = { onWarning: () => {} };
 
 /** Pixels of two images, for a config. */
@@ -190,6 +194,45 @@ describe("vision models", () => {
           }
         }, { dtype, preprocessor });
       }
+    });
+  }
+
+  for (
+    const [name, json, weights, formula, paths] of [
+      ["ViT", { ...VIT, qkv_bias: false }, vitWeights({ ...VIT, qkv_bias: false }), vit, [
+        "vit.encoder.layer.*.attention.attention.query",
+        "vit.encoder.layer.*.attention.attention.key",
+        "vit.encoder.layer.*.attention.attention.value",
+      ]],
+      ["SigLIP", SIGLIP, siglipWeights(SIGLIP), siglip, [
+        "vision_model.encoder.layers.*.self_attn.q_proj",
+        "vision_model.encoder.layers.*.self_attn.k_proj",
+        "vision_model.encoder.layers.*.self_attn.v_proj",
+      ]],
+    ] as const
+  ) {
+    it(`take kernels while they load, and are saved without a trace of them: ${name}`, async () => {
+      const kernels = {
+        kernels: [{ fuseParallel: paths.map((path) => ["Linear", path] as const), with: QKV_PARALLEL }],
+      };
+      await inModelFolder(json, weights, async (dir) => {
+        const before = memory().tensors;
+        {
+          using model = await AutoModelForImageEmbedding.fromPretrained(dir, { kernels, ready: true });
+          assertEquals(kernelReport(model)?.swapped.length, 2);
+          const pixels = pixelsFor(json);
+          const [hidden, embedding] = await outputsOf(model, pixels);
+          const expected = expectedOf({ name, json, weights, formula }, pixels);
+          assertClose(hidden, expected[0], { relative: 0, absolute: 1e-4 });
+          assertClose(embedding, expected[1], { relative: 0, absolute: 1e-4 });
+          await savePretrained(model, `${dir}/saved`);
+          const [a, b] = [`${dir}/saved/model.safetensors`, `${dir}/model.safetensors`].map((f) =>
+            Deno.readFileSync(f)
+          );
+          assertEquals(a, b);
+        }
+        assertEquals(memory().tensors, before);
+      });
     });
   }
 

@@ -1,3 +1,4 @@
+import { checkArgument } from "../../arguments.ts";
 import {
   type Activation,
   activation,
@@ -12,7 +13,7 @@ import {
 import { add, concat, linear, mean, slice } from "../../ops/mod.ts";
 import { raise } from "../../errors.ts";
 import { type Parameter, parameter, type Tensor } from "../../tensor/mod.ts";
-import type { VisionConfig } from "../vision/config.ts";
+import { checkVisionConfig, type VisionConfig } from "../vision/config.ts";
 import { attendAll, patchesInRows, VisionModel } from "../vision/model.ts";
 
 /** Patches and their positions. */
@@ -23,8 +24,10 @@ export class SiglipVisionEmbeddings extends Module {
   position_embedding: Embedding;
 
   /** Builds the module; its parameters are on the meta device. */
-  constructor({ num_channels, hidden_size, image_size, patch_size }: VisionConfig) {
+  constructor(config: VisionConfig) {
     super();
+    checkVisionConfig("SiglipVisionEmbeddings", config);
+    const { num_channels, hidden_size, image_size, patch_size } = config;
     const patches = Math.floor(image_size[0] / patch_size[0]) * Math.floor(image_size[1] / patch_size[1]);
     this.patch_embedding = new Conv2d(num_channels, hidden_size, patch_size, { stride: patch_size });
     this.position_embedding = new Embedding(patches, hidden_size);
@@ -108,6 +111,7 @@ export class SiglipEncoderLayer extends Module {
   /** Builds the module; its parameters are on the meta device. */
   constructor(config: VisionConfig) {
     super();
+    checkVisionConfig("SiglipEncoderLayer", config);
     const { hidden_size, layer_norm_eps } = config;
     this.layer_norm1 = new LayerNorm(hidden_size, layer_norm_eps);
     this.self_attn = new SiglipAttention(hidden_size, config.num_attention_heads);
@@ -130,6 +134,7 @@ export class SiglipEncoder extends Module {
   /** Builds the module; its parameters are on the meta device. */
   constructor(config: VisionConfig) {
     super();
+    checkVisionConfig("SiglipEncoder", config);
     this.layers = new ModuleList(
       Array.from({ length: config.num_hidden_layers }, () => new SiglipEncoderLayer(config)),
     );
@@ -155,6 +160,7 @@ export class SiglipPoolingAttention extends Module {
   /** Builds the module; its parameters are on the meta device. */
   constructor(readonly hidden_size: number, readonly num_attention_heads: number) {
     super();
+    checkArgument("new SiglipPoolingAttention(): hidden_size", hidden_size, "a count");
     this.in_proj_weight = parameter([3 * hidden_size, hidden_size]);
     this.in_proj_bias = parameter([3 * hidden_size]);
     this.out_proj = new Linear(hidden_size, hidden_size);
@@ -194,6 +200,7 @@ export class SiglipMultiheadAttentionPoolingHead extends Module {
   /** Builds the module; its parameters are on the meta device. */
   constructor(config: VisionConfig) {
     super();
+    checkVisionConfig("SiglipMultiheadAttentionPoolingHead", config);
     const { hidden_size, layer_norm_eps } = config;
     this.probe = parameter([1, 1, hidden_size]);
     this.attention = new SiglipPoolingAttention(hidden_size, config.num_attention_heads);
@@ -224,6 +231,7 @@ export class SiglipVisionTower extends Module {
   /** Builds the module; its parameters are on the meta device. */
   constructor(config: VisionConfig) {
     super();
+    checkVisionConfig("SiglipVisionTower", config);
     this.embeddings = new SiglipVisionEmbeddings(config);
     this.encoder = new SiglipEncoder(config);
     this.post_layernorm = new LayerNorm(config.hidden_size, config.layer_norm_eps);
@@ -244,6 +252,7 @@ export class SiglipVisionModel extends VisionModel {
   /** Builds the module; its parameters are on the meta device. */
   constructor(override readonly config: VisionConfig) {
     super();
+    checkVisionConfig("SiglipVisionModel", config);
     this.vision_model = new SiglipVisionTower(config);
     this.classifier = new Linear(config.hidden_size, config.labels.length);
     for (const [path, p] of this.namedParameters()) p.name ??= path; // as errors call them

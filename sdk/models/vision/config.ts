@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { checkFields } from "../../arguments.ts";
 import { KernelwrightError, raise } from "../../errors.ts";
 import { activation } from "../../nn/mod.ts";
 import type { PretrainedConfig } from "../config.ts";
@@ -108,6 +109,22 @@ export function readVision(
     }
   }
   return { ...config, ...readLabels(labels, file), unknown_keys: unknown } as VisionConfig;
+}
+
+/** Checks what a module is built from. @throws KW-ARGUMENT */
+export function checkVisionConfig(cls: string, config: VisionConfig): void {
+  checkFields(`new ${cls}(): config`, config, {
+    hidden_size: "a count",
+    intermediate_size: "a count",
+    num_hidden_layers: "a count",
+    num_attention_heads: "a count",
+    num_channels: "a count",
+    image_size: "numbers in an array",
+    patch_size: "numbers in an array",
+    layer_norm_eps: "a number",
+    hidden_act: "a string",
+    labels: "an array",
+  });
 }
 
 /** Parses what is not null. @throws KW-CONFIG-VALUE naming the field */

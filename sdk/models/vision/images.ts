@@ -75,7 +75,7 @@ export async function classifyImage(
   const broken = rows.findIndex((logits) => !logits.every(Number.isFinite));
   if (broken >= 0) {
     const all = listOf(images, caller);
-    const site = await firstNonFinite(model, () => forward(imagesToPixels(model, all, caller)));
+    const site = await firstNonFinite(model, () => forward(pixelsOf(model, all, caller)));
     raise(
       "KW-GENERATE-NONFINITE",
       `Cannot classify images[${broken}]: its logits hold NaN or infinity` +
@@ -126,11 +126,13 @@ export async function embedImage(
  * @returns `[images, num_channels, rows, columns]`, of the model's dtype and on its device.
  * @throws KW-MODEL-TYPE, KW-ARGUMENT
  */
-export function imagesToPixels(
-  model: VisionModel,
-  images: readonly RawImage[],
-  caller = "imagesToPixels()",
-): Tensor {
+export function imagesToPixels(model: VisionModel, images: readonly RawImage[]): Tensor {
+  return pixelsOf(model, images, "imagesToPixels()");
+}
+
+// ---------------------------------------------------------------------------
+
+function pixelsOf(model: VisionModel, images: readonly RawImage[], caller: string): Tensor {
   checkInstance(`${caller}: model`, model, VisionModel);
   checkArgument(`${caller}: images`, images, "an array");
   const { image_processor: processor, config: { num_channels, image_size: [rows, columns] } } = model;
@@ -173,8 +175,6 @@ export function imagesToPixels(
   return Tensor.from(values, { shape: [images.length, 3, rows, columns], dtype, device });
 }
 
-// ---------------------------------------------------------------------------
-
 /** An image as RGB, checked. */
 function rgb(image: RawImage, at: string): { width: number; height: number; data: Uint8Array } {
   checkFields(at, image, { width: "a count", height: "a count" });
@@ -215,7 +215,7 @@ async function run(
   forward: (pixels: Tensor) => Tensor,
 ): Promise<number[][]> {
   const list = listOf(images, caller);
-  using out = scope(() => keep(forward(imagesToPixels(model, list, caller))));
+  using out = scope(() => keep(forward(pixelsOf(model, list, caller))));
   const values = Array.from(await out.data(), Number);
   const width = values.length / list.length;
   return list.map((_, n) => values.slice(n * width, (n + 1) * width));

@@ -10,7 +10,7 @@ import {
 } from "../../nn/mod.ts";
 import { add, concat, slice } from "../../ops/mod.ts";
 import { type Parameter, parameter, type Tensor } from "../../tensor/mod.ts";
-import type { VisionConfig } from "../vision/config.ts";
+import { checkVisionConfig, type VisionConfig } from "../vision/config.ts";
 import { attendAll, patchesInRows, VisionModel } from "../vision/model.ts";
 
 /** Cuts images into patches and projects them. */
@@ -19,8 +19,10 @@ export class ViTPatchEmbeddings extends Module {
   projection: Conv2d;
 
   /** Builds the module; its parameters are on the meta device. */
-  constructor({ num_channels, hidden_size, patch_size }: VisionConfig) {
+  constructor(config: VisionConfig) {
     super();
+    checkVisionConfig("ViTPatchEmbeddings", config);
+    const { num_channels, hidden_size, patch_size } = config;
     this.projection = new Conv2d(num_channels, hidden_size, patch_size, { stride: patch_size });
   }
 
@@ -42,6 +44,7 @@ export class ViTEmbeddings extends Module {
   /** Builds the module; its parameters are on the meta device. */
   constructor(config: VisionConfig) {
     super();
+    checkVisionConfig("ViTEmbeddings", config);
     const { hidden_size, image_size, patch_size } = config;
     const patches = Math.floor(image_size[0] / patch_size[0]) * Math.floor(image_size[1] / patch_size[1]);
     this.cls_token = parameter([1, 1, hidden_size]);
@@ -144,6 +147,7 @@ export class ViTLayer extends Module {
   /** Builds the module; its parameters are on the meta device. */
   constructor(config: VisionConfig) {
     super();
+    checkVisionConfig("ViTLayer", config);
     const { hidden_size, intermediate_size, layer_norm_eps } = config;
     this.attention = new ViTAttention(hidden_size, config.num_attention_heads, config.qkv_bias);
     this.intermediate = new ViTDense(hidden_size, intermediate_size, config.hidden_act);
@@ -167,6 +171,7 @@ export class ViTEncoder extends Module {
   /** Builds the module; its parameters are on the meta device. */
   constructor(config: VisionConfig) {
     super();
+    checkVisionConfig("ViTEncoder", config);
     this.layer = new ModuleList(Array.from({ length: config.num_hidden_layers }, () => new ViTLayer(config)));
   }
 
@@ -191,6 +196,7 @@ export class ViTTower extends Module {
   /** Builds the module; its parameters are on the meta device. */
   constructor(config: VisionConfig) {
     super();
+    checkVisionConfig("ViTTower", config);
     const { hidden_size, layer_norm_eps, pooler_output_size, pooler_act } = config;
     this.embeddings = new ViTEmbeddings(config);
     this.encoder = new ViTEncoder(config);
@@ -212,6 +218,7 @@ export class ViTModel extends VisionModel {
   /** Builds the module; its parameters are on the meta device. */
   constructor(override readonly config: VisionConfig) {
     super();
+    checkVisionConfig("ViTModel", config);
     this.vit = new ViTTower(config);
     this.classifier = new Linear(config.hidden_size, config.labels.length);
     for (const [path, p] of this.namedParameters()) p.name ??= path; // as errors call them

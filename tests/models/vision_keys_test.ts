@@ -220,7 +220,7 @@ describe("preprocessor_config.json", () => {
 
   it("takes what publishing writes beside", () => {
     parse({
-      size: { height: 13, width: 8 },
+      size: { height: 13, width: 8, shortest_edge: null },
       image_processor_type: "ViTImageProcessorFast",
       processor_class: "ViTProcessor",
       crop_size: null,

@@ -60,6 +60,10 @@ export function parseImageProcessor(value: unknown, config: VisionConfig, file?:
     return refuse(undefined, `it is ${short(value)} and not an object`);
   }
   const json = withoutNulls(value as Record<string, unknown>);
+  // Newer files name all the sizes that there could be.
+  if (typeof json.size === "object" && !Array.isArray(json.size)) {
+    json.size = withoutNulls(json.size as Record<string, unknown>);
+  }
   for (const key of ["image_processor_type", "feature_extractor_type"]) {
     if (key in json && !PROCESSORS.test(String(json[key]))) {
       refuse(key, `${short(json[key])} is not known`, "Known: those of ViT and of SigLIP.");

@@ -1,9 +1,9 @@
-import type { FolderLocation } from "../checkpoint/mod.ts";
+import { type FolderLocation, openFolder } from "../checkpoint/mod.ts";
 import type { CausalLM } from "./causal_lm.ts";
 import type { EncoderModel } from "./encoder.ts";
-import { ENCODERS } from "./families.ts";
+import { ENCODERS, VISION } from "./families.ts";
 import type { DecoderFamily } from "./family.ts";
-import { loadCausalLM, loadPretrained, type PretrainedOptions } from "./from_pretrained.ts";
+import { loadCausalLM, loadPretrained, type PretrainedOptions, readFamily } from "./from_pretrained.ts";
 import { gemma2, gemma3 } from "./gemma/family.ts";
 import { gpt2 } from "./gpt2/family.ts";
 import { granite } from "./granite/family.ts";
@@ -16,6 +16,8 @@ import type { PretrainedModel } from "./pretrained_model.ts";
 import { qwen2, qwen3 } from "./qwen/family.ts";
 import { qwen2Moe, qwen3Moe } from "./qwen_moe/family.ts";
 import { smollm3 } from "./smollm3/family.ts";
+import type { VisionFamily, VisionModel } from "./vision/model.ts";
+import { readImageProcessor } from "./vision/preprocessor.ts";
 
 /** Loads models of one family. */
 export interface Pretrained<M extends PretrainedModel = CausalLM> {
@@ -94,6 +96,38 @@ export const Gemma3ForCausalLM: Pretrained = family(gemma3);
 export const AutoModelForCausalLM: Pretrained = {
   fromPretrained: (dir, options) => loadCausalLM(dir, options),
 };
+/** A model that classifies images (ViT, SigLIP), for {@linkcode classifyImage}. A checkpoint without a classifier is refused. */
+export const AutoModelForImageClassification: Pretrained<VisionModel> = {
+  fromPretrained: (dir, options = {}) => loadVision(dir, options, VISION.map(classifying)),
+};
+/** A model that embeds images (ViT, SigLIP), for {@linkcode embedImage}; with its classifier, if it has one. */
+export const AutoModelForImageEmbedding: Pretrained<VisionModel> = {
+  fromPretrained: (dir, options = {}) => loadVision(dir, options, VISION),
+};
+
+async function loadVision(
+  dir: FolderLocation,
+  options: PretrainedOptions,
+  families: readonly VisionFamily[],
+): Promise<VisionModel> {
+  const { config } = await readFamily(dir, families);
+  const processor = await readImageProcessor(openFolder(dir, { allowLinks: true }), config);
+  const model = await loadPretrained(dir, options, families, "fromPretrained()");
+  model.image_processor = processor;
+  return model;
+}
+
+/** A family whose classifier is not taken out where the checkpoint lacks it: it is missed then. */
+function classifying(family: VisionFamily): VisionFamily {
+  return {
+    ...family,
+    fit(model, keys) {
+      const { classifier } = model;
+      family.fit?.(model, keys);
+      model.classifier = classifier;
+    },
+  };
+}
 
 /** Any encoder: whatever the folder's config says. The model gives the last hidden states. */
 export const AutoModel: Pretrained<EncoderModel> = {

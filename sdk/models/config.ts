@@ -8,8 +8,8 @@ import { readRope, readRopesByKind, type RopeDefaults } from "./rope_config.ts";
 export interface PretrainedConfig {
   /** The family's name in the file. */
   readonly model_type: string;
-  /** The longest sequence that the model was made for. */
-  readonly max_position_embeddings: number;
+  /** The longest sequence that the model was made for; undefined where inputs have one size. */
+  readonly max_position_embeddings?: number;
   /** The JSON that it was read from, for saving. */
   readonly source?: Readonly<Record<string, unknown>>;
   /** Keys of the file that nothing is known of: whether they would change results is not known either. */
@@ -18,6 +18,8 @@ export interface PretrainedConfig {
 
 /** What the config of every model has that gives logits for the next token. */
 export interface CausalLMConfig extends PretrainedConfig {
+  /** The longest sequence that the model was made for. */
+  readonly max_position_embeddings: number;
   /** The residual stream's width. */
   readonly hidden_size: number;
   /** Decoder layers. */

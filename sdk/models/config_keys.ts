@@ -21,6 +21,7 @@ export function checkKeys(
   json: Readonly<Record<string, unknown>>,
   keys: ConfigKeys,
   file?: string,
+  name = "config.json",
 ): string[] {
   const used = new Set(keys.used);
   const harmless = new Set([...HARMLESS, ...keys.harmless ?? []]);
@@ -36,7 +37,7 @@ export function checkKeys(
       if (!neutral.some((n) => same(n, value))) {
         raise(
           "KW-CONFIG-VALUE",
-          `Cannot use config.json: ${key}: ${short(value)} would change the results, and is not supported`,
+          `Cannot use ${name}: ${key}: ${short(value)} would change the results, and is not supported`,
           neutral.length > 0
             ? `Supported is ${neutral.map(short).join(" or ")}, or no such key.`
             : "Supported is null, or no such key.",

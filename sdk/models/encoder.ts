@@ -7,6 +7,8 @@ import { PretrainedModel } from "./pretrained_model.ts";
 
 /** What the config of every encoder has, whatever the file calls it. */
 export interface EncoderConfig extends PretrainedConfig {
+  /** The longest text that the model was made for. */
+  readonly max_position_embeddings: number;
   /** The residual stream's width. */
   readonly hidden_size: number;
   /** Token ids. */

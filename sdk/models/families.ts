@@ -19,7 +19,10 @@ import { phi3 } from "./phi3/family.ts";
 import { qwen2, qwen3 } from "./qwen/family.ts";
 import { qwen2Moe, qwen3Moe } from "./qwen_moe/family.ts";
 import { roberta } from "./roberta/family.ts";
+import { siglip, siglipVision } from "./siglip/family.ts";
 import { smollm3 } from "./smollm3/family.ts";
+import type { VisionFamily } from "./vision/model.ts";
+import { vit } from "./vit/family.ts";
 
 /** The decoders that are known: one line each. */
 export const DECODERS: readonly DecoderFamily[] = [
@@ -47,10 +50,18 @@ export const ENCODERS: readonly EncoderFamily[] = [
   modernbert,
 ];
 
+/** The models of images that are known: one line each. */
+export const VISION: readonly VisionFamily[] = [
+  vit,
+  siglipVision,
+  siglip,
+];
+
 /** All families that are known: decoders, and one line for each of the others. */
 export const FAMILIES: readonly Family[] = [
   ...DECODERS,
   ...ENCODERS,
+  ...VISION,
 ];
 
 /**

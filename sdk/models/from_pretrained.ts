@@ -118,6 +118,10 @@ export async function loadPretrained<C extends PretrainedConfig, M extends Pretr
   const folder = openFolder(dir, { allowLinks: true });
   const generation = await readGenerationConfig(folder, warn);
   const model = family.build(config);
+  if (family.fit) { // before kernels look at it
+    await using checkpoint = await openCheckpoint(dir, { allowLinks: options.allowLinks });
+    family.fit(model, checkpoint.tensors.keys());
+  }
   if (model instanceof CausalLM) model.generation_config = generation;
   setOtherFiles(model, folder);
   if (options.dtype) model.to(options.dtype);
@@ -143,7 +147,6 @@ export async function loadPretrained<C extends PretrainedConfig, M extends Pretr
     throwIfAborted(signal, LOADING);
     const checkpoint = await openCheckpoint(dir, { allowLinks: options.allowLinks });
     try {
-      family.fit?.(model, checkpoint.tensors.keys());
       const report = await loadCheckpoint(model, checkpoint, {
         device,
         dtype: options.dtype,

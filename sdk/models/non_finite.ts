@@ -1,8 +1,7 @@
 /** Which module made a model's numbers NaN or infinite first. */
-import { withObserver } from "../nn/mod.ts";
+import { type Module, withObserver } from "../nn/mod.ts";
 import { argmax, FLOATS, neg } from "../ops/mod.ts";
 import { keep, scope, type Tensor, tensorsIn } from "../tensor/mod.ts";
-import type { CausalLM } from "./causal_lm.ts";
 
 /**
  * Runs a forward once more and looks at what each module returns, in the order in which they return: a child comes
@@ -10,7 +9,7 @@ import type { CausalLM } from "./causal_lm.ts";
  *
  * @returns The path of the first whose output holds NaN or infinity; undefined where none does.
  */
-export async function firstNonFinite(model: CausalLM, forward: () => unknown): Promise<string | undefined> {
+export async function firstNonFinite(model: Module, forward: () => unknown): Promise<string | undefined> {
   const paths = new Map([...model.namedModules()].map(([path, module]) => [module, path]));
   const seen: { readonly path: string; readonly marks: readonly Tensor[] }[] = [];
   try {

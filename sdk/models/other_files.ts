@@ -67,6 +67,7 @@ function isOther(name: string): boolean {
 
 const USUAL: readonly string[] = [
   "generation_config.json",
+  "preprocessor_config.json",
   "tokenizer.json",
   "tokenizer_config.json",
   "tokenizer.model",

@@ -8,7 +8,8 @@ import type { PretrainedModel } from "./pretrained_model.ts";
 export interface ReadyOptions {
   /**
    * Lengths of prompts to be ready for; 1 is a step of a generation. Operators choose their shaders by length, so
-   * that a length far from all of these may compile one more. 1, 2, 4, 8, 16 and 64 unless told.
+   * that a length far from all of these may compile one more. 1, 2, 4, 8, 16 and 64 unless told. For a model of
+   * images: how many of them come in a batch; 1 unless told.
    */
   readonly tokens?: readonly number[];
   /**
@@ -23,11 +24,14 @@ export interface ReadyOptions {
 /** Compiles and runs once every pipeline that a model's forward needs; see {@linkcode PretrainedModel.ready}. */
 export async function makeReady(
   model: PretrainedModel,
-  { tokens = [1, 2, 4, 8, 16, 64], probe = true, signal }: ReadyOptions,
+  { tokens, probe = true, signal }: ReadyOptions,
 ): Promise<void> {
   throwIfAborted(signal, WHAT);
   await openGpu();
-  const lengths = tokens.filter((n) => n <= model.config.max_position_embeddings);
+  const most = model.config.max_position_embeddings;
+  const lengths = most === undefined
+    ? tokens ?? [1]
+    : (tokens ?? [1, 2, 4, 8, 16, 64]).filter((n) => n <= most);
   const pipelines = () => lengths.flatMap((length) => pipelinesOf(model, length));
   let uses: PipelineUse[] = [];
   const products = collectProducts(() => uses = pipelines());

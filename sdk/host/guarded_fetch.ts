@@ -1,5 +1,6 @@
 /** Fetching from a stranger: bounded in time, bytes and redirects, and never from a place that it must not reach. */
 import { type Place, placeOf, placesOf, type Resolve } from "./address.ts";
+import { packedAs } from "./bounded_fetch.ts";
 import { checkArgument, checkInstance } from "../arguments.ts";
 import { KernelwrightError, raise } from "../errors.ts";
 
@@ -63,6 +64,11 @@ export async function fetchFile(
   const timer = setTimeout(() => stop.abort(), timeout);
   try {
     const response = await follow(url, maxRedirects, stop.signal, request);
+    const form = packedAs(response);
+    if (form !== undefined) {
+      const what = `The server packs the file as ${JSON.stringify(form)}, which is not undone here`;
+      raise("KW-REF-FETCH", what, undefined, where);
+    }
     const announced = Number(response.headers.get("content-length") ?? 0);
     if (announced > maxBytes) tooLarge(announced, maxBytes, where);
     const bytes = await readBounded(response.body ?? [], maxBytes, where);

@@ -14,6 +14,7 @@ export {
   fs,
   hasFiles,
   isMissing,
+  isWithin,
   joinFile,
   messageOf,
   pathOfFileUrl,

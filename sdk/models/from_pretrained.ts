@@ -4,6 +4,7 @@ import {
   fileSource,
   type Folder,
   type FolderLocation,
+  type FolderOptions,
   loadCheckpoint,
   type LoadOptions,
   type LoadReport,
@@ -55,7 +56,7 @@ export interface PretrainedOptions
   readonly device?: Exclude<DeviceName, "meta">;
   /** Whether shaders compile while the weights stream in, and the model comes {@linkcode CausalLM.ready}. */
   readonly ready?: boolean;
-  /** Allows weights that are links to outside of the folder; links within Hugging Face's cache are always followed. */
+  /** Allows files that are links to outside of the folder; links within Hugging Face's cache are always followed. */
   readonly allowLinks?: boolean;
   /** Stops the loading at its next step; nothing half-loaded remains. */
   readonly signal?: AbortSignal;
@@ -101,11 +102,12 @@ export async function loadPretrained<C extends PretrainedConfig, M extends Pretr
   checkArgument(`${caller}: options`, options, "an object");
   const { signal } = options;
   throwIfAborted(signal, LOADING);
-  const { family, config } = await readFamily(dir, families);
+  const links = { allowLinks: options.allowLinks };
+  const { family, config } = await readFamily(dir, families, links);
   const warn = options.onWarning ?? ((message: string) => console.warn(message));
   const unknownConfigKeys = config.unknown_keys ?? [];
   if (unknownConfigKeys.length > 0) warn(unknownKeysLine(unknownConfigKeys));
-  const folder = openFolder(dir, { allowLinks: true });
+  const folder = openFolder(dir, links);
   const generation = await readGenerationConfig(folder, warn);
   const model = family.build(config);
   if (model instanceof CausalLM) model.generation_config = generation;
@@ -131,7 +133,7 @@ export async function loadPretrained<C extends PretrainedConfig, M extends Pretr
   early?.catch(() => {}); // told below, unless loading fails first
   try {
     throwIfAborted(signal, LOADING);
-    const checkpoint = await openCheckpoint(dir, { allowLinks: options.allowLinks });
+    const checkpoint = await openCheckpoint(dir, links);
     try {
       const report = await loadCheckpoint(model, checkpoint, {
         device,
@@ -173,26 +175,31 @@ export async function loadPretrained<C extends PretrainedConfig, M extends Pretr
 export async function readConfig(
   dir: FolderLocation,
   types?: readonly string[],
+  options: FolderOptions = {},
 ): Promise<DecoderConfig> {
   if (types !== undefined) checkArgument("readConfig(): types", types, "strings in an array");
-  return (await readFamily(dir, ofTypes(DECODERS, types))).config;
+  return (await readFamily(dir, ofTypes(DECODERS, types), options)).config;
 }
 
 /** A folder's family, among those that are allowed, and its config. */
 export async function readFamily<C extends PretrainedConfig, M extends PretrainedModel>(
   dir: FolderLocation,
   among: readonly Family<C, M>[],
+  options: FolderOptions = {},
 ): Promise<{ family: Family<C, M>; config: C }> {
-  const folder = openFolder(dir, { allowLinks: true });
+  const folder = openFolder(dir, options);
   const file = joinFile(folder.name, "config.json");
-  const missing = (cause?: unknown) =>
-    raise(
+  const missing = (cause?: unknown) => {
+    const ours = cause instanceof KernelwrightError ? cause : undefined;
+    if (ours?.code === "KW-CHECKPOINT-SHARD") throw ours; // a link to elsewhere
+    return raise(
       "KW-MODEL-TYPE",
-      `Cannot read ${JSON.stringify(file)}`,
+      `Cannot read ${JSON.stringify(file)}${ours ? `: ${ours.diagnostic.what}` : ""}`,
       "Give a folder in Hugging Face format, with config.json and the weights.",
       { file },
       cause,
     );
+  };
   const text = await readText(folder, "config.json").catch(missing) ?? missing();
   const json = parseJson(text, file);
   const type = typeof json === "object" && json !== null

@@ -6,6 +6,7 @@ import {
   fs,
   hasFiles,
   isMissing,
+  isWithin,
   joinFile,
   messageOf,
   pathOfFileUrl,
@@ -155,10 +156,10 @@ function nameOf(file: File): string {
 async function checkInside(folder: string, path: string): Promise<void> {
   const { realpath } = fs();
   const [root, real] = await Promise.all([realpath(folder), realpath(path)]);
-  if (real.startsWith(joinFile(root, "")) || real.startsWith(`${root}\\`)) return;
+  if (isWithin(root, real)) return;
   // Hugging Face's cache: snapshots/<revision>/file is a link to blobs/<digest> beside snapshots.
   const [, cache, slash] = /^(.*)([/\\])snapshots[/\\][^/\\]+(?:[/\\].*)?$/.exec(root) ?? [];
-  if (cache !== undefined && real.startsWith(`${cache}${slash}blobs${slash}`)) return;
+  if (cache !== undefined && isWithin(`${cache}${slash}blobs`, real)) return;
   raise(
     "KW-CHECKPOINT-SHARD",
     "The file is a link that leads out of the checkpoint's folder",

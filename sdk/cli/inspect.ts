@@ -11,11 +11,13 @@ import {
   readKernelConfig,
   unknownKeysLine,
 } from "../models/mod.ts";
+import { ALLOW_LINKS } from "./arguments.ts";
 import { resolverFor } from "./resolver.ts";
 import { formatBytes } from "./show.ts";
 import { visibleLine } from "../visible.ts";
 
 interface InspectFlags {
+  allowLinks?: boolean;
   kernels?: string;
   explain?: string;
   all?: boolean;
@@ -27,6 +29,7 @@ export function registerInspect(program: Command): void {
   program.command("inspect")
     .description("show a model's tree, and what kernels would swap and convert, without reading weights")
     .argument("<dir>", "a folder in Hugging Face format")
+    .option("--allow-links", ALLOW_LINKS)
     .option("--kernels <file>", "a kernels.json")
     .option("--explain <path>", "why the module at a path would run what it runs, with each candidate kernel")
     .option("--all", "show every layer, also those that are alike")
@@ -37,9 +40,9 @@ export function registerInspect(program: Command): void {
 // ---------------------------------------------------------------------------
 
 async function inspect(dir: string, flags: InspectFlags): Promise<void> {
-  const config = await readConfig(dir);
+  const config = await readConfig(dir, undefined, flags);
   const model = buildCausalLM(config);
-  const checkpoint = await openCheckpoint(dir);
+  const checkpoint = await openCheckpoint(dir, flags);
   try {
     const mapping = baseModelMapping(checkpoint.tensors.keys());
     const full = planLoad(model, checkpoint.tensors.values(), { mapping });

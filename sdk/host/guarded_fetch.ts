@@ -22,6 +22,8 @@ export interface FetchRequest {
   readonly accept?: string;
   /** Whether the user may begin with http elsewhere than on this machine. */
   readonly plain?: boolean;
+  /** Gives the file up. What is thrown then is for who asks to say. */
+  readonly signal?: AbortSignal;
   /** Finds a name's addresses; asks the system unless told. */
   readonly resolve?: Resolve;
 }
@@ -61,9 +63,14 @@ export async function fetchFile(
   const { timeout = 20_000, maxBytes = 16 * 1024 * 1024, maxRedirects = 5 } = limits;
   const where = { file: url.href };
   const stop = new AbortController();
-  const timer = setTimeout(() => stop.abort(), timeout);
+  let late = false;
+  const timer = setTimeout(() => {
+    late = true;
+    stop.abort();
+  }, timeout);
+  const signal = request.signal ? AbortSignal.any([request.signal, stop.signal]) : stop.signal;
   try {
-    const response = await follow(url, maxRedirects, stop.signal, request);
+    const response = await follow(url, maxRedirects, signal, request);
     const form = packedAs(response);
     if (form !== undefined) {
       const what = `The server packs the file as ${JSON.stringify(form)}, which is not undone here`;
@@ -75,7 +82,7 @@ export async function fetchFile(
     return { bytes, address: new URL(response.url || url) };
   } catch (cause) {
     if (cause instanceof KernelwrightError) throw cause;
-    if (stop.signal.aborted) {
+    if (late) {
       raise("KW-REF-LIMIT", `No answer within ${timeout} ms`, "Try again later.", where, cause);
     }
     raise("KW-REF-FETCH", `Cannot fetch ${url.href}: ${String(cause)}`, undefined, where, cause);

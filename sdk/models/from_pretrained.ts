@@ -103,12 +103,13 @@ export async function loadPretrained<C extends PretrainedConfig, M extends Pretr
   const { signal } = options;
   throwIfAborted(signal, LOADING);
   const links = { allowLinks: options.allowLinks };
-  const { family, config } = await readFamily(dir, families, links);
+  const { family, config } = await readFamily(dir, families, { ...links, signal });
   const warn = options.onWarning ?? ((message: string) => console.warn(message));
   const unknownConfigKeys = config.unknown_keys ?? [];
   if (unknownConfigKeys.length > 0) warn(unknownKeysLine(unknownConfigKeys));
   const folder = openFolder(dir, links);
-  const generation = await readGenerationConfig(folder, warn);
+  const reading = openFolder(dir, { ...links, signal }); // and the other one is read again when the model is saved
+  const generation = await readGenerationConfig(reading, warn);
   const model = family.build(config);
   if (model instanceof CausalLM) model.generation_config = generation;
   setOtherFiles(model, folder);
@@ -122,7 +123,7 @@ export async function loadPretrained<C extends PretrainedConfig, M extends Pretr
       'Load it with device: "webgpu".',
     );
   }
-  const kernels = await readKernels(folder, options, warn);
+  const kernels = await readKernels(reading, options, warn);
   throwIfAborted(signal, LOADING);
   const stop = { signal }; // for each of the stages
   const late = options.kernelize?.verify !== undefined;
@@ -133,7 +134,7 @@ export async function loadPretrained<C extends PretrainedConfig, M extends Pretr
   early?.catch(() => {}); // told below, unless loading fails first
   try {
     throwIfAborted(signal, LOADING);
-    const checkpoint = await openCheckpoint(dir, links);
+    const checkpoint = await openCheckpoint(dir, { ...links, signal });
     try {
       const report = await loadCheckpoint(model, checkpoint, {
         device,
@@ -191,7 +192,7 @@ export async function readFamily<C extends PretrainedConfig, M extends Pretraine
   const file = joinFile(folder.name, "config.json");
   const missing = (cause?: unknown) => {
     const ours = cause instanceof KernelwrightError ? cause : undefined;
-    if (ours?.code === "KW-CHECKPOINT-SHARD") throw ours; // a link to elsewhere
+    if (ours?.code === "KW-CHECKPOINT-SHARD" || ours?.code === "KW-ABORTED") throw ours; // the first: a link to elsewhere
     return raise(
       "KW-MODEL-TYPE",
       `Cannot read ${JSON.stringify(file)}${ours ? `: ${ours.diagnostic.what}` : ""}`,
@@ -215,13 +216,17 @@ export async function readFamily<C extends PretrainedConfig, M extends Pretraine
  * @returns The config, and where its relative references start: at the file. Where an address was redirected that is
  * the place where the file was found in the end, as with modules.
  * @throws KW-CONFIG-KERNELS, KW-CONFIG-VALUE; KW-REF-LIMIT and KW-REF-ESCAPES for an address whose server is too slow,
- * sends too much, or redirects to where it must not.
+ * sends too much, or redirects to where it must not; KW-ABORTED.
  */
-export async function readKernelConfig(path: string | URL): Promise<{ config: KernelConfig; base: URL }> {
+export async function readKernelConfig(
+  path: string | URL,
+  signal?: AbortSignal,
+): Promise<{ config: KernelConfig; base: URL }> {
   checkArgument("readKernelConfig(): path", path, "a string or a URL");
   const place = locate(path);
   const file = String(place);
   const missing = (cause?: unknown): never => {
+    throwIfAborted(signal, "reading the kernel config");
     if (
       cause instanceof KernelwrightError && cause.code.startsWith("KW-REF-") && cause.code !== "KW-REF-FETCH"
     ) throw cause;
@@ -235,7 +240,7 @@ export async function readKernelConfig(path: string | URL): Promise<{ config: Ke
   };
   const isUrl = place instanceof URL;
   const { text, base } = isUrl
-    ? await fetchFile(place, KERNELS_LIMITS, { plain: true }).then(
+    ? await fetchFile(place, KERNELS_LIMITS, { plain: true, signal }).then(
       ({ bytes, address }) => ({ text: new TextDecoder().decode(bytes), base: address }),
       missing,
     )
@@ -288,7 +293,9 @@ async function readKernels(
   warn: (message: string) => void,
 ): Promise<{ config: KernelConfig; base?: URL } | undefined> {
   const { kernels, device, trust } = options;
-  if (typeof kernels === "string" || kernels instanceof URL) return await readKernelConfig(kernels);
+  if (typeof kernels === "string" || kernels instanceof URL) {
+    return await readKernelConfig(kernels, options.signal);
+  }
   if (kernels) return { config: kernels };
   const text = device === "reference" ? undefined : await readText(folder, OWN_KERNELS);
   if (text === undefined) return undefined;

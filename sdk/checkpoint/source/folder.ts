@@ -37,6 +37,8 @@ export type FolderLocation = string | URL | FileSet | Folder;
 export interface FolderOptions {
   /** Allows files that are links to somewhere outside of the folder. */
   readonly allowLinks?: boolean;
+  /** Stops what is fetched from an address. */
+  readonly signal?: AbortSignal;
 }
 
 /** The folder at a place. Nothing is read. @throws KW-CHECKPOINT-OPEN for an address that is of no folder. */
@@ -48,7 +50,7 @@ export function openFolder(from: FolderLocation, options: FolderOptions = {}): F
   if (isFolder(from)) return from;
   const place = typeof from === "string" || from instanceof URL ? locate(from) : from;
   if (typeof place === "string") return diskFolder(place, options);
-  return place instanceof URL ? urlFolder(place) : fileFolder(place);
+  return place instanceof URL ? urlFolder(place, options.signal) : fileFolder(place);
 }
 
 /** A path, or an address where it is one. In a page every path is an address, relative to that of the page. */
@@ -114,7 +116,7 @@ async function filesIn(path: string): Promise<string[]> {
   return found.flat();
 }
 
-function urlFolder(url: URL): Folder {
+function urlFolder(url: URL, signal: AbortSignal | undefined): Folder {
   if (!/^https?:$/.test(url.protocol)) {
     raise("KW-CHECKPOINT-OPEN", `Cannot open ${url.href}: it is no folder`, "Give an https address.");
   }
@@ -126,7 +128,7 @@ function urlFolder(url: URL): Folder {
     file.search = base.search;
     return file;
   };
-  return { name: url.href, open: (name) => urlSource(at(name)), urlOf: at };
+  return { name: url.href, open: (name) => urlSource(at(name), { signal }), urlOf: at };
 }
 
 function fileFolder(files: FileSet): Folder {

@@ -1,4 +1,5 @@
-import { checkInstance } from "../../arguments.ts";
+import { throwIfAborted } from "../../abort.ts";
+import { checkArgument, checkInstance } from "../../arguments.ts";
 import {
   boundedFetch,
   type BoundedResponse,
@@ -29,10 +30,19 @@ const ABSENT = [403, 404, 410];
  * @returns Undefined where the server has no such file.
  * @throws KW-CHECKPOINT-OPEN for an address that cannot be reached, and for a file that changes while it is read.
  */
-export async function urlSource(url: URL): Promise<Source | undefined> {
+export async function urlSource(
+  url: URL,
+  options: { readonly signal?: AbortSignal } = {},
+): Promise<Source | undefined> {
   checkInstance("urlSource(): url", url, URL);
+  checkArgument("urlSource(): options", options, "an object");
+  return await orCancelled(options.signal, () => open(url, options.signal));
+}
+
+async function open(url: URL, signal: AbortSignal | undefined): Promise<Source | undefined> {
   const stop = new AbortController();
-  const asked = await request(url, 0, AHEAD, stop.signal);
+  const either = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
+  const asked = await request(url, 0, AHEAD, either);
   const { status, headers, ok } = asked.response;
   // A server of an application answers with its page, whatever it is asked for.
   const page = headers.get("content-type")?.startsWith("text/html") && !url.pathname.endsWith(".html");
@@ -50,7 +60,7 @@ export async function urlSource(url: URL): Promise<Source | undefined> {
   if (status !== 206 || part?.from !== 0) {
     // A part of unknown size, as where another site hides the header, is no more of use than none; nor is one of a file
     // that is packed.
-    const whole = status === 206 || !isPlain(asked.response) ? await anew(url, asked, stop.signal) : asked;
+    const whole = status === 206 || !isPlain(asked.response) ? await anew(url, asked, either) : asked;
     const bytes = await reading(url, () => whole.bytes(Math.min(most, decodedMost(whole.response))));
     return blobSource(new Blob([bytes]), url.href);
   }
@@ -60,7 +70,7 @@ export async function urlSource(url: URL): Promise<Source | undefined> {
       throw new FetchBoundError("bytes", `it has ${part.size} bytes, and at most ${most} are read`);
     });
   }
-  return new UrlSource(url, part.size, headers.get("etag"), stop, asked);
+  return new UrlSource(url, { size: part.size, tag: headers.get("etag"), first: asked, stop, signal });
 }
 
 type Bytes = Uint8Array<ArrayBuffer>;
@@ -73,23 +83,40 @@ interface Part {
 
 const NONE: Part = { from: 0, to: 0, bytes: Promise.resolve(new Uint8Array(0)) };
 
+interface Opened {
+  readonly size: number;
+  readonly tag: string | null;
+  /** What was answered when the file's beginning was asked for. */
+  readonly first: BoundedResponse;
+  /** Ends what is on its way. */
+  readonly stop: AbortController;
+  /** The caller's. */
+  readonly signal?: AbortSignal;
+}
+
 class UrlSource implements Source {
   readonly name: string;
   readonly size: number;
   readonly #url: URL;
   readonly #tag: string | null;
   readonly #stop: AbortController;
+  readonly #signal: AbortSignal | undefined;
+  readonly #either: AbortSignal;
   #ahead: Part;
 
-  /** @param first What was answered when the file's beginning was asked for. */
-  constructor(url: URL, size: number, tag: string | null, stop: AbortController, first: BoundedResponse) {
+  constructor(url: URL, { size, tag, first, stop, signal }: Opened) {
     [this.#url, this.name, this.size, this.#tag, this.#stop] = [url, url.href, size, tag, stop];
+    [this.#signal, this.#either] = [signal, signal ? AbortSignal.any([signal, stop.signal]) : stop.signal];
     const to = Math.min(size, AHEAD);
     this.#ahead = { from: 0, to, bytes: this.#fetch(0, to, first) };
     this.#forgetIfLost(this.#ahead);
   }
 
-  async read(offset: number, length: number): Promise<Bytes> {
+  read(offset: number, length: number): Promise<Bytes> {
+    return orCancelled(this.#signal, () => this.#read(offset, length));
+  }
+
+  async #read(offset: number, length: number): Promise<Bytes> {
     const end = Math.min(this.size, offset + length);
     if (offset >= end) return new Uint8Array(0);
     if (end - offset > AHEAD) return await this.#fetch(offset, end);
@@ -119,7 +146,7 @@ class UrlSource implements Source {
   async #fetch(from: number, to: number, answer?: BoundedResponse): Promise<Bytes> {
     const pieces: Bytes[] = [];
     for (let at = from; at < to;) {
-      const asked = answer ?? await request(this.#url, at, to, this.#stop.signal);
+      const asked = answer ?? await request(this.#url, at, to, this.#either);
       answer = undefined;
       const bytes = await this.#answered(asked, at, to);
       pieces.push(bytes);
@@ -203,6 +230,16 @@ function refuse(url: URL, { response, cancel }: BoundedResponse): never {
   raise("KW-CHECKPOINT-OPEN", `Cannot read the file: the server answered ${response.status}`, undefined, {
     file: url.href,
   });
+}
+
+/** What fails since it was cancelled says so. */
+async function orCancelled<T>(signal: AbortSignal | undefined, fn: () => Promise<T>): Promise<T> {
+  try {
+    return await fn();
+  } catch (error) {
+    throwIfAborted(signal, "reading");
+    throw error;
+  }
 }
 
 async function reading<T>(url: URL, fn: () => Promise<T>): Promise<T> {

@@ -50,6 +50,8 @@ export interface SiteFindings {
   readonly differences: readonly Difference[];
   /** GPU milliseconds of original and kernel, over all samples. */
   readonly ms?: SiteTime;
+  /** What the kernel threw, where others may take its place. */
+  readonly error?: unknown;
 }
 
 /** Kept activations, in bytes, before the forward is run again for the remaining sites. */
@@ -58,32 +60,43 @@ const KEPT_BYTES = 64 * 1024 * 1024;
 /**
  * Compares every planned site with its original.
  *
+ * @param spare Whether a site has other kernels, so that one that throws is left out and told; none unless told.
  * @returns What was found by site path; a site that no sample reaches is missing.
  */
 export async function verifySites(
   root: Module,
   sites: readonly PlannedSite[],
   options: VerifyOptions,
+  spare: (site: PlannedSite) => boolean = () => false,
 ): Promise<Map<string, SiteFindings>> {
   const found = new Map<string, SiteFindings>();
+  const failed: Failed = (site, error) => {
+    if (!spare(site) || isNobodysFault(error)) throw error;
+    found.set(site.path, { differences: [], error });
+  };
   for (const inputs of options.samples ?? (options.inputs ? [options.inputs] : [])) {
-    let left = sites;
+    let left = sites.filter((s) => !found.get(s.path)?.error);
     while (left.length > 0) {
       throwIfAborted(options.signal, "verify");
-      const kept = observe(root, left, inputs);
+      const broken = new Set<PlannedSite>();
+      const kept = observe(root, left, inputs, (site, error) => {
+        failed(site, error);
+        broken.add(site);
+      });
+      const measure = async (seen: Seen) => {
+        const before = found.get(seen.site.path);
+        const differences = merge(before?.differences ?? [], await judge(seen, options));
+        const ms = options.time !== false && seen.plain
+          ? await timeSite(seen.site, seen.args, options.signal)
+          : undefined;
+        found.set(seen.site.path, { differences, ms: addTimes(before?.ms, ms) });
+      };
       try {
-        for (const seen of kept) {
-          const before = found.get(seen.site.path);
-          const differences = merge(before?.differences ?? [], await judge(seen, options));
-          const ms = options.time !== false && seen.plain
-            ? await timeSite(seen.site, seen.args, options.signal)
-            : undefined;
-          found.set(seen.site.path, { differences, ms: addTimes(before?.ms, ms) });
-        }
+        for (const seen of kept) await measure(seen).catch((error) => failed(seen.site, error));
       } finally {
         for (const seen of kept) release(seen);
       }
-      const done = new Set(kept.map((k) => k.site));
+      const done = new Set([...broken, ...kept.map((k) => k.site)]);
       if (done.size === 0) break; // the rest is not reached by this sample
       left = left.filter((s) => !done.has(s));
     }
@@ -133,6 +146,14 @@ export function describeWrong(worst: Difference): string {
 
 // ---------------------------------------------------------------------------
 
+/** Told of what a kernel threw; throws it where nothing may take its place. */
+type Failed = (site: PlannedSite, error: unknown) => void;
+
+/** A cancelled run and a lost device say nothing about a kernel. */
+function isNobodysFault(error: unknown): boolean {
+  return error instanceof KernelwrightError && ["KW-ABORTED", "KW-GPU-LOST"].includes(error.code);
+}
+
 interface Seen {
   readonly site: PlannedSite;
   readonly args: readonly unknown[];
@@ -143,13 +164,28 @@ interface Seen {
 }
 
 /** One forward of the unswapped model; keeps what each site was given and gave, up to the budget. */
-function observe(root: Module, sites: readonly PlannedSite[], inputs: readonly unknown[]): Seen[] {
+function observe(
+  root: Module,
+  sites: readonly PlannedSite[],
+  inputs: readonly unknown[],
+  failed: Failed,
+): Seen[] {
   const first = new Map(sites.map((s) => [s.nodes[0].module, s]));
   const last = new Map(sites.map((s) => [s.nodes.at(-1)!.module, s]));
   const args = new Map<PlannedSite, readonly unknown[]>();
   const results = new Map<Module, unknown>();
   const seen: Seen[] = [];
+  const broken = new Set<PlannedSite>();
   let bytes = 0;
+  const tried = (site: PlannedSite): readonly Tensor[] | undefined => {
+    try {
+      return runKernel(site, args.get(site)!);
+    } catch (error) {
+      failed(site, error);
+      broken.add(site);
+      return undefined;
+    }
+  };
   const observer = {
     call(module: Module, given: readonly unknown[], next: () => unknown): unknown {
       const begins = first.get(module);
@@ -158,7 +194,8 @@ function observe(root: Module, sites: readonly PlannedSite[], inputs: readonly u
       results.set(module, result);
       const site = last.get(module);
       if (!site || !args.has(site) || seen.some((s) => s.site === site) || bytes > KEPT_BYTES) return result;
-      const kernel = runKernel(site, args.get(site)!); // first: nothing is held yet if it throws
+      const kernel = broken.has(site) ? undefined : tried(site); // first: nothing is held yet if it throws
+      if (!kernel) return result;
       const original = tensorsOf(
         site.match.kind === "fusesParallel" ? site.nodes.map((n) => results.get(n.module)) : result,
       ).map(hold);

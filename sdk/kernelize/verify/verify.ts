@@ -17,6 +17,7 @@ import { bytesOf, dropAll, hold, holdAll } from "./kept_arguments.ts";
 import { onReference } from "./on_reference.ts";
 import type { PlannedSite } from "../plan/plan.ts";
 import { writesInputs } from "../plan/writes.ts";
+import { Written } from "./written.ts";
 import { runKernel, runOriginals, type SiteTime, tensorsOf, timeSite } from "./run_site.ts";
 
 /** How swaps are verified. */
@@ -116,9 +117,9 @@ export function verifyError(
       : `; against float64 the kernel is off by ${short(d.kernelError)}, the original by ${
         short(d.originalError!)
       }`;
-    return `${f.kernel} at "${f.path}" on ${d.inputs} inputs: off by ${
-      short(d.absolute)
-    } at element ${d.at}, ${short(d.allowed)} allowed${
+    return `${f.kernel} at "${f.path}" on ${d.inputs} inputs: ${
+      d.written ? `it ${d.written}, and is ` : ""
+    }off by ${short(d.absolute)} at element ${d.at}, ${short(d.allowed)} allowed${
       d.nan > 0 ? `, and ${d.nan} elements are no numbers in one of the two` : ""
     }${judged}`;
   };
@@ -140,7 +141,9 @@ export function wrongIn({ differences }: SiteFindings): Difference | undefined {
 
 /** `is off by 0.1 on real inputs, 0.001 allowed`. */
 export function describeWrong(worst: Difference): string {
-  return `is off by ${short(worst.absolute)} on ${worst.inputs} inputs, ${short(worst.allowed)} allowed` +
+  return `${worst.written ? `${worst.written}, and ` : ""}is off by ${
+    short(worst.absolute)
+  } on ${worst.inputs} inputs, ${short(worst.allowed)} allowed` +
     (worst.nan > 0 ? `, and ${worst.nan} elements are no numbers in one of the two` : "");
 }
 
@@ -161,6 +164,8 @@ interface Seen {
   readonly plain: boolean;
   readonly kernel: readonly Tensor[];
   readonly original: readonly Tensor[];
+  /** What the originals wrote into the arguments, and what the kernel did. */
+  readonly written?: Written;
 }
 
 /** One forward of the unswapped model; keeps what each site was given and gave, up to the budget. */
@@ -174,12 +179,15 @@ function observe(
   const last = new Map(sites.map((s) => [s.nodes.at(-1)!.module, s]));
   const args = new Map<PlannedSite, readonly unknown[]>();
   const results = new Map<Module, unknown>();
+  const written = new Map<PlannedSite, Written | undefined>();
   const seen: Seen[] = [];
   const broken = new Set<PlannedSite>();
   let bytes = 0;
   const tried = (site: PlannedSite): readonly Tensor[] | undefined => {
+    const run = () => runKernel(site, args.get(site)!);
+    const memory = written.get(site);
     try {
-      return runKernel(site, args.get(site)!);
+      return memory ? memory.during(run) : run();
     } catch (error) {
       failed(site, error);
       broken.add(site);
@@ -189,7 +197,10 @@ function observe(
   const observer = {
     call(module: Module, given: readonly unknown[], next: () => unknown): unknown {
       const begins = first.get(module);
-      if (begins && !args.has(begins)) args.set(begins, given);
+      if (begins && !args.has(begins)) {
+        args.set(begins, given);
+        if (bytes <= KEPT_BYTES) written.set(begins, Written.of(begins, given));
+      }
       const result = next();
       results.set(module, result);
       const site = last.get(module);
@@ -206,8 +217,9 @@ function observe(
         plain: held.every((a) => isTree(a)) && !writesInputs(site),
         kernel,
         original,
+        written: written.get(site),
       });
-      bytes += bytesOf([...original, ...kernel, ...held]);
+      bytes += bytesOf([...original, ...kernel, ...held, ...written.get(site)?.tensors ?? []]);
       return result;
     },
   };
@@ -216,6 +228,9 @@ function observe(
   } catch (error) {
     seen.forEach(release);
     throw error;
+  } finally {
+    const taken = new Set(seen.map((s) => s.site)); // released with what was seen
+    for (const [site, memory] of written) if (!taken.has(site)) memory?.dispose();
   }
   return seen;
 }
@@ -230,6 +245,8 @@ async function judge(seen: Seen, options: VerifyOptions): Promise<Difference[]> 
   const { site, args, plain } = seen;
   throwIfAborted(options.signal, "verify");
   const out = await compare(seen.kernel, seen.original, args, plain, site, options, "real");
+  const left = await seen.written?.differences(options) ?? [];
+  if (left.length > 0) return [worstOf([...out, ...left])];
   if (!plain || !(args[0] instanceof Tensor) || !DTYPES[args[0].dtype].float || args[0].size === 0) {
     return out;
   }
@@ -298,6 +315,7 @@ function addTimes(a: SiteTime | undefined, b: SiteTime | undefined): SiteTime | 
 
 function release(seen: Seen): void {
   [...seen.args, ...seen.kernel, ...seen.original].forEach(dropAll);
+  seen.written?.dispose();
 }
 
 function short(x: number): string {

@@ -13,6 +13,7 @@ import {
   Module,
   type Parameter,
   parameter,
+  record,
   rename,
   replaces,
   shader,
@@ -427,6 +428,47 @@ function appender(write: (x: Tensor, store: Memory) => void): KernelClass {
   }
   return AppenderKernel;
 }
+
+describe("a captured plan that a kernel replays", () => {
+  it("writes what the kernel may write, and nothing else", async () => {
+    const code = loop("x[i] = x[i] * 1.0;");
+    using model = fill(new Stack(), "webgpu");
+    using other = Tensor.zeros([WIDTH]);
+    using scratch = Tensor.zeros([WIDTH]);
+    const plain = await outputOf(model, [2, 3, WIDTH], "webgpu");
+    for (
+      const [target, place, at] of [
+        [model.norm.weight, 'its parameter "weight"', "norm"],
+        [other, "memory that it neither made nor was given", "norm"],
+        [undefined, "", "norm"],
+      ] as const
+    ) {
+      using plan = record(() => {
+        const x = target ?? Tensor.empty([WIDTH]);
+        dispatch(code, { x, w: scratch, out: Tensor.empty([WIDTH]) }, { workgroups: 1 });
+      });
+      let replays = false;
+      @kernel({ site: replaces(RMSNorm) })
+      class Replaying {
+        forward(this: RMSNorm, x: Tensor): Tensor {
+          if (replays) plan.replay();
+          return rmsNorm(x, this.weight, this.eps);
+        }
+      }
+      await kernelize(model, { kernels: [replace("RMSNorm", Replaying, { at })] });
+      replays = true;
+      const run = () => outputOf(model, [2, 3, WIDTH], "webgpu");
+      if (target) {
+        const error = await assertRejects(run, KernelwrightError);
+        assertEquals(error.code, "KW-KERNEL-WRITES", error.message);
+        assertMatch(error.message, /loop\.wgsl as "x", in a captured plan/);
+        assert(error.message.includes(place), error.message);
+      } else assertEquals(await run(), plain);
+      unkernelize(model);
+    }
+    assertEquals(await outputOf(model, [2, 3, WIDTH], "webgpu"), plain);
+  });
+});
 
 describe("what a kernel leaves in a cache", () => {
   const right = (x: Tensor, store: Memory) => {

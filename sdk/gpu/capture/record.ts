@@ -11,7 +11,15 @@
  */
 import { checkArgument, refuseArgument } from "../../arguments.ts";
 import { type KernelwrightError, raise } from "../../errors.ts";
-import { isScoped, keep, scope, type Tensor, tensorsIn } from "../../tensor/mod.ts";
+import {
+  isScoped,
+  keep,
+  noteWrite,
+  scope,
+  type Tensor,
+  tensorsIn,
+  writesAreGuarded,
+} from "../../tensor/mod.ts";
 import type { Arena } from "../memory/arena.ts";
 import { currentGpu, type Gpu, gpuIfOpen } from "../device.ts";
 import type { GpuStorage } from "../device/backend.ts";
@@ -38,6 +46,7 @@ export class CapturedPlan<R = unknown> {
   readonly #proofs: readonly Proof[];
   readonly #made: ReadonlySet<Tensor>;
   readonly #written: ReadonlySet<GpuBuffer>;
+  readonly #changed: ReadonlyMap<GpuBuffer, string>;
   #disposed = false;
 
   /** Use {@linkcode record}. */
@@ -53,6 +62,7 @@ export class CapturedPlan<R = unknown> {
     this.#made = recording.made;
     this.#written = recording.written();
     this.#outside = recording.outside();
+    this.#changed = recording.changed();
     recording.pack(gpu);
     ({ steps: this.#steps, uniforms: this.#uniforms } = recording.prepare(gpu));
     this.#proofs = [...recording.proofs()];
@@ -64,7 +74,7 @@ export class CapturedPlan<R = unknown> {
    * Records the run again; nothing waits for the GPU.
    *
    * @returns {@linkcode CapturedPlan.result}, with new values.
-   * @throws KW-SHADER-COMPILE where a shader of the run did not compile; KW-CAPTURE-NESTED inside a recording; KW-CAPTURE-STALE when a tensor that the plan reads has been released, or the plan was disposed.
+   * @throws KW-SHADER-COMPILE where a shader of the run did not compile; KW-KERNEL-WRITES where a kernel's forward replays what writes memory that it may not; KW-CAPTURE-NESTED inside a recording; KW-CAPTURE-STALE when a tensor that the plan reads has been released, or the plan was disposed.
    */
   replay(): R {
     if (!this.current) {
@@ -84,6 +94,7 @@ export class CapturedPlan<R = unknown> {
     this.#gpu.throwIfLost();
     const failed = this.broken;
     if (failed) this.#gpu.faults.tell(failed);
+    if (writesAreGuarded() && this.#changed.size > 0) this.#noteWrites();
     for (const effect of this.#effects) effect();
     const { stream } = this.#gpu;
     // Before the driver has accepted all pipelines, each run shares its command buffer with nobody.
@@ -132,6 +143,14 @@ export class CapturedPlan<R = unknown> {
     this.#gpu.stream.submit(); // the uniforms may still be waited for
     this.#gpu.pool.releaseArena(this.#arena);
     this.#uniforms?.destroy();
+  }
+
+  /** What a replay changes is written as by dispatches of one's own, and whoever guards it is asked. */
+  #noteWrites(): void {
+    for (const storage of this.#gpu.backend.live) {
+      const by = this.#changed.get(storage.buffer);
+      if (by !== undefined) noteWrite(storage, `${by}, in a captured plan`);
+    }
   }
 
   /** Lets `using` statements dispose it. */

@@ -94,7 +94,7 @@ async function inspect(dir: string, flags: InspectFlags): Promise<void> {
     }
     if (planned) {
       console.log(`\n${planned.report}\n`);
-      for (const line of conversionLines(planned.plan, flags.all ?? false)) console.log(line);
+      for (const line of conversionLines(planned.plan, flags.all ?? false)) console.log(visibleLine(line));
     }
   } finally {
     await checkpoint.close();

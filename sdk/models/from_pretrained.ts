@@ -104,7 +104,7 @@ export async function loadPretrained<C extends PretrainedConfig, M extends Pretr
   throwIfAborted(signal, LOADING);
   const links = { allowLinks: options.allowLinks };
   const { family, config } = await readFamily(dir, families, { ...links, signal });
-  const warn = options.onWarning ?? ((message: string) => console.warn(message));
+  const warn = options.onWarning ?? ((message: string) => console.warn(visibleLine(message)));
   const unknownConfigKeys = config.unknown_keys ?? [];
   if (unknownConfigKeys.length > 0) warn(unknownKeysLine(unknownConfigKeys));
   const folder = openFolder(dir, links);
@@ -318,7 +318,9 @@ async function readGenerationConfig(
   const config = parseGenerationConfig(parseJson(text, file, "KW-GENERATE-CONFIG"), file);
   if (config.unknown.length > 0) {
     warn(
-      `${file}: not known, and without effect: ${config.unknown.map((k) => JSON.stringify(k)).join(", ")}`,
+      `${visibleLine(file)}: not known, and without effect: ${
+        config.unknown.map((k) => JSON.stringify(k)).join(", ")
+      }`,
     );
   }
   return config;

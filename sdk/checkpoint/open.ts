@@ -47,7 +47,7 @@ export async function openCheckpoint(
   }
   if (isSource(from)) return await openSource(from);
   if (typeof from === "string" || from instanceof URL) {
-    const file = await singleFile(locate(from));
+    const file = await singleFile(locate(from), options.signal);
     if (file) return await openSource(file);
   }
   const folder = openFolder(from, options);
@@ -67,13 +67,13 @@ function isSource(from: FolderLocation | Source): from is Source {
 }
 
 /** The file at a place that is no folder's. An address is a file's where it ends like one, or could have no others. */
-async function singleFile(place: string | URL): Promise<Source | undefined> {
+async function singleFile(place: string | URL, signal?: AbortSignal): Promise<Source | undefined> {
   if (typeof place === "string") {
     const folder = await fs().stat(place).then((s) => s.isDirectory(), () => false);
     return folder ? undefined : await fileSource(place);
   }
   if (!/\.safetensors$/.test(place.pathname) && !/^(blob|data):$/.test(place.protocol)) return undefined;
-  return await urlSource(place) ??
+  return await urlSource(place, { signal }) ??
     raise("KW-CHECKPOINT-OPEN", "The server has no such file, or does not give it", "Check the address.", {
       file: place.href,
     });

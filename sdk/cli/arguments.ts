@@ -1,5 +1,8 @@
 import { raise } from "../errors.ts";
 
+/** What `--allow-links` is, of every command that reads a model's folder. */
+export const ALLOW_LINKS = "follow files of the folder that are links to somewhere else";
+
 /** A whole number from the command line, in decimal digits. @throws KW-CLI-ARGUMENT */
 export function wholeNumber(option: string, text: string, least = 0): number {
   const value = /^\s*\+?\d+\s*$/.test(text) ? Number(text) : NaN;

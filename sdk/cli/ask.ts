@@ -1,6 +1,7 @@
 /** What `new-kernel` asks at a terminal: each answer is checked where it is given, not after the last one. */
 import type { Readable, Writable } from "node:stream";
 import { KernelwrightError, raise } from "../errors.ts";
+import { visibleLine } from "../visible.ts";
 import { LICENSES } from "./new_kernel/license.ts";
 import { STAGES } from "./new_kernel/stages.ts";
 
@@ -118,6 +119,6 @@ function problem(check: () => void): string | undefined {
   } catch (error) {
     if (!(error instanceof KernelwrightError)) throw error;
     const { what, fix } = error.diagnostic;
-    return fix ? `${what}. ${fix}` : `${what}.`;
+    return visibleLine(fix ? `${what}. ${fix}` : `${what}.`); // the prompt writes it itself, past main's guard
   }
 }

@@ -10,12 +10,13 @@ import {
   readKernelConfig,
 } from "../models/mod.ts";
 import { Tensor } from "../tensor/mod.ts";
-import { wholeNumber } from "./arguments.ts";
+import { ALLOW_LINKS, wholeNumber } from "./arguments.ts";
 import { demoModel } from "./demo_model.ts";
 import { formatBytes, median, progress } from "./show.ts";
 import { resolverFor } from "./resolver.ts";
 
 interface DemoFlags {
+  allowLinks?: boolean;
   model?: string;
   kernels?: string;
   maxNewTokens: string;
@@ -26,6 +27,7 @@ export function registerDemo(program: Command): void {
   program.command("demo")
     .description("run a model plain, put kernels into it, run it again, and show that the two agree")
     .option("--model <dir>", "a folder in Hugging Face format; a small random Llama unless told")
+    .option("--allow-links", ALLOW_LINKS)
     .option("--kernels <file>", "a kernels.json; the examples unless told")
     .option("--max-new-tokens <n>", "how many tokens to generate", "48")
     .action(demo);
@@ -41,8 +43,8 @@ async function demo(flags: DemoFlags): Promise<void> {
     : { config: EXAMPLES, base: new URL("../../", import.meta.url) };
   const gpu = await openGpu();
   console.log(`adapter  ${gpu.info.description || gpu.info.vendor}`);
-  using model = await loadCausalLM(dir, { onProgress: progress("loading") });
-  const tokenizer = await loadTokenizer(dir);
+  using model = await loadCausalLM(dir, { allowLinks: flags.allowLinks, onProgress: progress("loading") });
+  const tokenizer = await loadTokenizer(dir, flags);
   const prompt = tokenizer ? tokenizer.encode("") : [];
   if (prompt.length === 0) prompt.push(model.config.bos_token_id ?? 1);
   console.log(

@@ -4,11 +4,13 @@ import { raise } from "../errors.ts";
 import { explainPlan, type KernelPlan, planKernelize } from "../kernelize/mod.ts";
 import { joinPath, type Module, ModuleList } from "../nn/mod.ts";
 import { FAMILIES, readFamily, readKernelConfig, unknownKeysLine } from "../models/mod.ts";
+import { ALLOW_LINKS } from "./arguments.ts";
 import { resolverFor } from "./resolver.ts";
 import { formatBytes } from "./show.ts";
 import { visibleLine } from "../visible.ts";
 
 interface InspectFlags {
+  allowLinks?: boolean;
   kernels?: string;
   explain?: string;
   all?: boolean;
@@ -20,6 +22,7 @@ export function registerInspect(program: Command): void {
   program.command("inspect")
     .description("show a model's tree, and what kernels would swap and convert, without reading weights")
     .argument("<dir>", "a folder in Hugging Face format")
+    .option("--allow-links", ALLOW_LINKS)
     .option("--kernels <file>", "a kernels.json")
     .option("--explain <path>", "why the module at a path would run what it runs, with each candidate kernel")
     .option("--all", "show every layer, also those that are alike")
@@ -30,9 +33,9 @@ export function registerInspect(program: Command): void {
 // ---------------------------------------------------------------------------
 
 async function inspect(dir: string, flags: InspectFlags): Promise<void> {
-  const { family, config } = await readFamily(dir, FAMILIES);
+  const { family, config } = await readFamily(dir, FAMILIES, flags);
   const model = family.build(config);
-  const checkpoint = await openCheckpoint(dir);
+  const checkpoint = await openCheckpoint(dir, flags);
   try {
     const mapping = family.mapping?.(checkpoint.tensors.keys(), config);
     family.fit?.(model, checkpoint.tensors.keys());
@@ -93,7 +96,7 @@ async function inspect(dir: string, flags: InspectFlags): Promise<void> {
     }
     if (planned) {
       console.log(`\n${planned.report}\n`);
-      for (const line of conversionLines(planned.plan, flags.all ?? false)) console.log(line);
+      for (const line of conversionLines(planned.plan, flags.all ?? false)) console.log(visibleLine(line));
     }
   } finally {
     await checkpoint.close();

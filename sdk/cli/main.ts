@@ -47,7 +47,9 @@ export async function main(args: readonly string[]): Promise<number> {
 
 function printError(error: unknown, terminal: Terminal): void {
   if (error instanceof KernelwrightError) {
-    terminal.painted(`✘ ${renderDiagnostic(error.diagnostic, Deno.stderr.isTerminal() && !Deno.noColor)}`);
+    const fix = error.diagnostic.fix?.replace("pass { allowLinks: true }", "give --allow-links");
+    const diagnostic = { ...error.diagnostic, fix };
+    terminal.painted(`✘ ${renderDiagnostic(diagnostic, Deno.stderr.isTerminal() && !Deno.noColor)}`);
   } else console.error(error);
 }
 

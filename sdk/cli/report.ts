@@ -3,12 +3,13 @@ import { openGpu } from "../gpu/mod.ts";
 import { kernelize, type KernelReport } from "../kernelize/mod.ts";
 import { type CausalLM, checkPrompts, generate, loadCausalLM, readKernelConfig } from "../models/mod.ts";
 import { byteLength, Tensor } from "../tensor/mod.ts";
-import { tokenIds, writeNamed } from "./arguments.ts";
+import { ALLOW_LINKS, tokenIds, writeNamed } from "./arguments.ts";
 import { type PageFacts, reportPage } from "./report_page.ts";
 import { resolverFor } from "./resolver.ts";
 import { formatBytes, progress } from "./show.ts";
 
 interface ReportFlags {
+  allowLinks?: boolean;
   model: string;
   kernels: string;
   ids?: string;
@@ -21,6 +22,7 @@ export function registerReport(program: Command): void {
   program.command("report")
     .description("verify and time kernels in a model, and write what was found as a page")
     .requiredOption("--model <dir>", "a folder in Hugging Face format")
+    .option("--allow-links", ALLOW_LINKS)
     .requiredOption("--kernels <file>", "a kernels.json")
     .option("--ids <list>", "token ids to run; what the model writes by itself unless told")
     .option("--out <file>", "the page, one self-contained HTML file", "report.html")
@@ -33,7 +35,10 @@ export function registerReport(program: Command): void {
 async function report(flags: ReportFlags): Promise<void> {
   const { config, base } = await readKernelConfig(flags.kernels);
   const gpu = await openGpu();
-  using model = await loadCausalLM(flags.model, { onProgress: progress("loading") });
+  using model = await loadCausalLM(flags.model, {
+    allowLinks: flags.allowLinks,
+    onProgress: progress("loading"),
+  });
   const tree = treeOf(model);
   const ids = await sampleIds(model, flags);
   using input = Tensor.from(Int32Array.from(ids), { shape: [1, ids.length] });

@@ -14,11 +14,12 @@ import {
 } from "../models/mod.ts";
 import { cast, checkSampleOptions, type SampleOptions } from "../ops/mod.ts";
 import { keep, scope, Tensor } from "../tensor/mod.ts";
-import { number, oneOf, tokenIds, wholeNumber, writeNamed } from "./arguments.ts";
+import { ALLOW_LINKS, number, oneOf, tokenIds, wholeNumber, writeNamed } from "./arguments.ts";
 import { median, progress } from "./show.ts";
 import { resolverFor } from "./resolver.ts";
 
 interface RunFlags {
+  allowLinks?: boolean;
   model: string;
   ids?: string;
   prompt?: string;
@@ -46,6 +47,7 @@ export function registerRun(program: Command): void {
     .option("--ids <list>", "the prompt as token ids: 1,2,3")
     .option("--prompt <text>", "the prompt as text, where the model has a tokenizer")
     .option("--max-new-tokens <n>", "how many tokens to generate", "32")
+    .option("--allow-links", ALLOW_LINKS)
     .option("--kernels <file>", "a kernels.json")
     .option("--logits <file>", "write the prompt's float32 logits, [len, vocab], as safetensors")
     .option("--device <name>", "webgpu or reference (float64 on the host)", "webgpu")
@@ -75,14 +77,15 @@ async function run(flags: RunFlags): Promise<void> {
   const dtype = oneOf("--dtype", flags.dtype, ["f32", "f16"]);
   const maxNewTokens = wholeNumber("--max-new-tokens", flags.maxNewTokens);
   const sampling = samplingOf(flags);
-  const config = await readConfig(flags.model); // that the folder is missing comes before that its tokenizer is
-  const tokenizer = await loadTokenizer(flags.model);
+  const config = await readConfig(flags.model, undefined, flags); // that the folder is missing comes before that its tokenizer is
+  const tokenizer = await loadTokenizer(flags.model, flags);
   const prompt = promptIds(flags, tokenizer);
   checkPrompts(config, [prompt]);
   checkLength(config, prompt.length, maxNewTokens);
 
   const began = performance.now();
   using model = await loadCausalLM(flags.model, {
+    allowLinks: flags.allowLinks,
     kernels: flags.kernels,
     kernelize: flags.kernels ? { resolver: await resolverFor(flags.kernels) } : undefined,
     device,

@@ -30,7 +30,18 @@ export async function guarded<T>(run: (terminal: Terminal) => Promise<T>): Promi
 
 // ---------------------------------------------------------------------------
 
-const NAMES = ["log", "info", "warn", "error", "debug"] as const;
+const NAMES = [
+  "log",
+  "info",
+  "warn",
+  "error",
+  "debug",
+  "dir",
+  "table",
+  "trace",
+  "group",
+  "groupCollapsed",
+] as const;
 
 function textOf(value: unknown): string {
   return typeof value === "string" ? value : Deno.inspect(value, { colors: false });

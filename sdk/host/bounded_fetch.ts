@@ -1,10 +1,11 @@
-/** What a server may take: time until it answers, time between two pieces, and bytes once they are decoded. */
+/** What a server may take: time until it answers, time for each part, and bytes once they are decoded. */
+import { hasFiles } from "./files.ts";
 
 /** How much a server may take. */
 export interface FetchBounds {
   /** Milliseconds until the headers are there; 30,000 by default. */
   readonly headersTimeout?: number;
-  /** Milliseconds between two pieces of the body; 30,000 by default. */
+  /** Milliseconds in which the body must bring {@linkcode LEAST} bytes more, or its end; 30,000 by default. */
   readonly idleTimeout?: number;
   /** The most bytes of the body, counted after `Content-Encoding` is undone; no limit by default. */
   readonly maxBytes?: number;
@@ -24,6 +25,45 @@ export class FetchBoundError extends Error {
     super(message);
     this.bound = bound;
   }
+}
+
+/** A body that brings less than this within the idle time is given up: about 500 bytes in a second. */
+export const LEAST = 16_000;
+
+/** Whether a body comes fast enough. It is asked of each piece. */
+export class Pace {
+  readonly #window: number;
+  #since: number;
+  #bytes = 0;
+
+  /** @param window Milliseconds that are looked at. @param now When it begins. */
+  constructor(window: number, now: number) {
+    [this.#window, this.#since] = [window, now];
+  }
+
+  /** Takes a piece. @returns What is wrong, in words; undefined while nothing is. */
+  tooSlow(bytes: number, now: number): string | undefined {
+    this.#bytes += bytes;
+    if (now - this.#since < this.#window) return undefined;
+    const brought = this.#bytes;
+    [this.#since, this.#bytes] = [now, 0];
+    return brought >= LEAST ? undefined : `the server has sent only ${brought} bytes in ${this.#window} ms`;
+  }
+}
+
+/**
+ * In which form a body is packed that the runtime does not undo; undefined where it comes as it is. Deno undoes two;
+ * a page is trusted with those that its browser asked for.
+ */
+export function packedAs({ headers }: Response): string | undefined {
+  const form = headers.get("content-encoding")?.trim() ?? "";
+  if (!hasFiles() || /^(|identity|gzip|br)$/i.test(form)) return undefined;
+  return form;
+}
+
+/** Whether a body comes as it is. What answers a range is not undone by every runtime. */
+export function isPlain({ headers }: Response): boolean {
+  return /^(|identity)$/i.test(headers.get("content-encoding")?.trim() ?? "");
 }
 
 /** A response whose body can be read within bounds. */
@@ -87,6 +127,7 @@ async function readBody(response: Response, most: number, idle: number): Promise
   if (announced > most) tooMany(announced, most);
   if (!response.body) return new Uint8Array(0);
   const reader = response.body.getReader();
+  const pace = new Pace(idle, performance.now());
   const pieces: Uint8Array[] = [];
   let total = 0;
   while (true) {
@@ -98,6 +139,8 @@ async function readBody(response: Response, most: number, idle: number): Promise
     if (done) break;
     total += value.length;
     if (total > most) tooMany(total, most);
+    const slow = pace.tooSlow(value.length, performance.now());
+    if (slow !== undefined) throw new FetchBoundError("time", slow);
     pieces.push(value);
   }
   const all = new Uint8Array(total);

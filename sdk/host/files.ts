@@ -48,6 +48,11 @@ export function joinFile(folder: string, name: string): string {
   return folder === "" || folder.endsWith("/") ? folder + name : `${folder}/${name}`;
 }
 
+/** Whether a real path is that of a folder, or of something in it: `/x/model2` is not in `/x/model`. */
+export function isWithin(folder: string, path: string): boolean {
+  return path === folder || path.startsWith(joinFile(folder, "")) || path.startsWith(`${folder}\\`);
+}
+
 // ---------------------------------------------------------------------------
 
 function noFiles(): never {

@@ -1,5 +1,6 @@
 /** Fetching from a stranger: bounded in time, bytes and redirects, and never from a place that it must not reach. */
 import { type Place, placeOf, placesOf, type Resolve } from "./address.ts";
+import { packedAs } from "./bounded_fetch.ts";
 import { checkArgument, checkInstance } from "../arguments.ts";
 import { KernelwrightError, raise } from "../errors.ts";
 
@@ -21,6 +22,8 @@ export interface FetchRequest {
   readonly accept?: string;
   /** Whether the user may begin with http elsewhere than on this machine. */
   readonly plain?: boolean;
+  /** Gives the file up. What is thrown then is for who asks to say. */
+  readonly signal?: AbortSignal;
   /** Finds a name's addresses; asks the system unless told. */
   readonly resolve?: Resolve;
 }
@@ -74,16 +77,26 @@ export async function fetchFile(
   const { timeout = 20_000, maxBytes = 16 * 1024 * 1024, maxRedirects = 5 } = limits;
   const where = { file: url.href };
   const stop = new AbortController();
-  const timer = setTimeout(() => stop.abort(), timeout);
+  let late = false;
+  const timer = setTimeout(() => {
+    late = true;
+    stop.abort();
+  }, timeout);
+  const signal = request.signal ? AbortSignal.any([request.signal, stop.signal]) : stop.signal;
   try {
-    const response = await follow(url, maxRedirects, stop.signal, request);
+    const response = await follow(url, maxRedirects, signal, request);
+    const form = packedAs(response);
+    if (form !== undefined) {
+      const what = `The server packs the file as ${JSON.stringify(form)}, which is not undone here`;
+      raise("KW-REF-FETCH", what, undefined, where);
+    }
     const announced = Number(response.headers.get("content-length") ?? 0);
     if (announced > maxBytes) tooLarge(announced, maxBytes, where);
     const bytes = await readBounded(response.body ?? [], maxBytes, where);
     return { bytes, address: new URL(response.url || url) };
   } catch (cause) {
     if (cause instanceof KernelwrightError) throw cause;
-    if (stop.signal.aborted) {
+    if (late) {
       raise("KW-REF-LIMIT", `No answer within ${timeout} ms`, "Try again later.", where, cause);
     }
     raise("KW-REF-FETCH", `Cannot fetch ${url.href}: ${String(cause)}`, undefined, where, cause);

@@ -6,7 +6,7 @@
  */
 export { openStorage } from "./async_scope.ts";
 export { type Place, placeOf, placesOf, type Resolve } from "./address.ts";
-export { boundedFetch, type BoundedResponse, FetchBoundError } from "./bounded_fetch.ts";
+export { boundedFetch, type BoundedResponse, FetchBoundError, isPlain, packedAs } from "./bounded_fetch.ts";
 export { builtin } from "./host.ts";
 export {
   type FileHandle,
@@ -14,6 +14,7 @@ export {
   fs,
   hasFiles,
   isMissing,
+  isWithin,
   joinFile,
   messageOf,
   pathOfFileUrl,

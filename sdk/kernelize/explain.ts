@@ -1,3 +1,4 @@
+import { visibleLine } from "../visible.ts";
 import { checkArgument, checkFields } from "../arguments.ts";
 import { didYouMean, raise } from "../errors.ts";
 import type { Module } from "../nn/mod.ts";
@@ -147,5 +148,5 @@ function draw({ path, kernel, reason, considered, shadowed }: Omit<Explanation, 
     `"${path}" runs ${kernel ?? "the original"}: ${reason}`,
     ...considered.map((c) => `  ${c.taken ? "taken" : "not  "}  ${c.kernel}: ${c.why}`),
     ...shadowed.map((s) => `  note   ${s}`),
-  ].join("\n");
+  ].map(visibleLine).join("\n");
 }

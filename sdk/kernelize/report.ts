@@ -1,5 +1,6 @@
 import { largestOf } from "../extremes.ts";
 import { checkArgument } from "../arguments.ts";
+import { visibleLine } from "../visible.ts";
 import { describeRule } from "../authoring/mod.ts";
 import type { Difference } from "./verify/compare.ts";
 import type { EndToEnd } from "./verify/end_to_end.ts";
@@ -119,7 +120,7 @@ export class KernelReport {
         }, argmax equal at ${end.sameArgmax} of ${end.positions} positions`,
       ]
       : [];
-    return [drawTable(rows), ...last, ...this.notes.map((n) => `note: ${n}`)].join("\n");
+    return [drawTable(rows), ...last, ...this.notes.map((n) => visibleLine(`note: ${n}`))].join("\n");
   }
 }
 
@@ -227,6 +228,7 @@ export function drawTable(rows: readonly (readonly string[])[]): string {
   checkArgument("drawTable(): rows", rows, "an array");
   for (const row of rows) checkArgument("drawTable(): a row", row, "strings in an array");
   if (rows.length === 0) return "";
+  rows = rows.map((row) => row.map(visibleLine)); // no name forges a line, or steers a terminal
   const widths = rows[0].map((_, c) => largestOf(rows.map((r) => r[c]?.length ?? 0)));
   return rows.map((r) =>
     r.map((cell, c) => c === r.length - 1 ? cell : cell.padEnd(widths[c])).join("  ").trimEnd()

@@ -4,6 +4,7 @@ import {
   fileSource,
   type Folder,
   type FolderLocation,
+  type FolderOptions,
   loadCheckpoint,
   type LoadOptions,
   type LoadReport,
@@ -56,7 +57,7 @@ export interface PretrainedOptions
   readonly device?: Exclude<DeviceName, "meta">;
   /** Whether shaders compile while the weights stream in, and the model comes {@linkcode CausalLM.ready}. */
   readonly ready?: boolean;
-  /** Allows weights that are links to outside of the folder; links within Hugging Face's cache are always followed. */
+  /** Allows files that are links to outside of the folder; links within Hugging Face's cache are always followed. */
   readonly allowLinks?: boolean;
   /** Stops the loading at its next step; nothing half-loaded remains. */
   readonly signal?: AbortSignal;
@@ -111,15 +112,17 @@ export async function loadPretrained<C extends PretrainedConfig, M extends Pretr
   checkArgument(`${caller}: options`, options, "an object");
   const { signal } = options;
   throwIfAborted(signal, LOADING);
-  const { family, config } = await readFamily(dir, families);
-  const warn = options.onWarning ?? ((message: string) => console.warn(message));
+  const links = { allowLinks: options.allowLinks };
+  const { family, config } = await readFamily(dir, families, { ...links, signal });
+  const warn = options.onWarning ?? ((message: string) => console.warn(visibleLine(message)));
   const unknownConfigKeys = config.unknown_keys ?? [];
   if (unknownConfigKeys.length > 0) warn(unknownKeysLine(unknownConfigKeys));
-  const folder = openFolder(dir, { allowLinks: true });
-  const generation = await readGenerationConfig(folder, warn);
+  const folder = openFolder(dir, links);
+  const reading = openFolder(dir, { ...links, signal }); // and the other one is read again when the model is saved
+  const generation = await readGenerationConfig(reading, warn);
   const model = family.build(config);
   if (family.fit) { // before kernels look at it
-    await using checkpoint = await openCheckpoint(dir, { allowLinks: options.allowLinks });
+    await using checkpoint = await openCheckpoint(dir, { ...links, signal });
     family.fit(model, checkpoint.tensors.keys());
   }
   if (model instanceof CausalLM) model.generation_config = generation;
@@ -134,7 +137,7 @@ export async function loadPretrained<C extends PretrainedConfig, M extends Pretr
       'Load it with device: "webgpu".',
     );
   }
-  const kernels = await readKernels(folder, options, warn);
+  const kernels = await readKernels(reading, options, warn);
   throwIfAborted(signal, LOADING);
   const stop = { signal }; // for each of the stages
   const late = options.kernelize?.verify !== undefined;
@@ -145,7 +148,7 @@ export async function loadPretrained<C extends PretrainedConfig, M extends Pretr
   early?.catch(() => {}); // told below, unless loading fails first
   try {
     throwIfAborted(signal, LOADING);
-    const checkpoint = await openCheckpoint(dir, { allowLinks: options.allowLinks });
+    const checkpoint = await openCheckpoint(dir, { ...links, signal });
     try {
       const report = await loadCheckpoint(model, checkpoint, {
         device,
@@ -201,26 +204,31 @@ export async function loadPretrained<C extends PretrainedConfig, M extends Pretr
 export async function readConfig(
   dir: FolderLocation,
   types?: readonly string[],
+  options: FolderOptions = {},
 ): Promise<CausalLMConfig> {
   if (types !== undefined) checkArgument("readConfig(): types", types, "strings in an array");
-  return (await readFamily(dir, ofTypes(DECODERS, types))).config;
+  return (await readFamily(dir, ofTypes(DECODERS, types), options)).config;
 }
 
 /** A folder's family, among those that are allowed, and its config. */
 export async function readFamily<C extends PretrainedConfig, M extends PretrainedModel>(
   dir: FolderLocation,
   among: readonly Family<C, M>[],
+  options: FolderOptions = {},
 ): Promise<{ family: Family<C, M>; config: C }> {
-  const folder = openFolder(dir, { allowLinks: true });
+  const folder = openFolder(dir, options);
   const file = joinFile(folder.name, "config.json");
-  const missing = (cause?: unknown) =>
-    raise(
+  const missing = (cause?: unknown) => {
+    const ours = cause instanceof KernelwrightError ? cause : undefined;
+    if (ours?.code === "KW-CHECKPOINT-SHARD" || ours?.code === "KW-ABORTED") throw ours; // the first: a link to elsewhere
+    return raise(
       "KW-MODEL-TYPE",
-      `Cannot read ${JSON.stringify(file)}`,
+      `Cannot read ${JSON.stringify(file)}${ours ? `: ${ours.diagnostic.what}` : ""}`,
       "Give a folder in Hugging Face format, with config.json and the weights.",
       { file },
       cause,
     );
+  };
   const text = await readText(folder, "config.json").catch(missing) ?? missing();
   const json = parseJson(text, file);
   const type = typeof json === "object" && json !== null
@@ -236,7 +244,7 @@ export async function readFamily<C extends PretrainedConfig, M extends Pretraine
  * @returns The config, and where its relative references start: at the file. Where an address was redirected that is
  * the place where the file was found in the end, as with modules.
  * @throws KW-CONFIG-KERNELS, KW-CONFIG-VALUE; KW-REF-LIMIT and KW-REF-ESCAPES for an address whose server is too slow,
- * sends too much, or redirects to where it must not.
+ * sends too much, or redirects to where it must not; KW-ABORTED.
  *
  * @example
  * ```ts
@@ -250,11 +258,15 @@ export async function readFamily<C extends PretrainedConfig, M extends Pretraine
  * assertEquals(report.at("model.norm")?.kernel, "FastNorm");
  * ```
  */
-export async function readKernelConfig(path: string | URL): Promise<{ config: KernelConfig; base: URL }> {
+export async function readKernelConfig(
+  path: string | URL,
+  signal?: AbortSignal,
+): Promise<{ config: KernelConfig; base: URL }> {
   checkArgument("readKernelConfig(): path", path, "a string or a URL");
   const place = locate(path);
   const file = String(place);
   const missing = (cause?: unknown): never => {
+    throwIfAborted(signal, "reading the kernel config");
     if (
       cause instanceof KernelwrightError && cause.code.startsWith("KW-REF-") && cause.code !== "KW-REF-FETCH"
     ) throw cause;
@@ -268,7 +280,7 @@ export async function readKernelConfig(path: string | URL): Promise<{ config: Ke
   };
   const isUrl = place instanceof URL;
   const { text, base } = isUrl
-    ? await fetchFile(place, KERNELS_LIMITS, { plain: true }).then(
+    ? await fetchFile(place, KERNELS_LIMITS, { plain: true, signal }).then(
       ({ bytes, address }) => ({ text: new TextDecoder().decode(bytes), base: address }),
       missing,
     )
@@ -321,7 +333,9 @@ async function readKernels(
   warn: (message: string) => void,
 ): Promise<{ config: KernelConfig; base?: URL } | undefined> {
   const { kernels, device, trust } = options;
-  if (typeof kernels === "string" || kernels instanceof URL) return await readKernelConfig(kernels);
+  if (typeof kernels === "string" || kernels instanceof URL) {
+    return await readKernelConfig(kernels, options.signal);
+  }
   if (kernels) return { config: kernels };
   const text = device === "reference" ? undefined : await readText(folder, OWN_KERNELS);
   if (text === undefined) return undefined;
@@ -344,7 +358,9 @@ async function readGenerationConfig(
   const config = parseGenerationConfig(parseJson(text, file, "KW-GENERATE-CONFIG"), file);
   if (config.unknown.length > 0) {
     warn(
-      `${file}: not known, and without effect: ${config.unknown.map((k) => JSON.stringify(k)).join(", ")}`,
+      `${visibleLine(file)}: not known, and without effect: ${
+        config.unknown.map((k) => JSON.stringify(k)).join(", ")
+      }`,
     );
   }
   return config;

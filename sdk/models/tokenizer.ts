@@ -1,6 +1,6 @@
 import { backtracksIn } from "./backtracking.ts";
 import { joinFile, messageOf } from "../host/mod.ts";
-import { type FolderLocation, openFolder, readText } from "../checkpoint/mod.ts";
+import { type FolderLocation, type FolderOptions, openFolder, readText } from "../checkpoint/mod.ts";
 import { KernelwrightError, raise } from "../errors.ts";
 
 /** Text to ids and back, as the checkpoint's tokenizer.json says. */
@@ -36,8 +36,11 @@ export interface Tokenizer {
  * assertEquals([ids.length, tokenizer!.decode(ids)], [3, "a little girl"]);
  * ```
  */
-export async function loadTokenizer(dir: FolderLocation): Promise<Tokenizer | undefined> {
-  const folder = openFolder(dir, { allowLinks: true });
+export async function loadTokenizer(
+  dir: FolderLocation,
+  options: FolderOptions = {},
+): Promise<Tokenizer | undefined> {
+  const folder = openFolder(dir, options);
   const text = await readText(folder, "tokenizer.json");
   if (text === undefined) return undefined;
   const file = joinFile(folder.name, "tokenizer.json");

@@ -1,3 +1,4 @@
+import { visibleLine } from "../visible.ts";
 import { drawTable } from "../kernelize/mod.ts";
 import type { DType } from "../tensor/mod.ts";
 import type { Dims } from "./options.ts";
@@ -78,9 +79,11 @@ export class BenchReport {
       "of the kernel's time",
     ];
     return [
-      `${this.kernel} on ${this.adapter}; roof: copy ${this.roof.copy.toPrecision(3)} GB/s, multiply-add ${
-        this.roof.fma.toPrecision(3)
-      } GFLOP/s`,
+      visibleLine(
+        `${this.kernel} on ${this.adapter}; roof: copy ${this.roof.copy.toPrecision(3)} GB/s, multiply-add ${
+          this.roof.fma.toPrecision(3)
+        } GFLOP/s`,
+      ),
       drawTable([head, ...rows]),
     ].join("\n");
   }

@@ -1,7 +1,7 @@
 /** Of several kernels that fit a site equally well, the fastest that is right is taken where they are measured. */
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { dispatch, kernel, type KernelClass, replaces, shader } from "../../mod.ts";
+import { dispatch, kernel, type KernelClass, KernelwrightError, replaces, shader } from "../../mod.ts";
 import { canTime, memory } from "../../sdk/gpu/mod.ts";
 import {
   explain,
@@ -72,6 +72,28 @@ function uncompiled(body: string): KernelClass {
     }
   }
   return Uncompiled;
+}
+
+/** A kernel that throws in its n-th run with values, and in all that follow. */
+function throwing(n: number, error: () => unknown): KernelClass {
+  let runs = 0;
+  @kernel({ site: replaces(RMSNorm) })
+  class Throwing {
+    forward(this: RMSNorm, x: Tensor): Tensor {
+      if (x.device === "webgpu" && ++runs >= n) throw error();
+      return RightNorm.prototype.forward.call(this, x);
+    }
+  }
+  return Throwing;
+}
+
+/** A kernel that does with values what no trace saw. */
+@kernel({ site: replaces(RMSNorm) })
+class WritesLater {
+  forward(this: RMSNorm, x: Tensor): Tensor {
+    if (x.device === "webgpu") this.weight.assign(Tensor.empty(this.weight.shape));
+    return RightNorm.prototype.forward.call(this, x);
+  }
 }
 
 const several = (...classes: KernelClass[]) => ({
@@ -186,6 +208,58 @@ describe("kernels that fit a site equally well", () => {
           "KW-SHADER-COMPILE  Uncompiled",
         );
       }
+    }));
+
+  it("do not include what throws while it is verified or measured, with its error", () =>
+    measured(async (model, x) => {
+      const ours = () => new KernelwrightError({ code: "KW-TENSOR-SHAPE", what: "odd\nrows", where: {} });
+      const cases: [KernelClass, RegExp][] = [
+        [
+          throwing(1, () => new TypeError("x is\x1b[2J odd")),
+          /^it cannot be used: TypeError: x is\\u001b\[2J odd$/,
+        ],
+        [throwing(1, ours), /^it cannot be used: KW-TENSOR-SHAPE: odd$/],
+        [throwing(1, () => "a word"), /^it cannot be used: a word$/],
+        [throwing(4, ours), /^it cannot be used: KW-TENSOR-SHAPE/], // outliers and tiny values
+        [throwing(12, ours), /^it cannot be used: KW-TENSOR-SHAPE/], // its time
+        [WritesLater, /^it cannot be used: KW-KERNEL-WRITES/],
+      ];
+      for (const [cls, why] of cases) {
+        for (const order of [[cls, RightNorm], [RightNorm, cls]]) {
+          const { tensors } = memory();
+          const plain = await output(model, x);
+          const report = await kernelize(model, several(...order), { verify: { inputs: [x] } });
+          assertEquals(report.swapped.map((s) => s.kernel), NORMS.map(() => "RightNorm"), String(why));
+          for (const { considered } of report.swapped) {
+            assertMatch(considered.find((c) => !c.taken)!.why, why);
+          }
+          unkernelize(model);
+          assertEquals([memory().tensors, await output(model, x)], [tensors, plain]);
+        }
+      }
+    }));
+
+  it("are an error where each of them throws, or is cancelled", () =>
+    measured(async (model, x) => {
+      const { tensors } = memory();
+      const one = throwing(1, () => new TypeError("one"));
+      await assertRejects(
+        () => kernelize(model, several(one, one), { verify: { inputs: [x] } }),
+        TypeError,
+        "one",
+      );
+      const stop = new AbortController();
+      const cancels = throwing(1, () => {
+        stop.abort();
+        return new KernelwrightError({ code: "KW-ABORTED", what: "cancelled", where: {} });
+      });
+      const verify = { inputs: [x], signal: stop.signal };
+      await assertRejects(
+        () => kernelize(model, several(cancels, RightNorm), { verify }),
+        Error,
+        "KW-ABORTED",
+      );
+      assertEquals(memory().tensors, tensors);
     }));
 
   it("do not include what does not fit, and leave nothing behind", () =>

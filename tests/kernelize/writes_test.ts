@@ -13,6 +13,7 @@ import {
   Module,
   type Parameter,
   parameter,
+  record,
   rename,
   replaces,
   shader,
@@ -24,7 +25,7 @@ import { fuse, fuseParallel, replace } from "@kernelwright/sdk/config";
 import { planKernelize } from "@kernelwright/sdk/inspect";
 import { layer, RMSNorm } from "@kernelwright/sdk/nn";
 import { checkKernel } from "@kernelwright/sdk/testing";
-import { cacheWrite, relu } from "../../sdk/ops/mod.ts";
+import { advance, cacheWrite, relu } from "../../sdk/ops/mod.ts";
 import { gpuForFile } from "../helpers/gpu_for_file.ts";
 import { Block, Mixer, NormMLP, QKV, Stack, WIDTH } from "./fixtures.ts";
 import { fill, outputOf } from "./unchanged.ts";
@@ -386,4 +387,144 @@ describe("the harness", () => {
     assertEquals([...failed.keys()], ["inputs and weights left unchanged"]);
     assertMatch(String(failed.get("inputs and weights left unchanged")), /writes its argument 0/);
   });
+});
+
+/** Writes its cache behind what is there, and says how far it is. */
+@layer("Appender")
+class Appender extends Module {
+  override forward(x: Tensor, store: Memory): Tensor {
+    cacheWrite(store.keys, x, store.position);
+    advance(store.position, 1);
+    return relu(x);
+  }
+}
+
+class Memory {
+  readonly keys: Tensor;
+  readonly position: Tensor;
+  constructor(device: "meta" | "webgpu") {
+    this.keys = Tensor.zeros([1, 4, 1, 2], { device });
+    this.position = Tensor.zeros([1], { dtype: "i32", device });
+  }
+}
+
+class AppenderModel extends Module {
+  appender = new Appender();
+  override forward(x: Tensor, store: Memory): Tensor {
+    return this.appender.call(x, store);
+  }
+  exampleInputs(): unknown[][] {
+    return [[Tensor.empty([1, 1, 1, 2], { device: "meta" }), new Memory("meta")]];
+  }
+}
+
+function appender(write: (x: Tensor, store: Memory) => void): KernelClass {
+  @kernel({ site: replaces(Appender) })
+  class AppenderKernel {
+    forward(this: Appender, x: Tensor, store: Memory): Tensor {
+      write(x, store);
+      return relu(x);
+    }
+  }
+  return AppenderKernel;
+}
+
+describe("a captured plan that a kernel replays", () => {
+  it("writes what the kernel may write, and nothing else", async () => {
+    const code = loop("x[i] = x[i] * 1.0;");
+    using model = fill(new Stack(), "webgpu");
+    using other = Tensor.zeros([WIDTH]);
+    using scratch = Tensor.zeros([WIDTH]);
+    const plain = await outputOf(model, [2, 3, WIDTH], "webgpu");
+    for (
+      const [target, place, at] of [
+        [model.norm.weight, 'its parameter "weight"', "norm"],
+        [other, "memory that it neither made nor was given", "norm"],
+        [undefined, "", "norm"],
+      ] as const
+    ) {
+      using plan = record(() => {
+        const x = target ?? Tensor.empty([WIDTH]);
+        dispatch(code, { x, w: scratch, out: Tensor.empty([WIDTH]) }, { workgroups: 1 });
+      });
+      let replays = false;
+      @kernel({ site: replaces(RMSNorm) })
+      class Replaying {
+        forward(this: RMSNorm, x: Tensor): Tensor {
+          if (replays) plan.replay();
+          return rmsNorm(x, this.weight, this.eps);
+        }
+      }
+      await kernelize(model, { kernels: [replace("RMSNorm", Replaying, { at })] });
+      replays = true;
+      const run = () => outputOf(model, [2, 3, WIDTH], "webgpu");
+      if (target) {
+        const error = await assertRejects(run, KernelwrightError);
+        assertEquals(error.code, "KW-KERNEL-WRITES", error.message);
+        assertMatch(error.message, /loop\.wgsl as "x", in a captured plan/);
+        assert(error.message.includes(place), error.message);
+      } else assertEquals(await run(), plain);
+      unkernelize(model);
+    }
+    assertEquals(await outputOf(model, [2, 3, WIDTH], "webgpu"), plain);
+  });
+});
+
+describe("what a kernel leaves in a cache", () => {
+  const right = (x: Tensor, store: Memory) => {
+    cacheWrite(store.keys, x, store.position);
+    advance(store.position, 1);
+  };
+  const cases: [string, (x: Tensor, store: Memory) => void, RegExp | undefined][] = [
+    ["what the original leaves", right, undefined],
+    [
+      "nothing",
+      (_, s) => advance(s.position, 1),
+      /it does not write "keys" of its argument 1, and is off by 3\.00/,
+    ],
+    [
+      "another value",
+      (x, s) => right(mul(x, x), s),
+      /it writes "keys" of its argument 1, and is off by 6\.00/,
+    ],
+    ["it, and forgets to go on", (x, s) => cacheWrite(s.keys, x, s.position), /it does not write "position"/],
+    [
+      "it, and goes on twice",
+      (x, s) => {
+        right(x, s);
+        advance(s.position, 1);
+      },
+      /it writes "position" of its argument 1, and is off by 1\.00/,
+    ],
+    [
+      "it in another place",
+      (x, s) => {
+        advance(s.position, 1);
+        cacheWrite(s.keys, x, s.position);
+      },
+      /it writes "keys" of its argument 1/,
+    ],
+  ];
+  for (const [what, write, why] of cases) {
+    it(`is ${why ? "refused" : "right"} where it is ${what}`, async () => {
+      using model = new AppenderModel();
+      const x = Tensor.from([2, 3], { shape: [1, 1, 1, 2] });
+      const store = new Memory("webgpu");
+      const { tensors } = memory();
+      const config = { kernels: [replace("Appender", appender(write))] };
+      const run = () => kernelize(model, config, { verify: { inputs: [x, store] } });
+      if (why) {
+        const error = await assertRejects(run, KernelwrightError);
+        assertEquals(error.code, "KW-VERIFY", error.message);
+        assertMatch(error.message, why);
+        await kernelize(model, config, { verify: { inputs: [x, store], onFail: "fallback" } });
+      } else {
+        await run();
+        assertEquals([...await store.keys.data()].slice(0, 2), [2, 3]);
+      }
+      unkernelize(model);
+      assertEquals(memory().tensors, tensors);
+      for (const t of [x, store.keys, store.position]) t.dispose();
+    });
+  }
 });

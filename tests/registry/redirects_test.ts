@@ -277,3 +277,22 @@ describe("a kernels.json from an address", () => {
     );
   });
 });
+
+describe("a file that is packed", () => {
+  it("in a form that is not undone is refused, with the form", async () => {
+    const bytes = new Uint8Array([1, 2, 3]);
+    let form = "zstd";
+    const server = Deno.serve(
+      { hostname: "127.0.0.1", port: 0, onListen: () => {} },
+      () => new Response(bytes, { headers: { "content-encoding": form } }),
+    );
+    const url = new URL(`http://127.0.0.1:${server.addr.port}/kernel.js`);
+    for (form of ["zstd", "compress", "gzip, gzip"]) {
+      const error = await assertRejects(() => fetchBytes(url), KernelwrightError, JSON.stringify(form));
+      assertEquals(error.code, "KW-REF-FETCH");
+    }
+    form = "identity";
+    assertEquals(await fetchBytes(url), bytes);
+    await server.shutdown();
+  });
+});

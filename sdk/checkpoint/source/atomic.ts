@@ -7,7 +7,7 @@
  * point leaves one of the two whole. The next save finishes what a crash left, or removes its drafts.
  */
 import { KernelwrightError, raise } from "../../errors.ts";
-import { type FileHandle, fs, isMissing, joinFile, messageOf } from "../../host/mod.ts";
+import { type FileHandle, fs, isMissing, isWithin, joinFile, messageOf } from "../../host/mod.ts";
 import { draftName, isDraft, type Journal, JOURNAL_NAME, readJournal, writeJournal } from "./journal.ts";
 
 /** Writes bytes at a position of a file that is being made. */
@@ -123,15 +123,18 @@ async function checkPlace(folder: string, name: string): Promise<void> {
 
 /** Where a file goes. A folder inside is made, and must not be a link to somewhere else. */
 async function placeOf(folder: string, name: string): Promise<string> {
+  const { mkdir, realpath } = fs();
   const place = joinFile(folder, name);
-  if (!/[/\\]/.test(name)) return place;
-  const parent = place.slice(0, Math.max(place.lastIndexOf("/"), place.lastIndexOf("\\")));
-  await fs().mkdir(parent, { recursive: true });
-  const [root, real] = await Promise.all([fs().realpath(folder), fs().realpath(parent)]);
-  if (real.startsWith(root)) return place;
-  return raise("KW-CHECKPOINT-WRITE", "The file's folder is a link to somewhere else", UNCHANGED, {
-    file: place,
-  });
+  const ends = [...name.matchAll(/[/\\]/g)].map((m) => m.index);
+  if (ends.length === 0) return place;
+  const root = await realpath(folder);
+  for (const end of ends) { // one after the other: nothing is made behind a link either
+    const parent = joinFile(folder, name.slice(0, end));
+    await mkdir(parent, { recursive: true });
+    if (isWithin(root, await realpath(parent))) continue;
+    raise("KW-CHECKPOINT-WRITE", "The file's folder is a link to somewhere else", UNCHANGED, { file: place });
+  }
+  return place;
 }
 
 async function removeEmpty(folder: string, first: string): Promise<void> {

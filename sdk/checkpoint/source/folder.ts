@@ -6,6 +6,7 @@ import {
   fs,
   hasFiles,
   isMissing,
+  isWithin,
   joinFile,
   messageOf,
   pathOfFileUrl,
@@ -36,6 +37,8 @@ export type FolderLocation = string | URL | FileSet | Folder;
 export interface FolderOptions {
   /** Allows files that are links to somewhere outside of the folder. */
   readonly allowLinks?: boolean;
+  /** Stops what is fetched from an address. */
+  readonly signal?: AbortSignal;
 }
 
 /**
@@ -59,7 +62,7 @@ export function openFolder(from: FolderLocation, options: FolderOptions = {}): F
   if (isFolder(from)) return from;
   const place = typeof from === "string" || from instanceof URL ? locate(from) : from;
   if (typeof place === "string") return diskFolder(place, options);
-  return place instanceof URL ? urlFolder(place) : fileFolder(place);
+  return place instanceof URL ? urlFolder(place, options.signal) : fileFolder(place);
 }
 
 /** A path, or an address where it is one. In a page every path is an address, relative to that of the page. */
@@ -137,7 +140,7 @@ async function filesIn(path: string): Promise<string[]> {
   return found.flat();
 }
 
-function urlFolder(url: URL): Folder {
+function urlFolder(url: URL, signal: AbortSignal | undefined): Folder {
   if (!/^https?:$/.test(url.protocol)) {
     raise("KW-CHECKPOINT-OPEN", `Cannot open ${url.href}: it is no folder`, "Give an https address.");
   }
@@ -149,7 +152,7 @@ function urlFolder(url: URL): Folder {
     file.search = base.search;
     return file;
   };
-  return { name: url.href, open: (name) => urlSource(at(name)), urlOf: at };
+  return { name: url.href, open: (name) => urlSource(at(name), { signal }), urlOf: at };
 }
 
 function fileFolder(files: FileSet): Folder {
@@ -179,10 +182,10 @@ function nameOf(file: File): string {
 async function checkInside(folder: string, path: string): Promise<void> {
   const { realpath } = fs();
   const [root, real] = await Promise.all([realpath(folder), realpath(path)]);
-  if (real.startsWith(joinFile(root, "")) || real.startsWith(`${root}\\`)) return;
+  if (isWithin(root, real)) return;
   // Hugging Face's cache: snapshots/<revision>/file is a link to blobs/<digest> beside snapshots.
   const [, cache, slash] = /^(.*)([/\\])snapshots[/\\][^/\\]+(?:[/\\].*)?$/.exec(root) ?? [];
-  if (cache !== undefined && real.startsWith(`${cache}${slash}blobs${slash}`)) return;
+  if (cache !== undefined && isWithin(`${cache}${slash}blobs`, real)) return;
   raise(
     "KW-CHECKPOINT-SHARD",
     "The file is a link that leads out of the checkpoint's folder",

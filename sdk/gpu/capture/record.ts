@@ -11,7 +11,15 @@
  */
 import { checkArgument } from "../../arguments.ts";
 import { type KernelwrightError, raise } from "../../errors.ts";
-import { isScoped, keep, scope, type Tensor, tensorsIn } from "../../tensor/mod.ts";
+import {
+  isScoped,
+  keep,
+  noteWrite,
+  scope,
+  type Tensor,
+  tensorsIn,
+  writesAreGuarded,
+} from "../../tensor/mod.ts";
 import type { Arena } from "../memory/arena.ts";
 import { currentGpu, type OpenedGpu, openedGpu } from "../device.ts";
 import type { GpuStorage } from "../device/backend.ts";
@@ -38,7 +46,7 @@ export interface CapturedPlan<R = unknown> {
    * Records the run again; nothing waits for the GPU.
    *
    * @returns {@linkcode CapturedPlan.result}, with new values.
-   * @throws KW-SHADER-COMPILE where a shader of the run did not compile; KW-CAPTURE-NESTED inside a recording; KW-CAPTURE-STALE when a tensor that the plan reads has been released, or the plan was disposed.
+   * @throws KW-SHADER-COMPILE where a shader of the run did not compile; KW-KERNEL-WRITES where a kernel's forward replays what writes memory that it may not; KW-CAPTURE-NESTED inside a recording; KW-CAPTURE-STALE when a tensor that the plan reads has been released, or the plan was disposed.
    */
   replay(): R;
   /** Releases the plan's memory, the results that it made too. */
@@ -65,6 +73,7 @@ export class RecordedPlan<R = unknown> implements CapturedPlan<R> {
   readonly #proofs: readonly Proof[];
   readonly #made: ReadonlySet<Tensor>;
   readonly #written: ReadonlySet<GpuBuffer>;
+  readonly #changed: ReadonlyMap<GpuBuffer, string>;
   #disposed = false;
 
   /** Use {@linkcode record}. */
@@ -77,6 +86,7 @@ export class RecordedPlan<R = unknown> implements CapturedPlan<R> {
     this.#made = recording.made;
     this.#written = recording.written();
     this.#outside = recording.outside();
+    this.#changed = recording.changed();
     recording.pack(gpu);
     ({ steps: this.#steps, uniforms: this.#uniforms } = recording.prepare(gpu));
     this.#proofs = [...recording.proofs()];
@@ -103,6 +113,7 @@ export class RecordedPlan<R = unknown> implements CapturedPlan<R> {
     this.#gpu.throwIfLost();
     const failed = this.broken;
     if (failed) this.#gpu.faults.tell(failed);
+    if (writesAreGuarded() && this.#changed.size > 0) this.#noteWrites();
     for (const effect of this.#effects) effect();
     const { stream } = this.#gpu;
     // Before the driver has accepted all pipelines, each run shares its command buffer with nobody.
@@ -151,6 +162,14 @@ export class RecordedPlan<R = unknown> implements CapturedPlan<R> {
     this.#gpu.stream.submit(); // the uniforms may still be waited for
     this.#gpu.pool.releaseArena(this.#arena);
     this.#uniforms?.destroy();
+  }
+
+  /** What a replay changes is written as by dispatches of one's own, and whoever guards it is asked. */
+  #noteWrites(): void {
+    for (const storage of this.#gpu.backend.live) {
+      const by = this.#changed.get(storage.buffer);
+      if (by !== undefined) noteWrite(storage, `${by}, in a captured plan`);
+    }
   }
 
   /** Lets `using` statements dispose it. */

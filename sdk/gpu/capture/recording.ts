@@ -9,6 +9,7 @@ import type { Proof } from "../memory/faults.ts";
 import type { Flow } from "../memory/ledger.ts";
 import { type Lifetime, packLifetimes, type Slot } from "./lifetimes.ts";
 import type { GpuBuffer } from "../memory/buffer.ts";
+import { mayWrite } from "../shader/written.ts";
 import type { PreparedDispatch, PreparedRun, RecordedDispatch, StreamRecorder } from "../stream/stream.ts";
 
 /** A part of a replay: dispatches, or a copy. */
@@ -78,6 +79,21 @@ export class Recording implements StreamRecorder {
     for (const n of this.#noted) {
       if (!("values" in n)) all.add(n.target.buffer);
       else n.variant.reflection.storage.forEach((s, i) => s.writes && all.add(n.values[i].buffer));
+    }
+    return all;
+  }
+
+  /** Of those that are not the plan's, the ones that it changes: what a body only reads is not. */
+  changed(): Map<GpuBuffer, string> {
+    const all = new Map<GpuBuffer, string>();
+    const note = ({ inside, buffer }: Value, by: string) => inside || all.set(buffer, by);
+    for (const n of this.#noted) {
+      if (!("values" in n)) note(n.target, "source" in n ? "a copy" : "a write");
+      else {
+        n.variant.reflection.storage.forEach(({ writes, name }, i) => {
+          if (writes && mayWrite(n.variant, name)) note(n.values[i], `${n.variant.shader.name} as "${name}"`);
+        });
+      }
     }
     return all;
   }

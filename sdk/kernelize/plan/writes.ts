@@ -68,6 +68,17 @@ export function placesIn(self: Module, args: readonly unknown[]): Map<Storage, s
   return found;
 }
 
+/** Of the tensors in a call's arguments, those at some places. */
+export function writtenTensors(args: readonly unknown[], places: ReadonlySet<string>): Map<string, Tensor> {
+  const tensors = new Map<string, Tensor>();
+  const tell = (place: string, t: Tensor) => {
+    if (places.has(place)) tensors.set(place, t);
+  };
+  const [found, seen] = [new Map<Storage, string>(), new Set<unknown>()];
+  args.forEach((value, i) => collect(value, String(i), found, seen, tell));
+  return tensors;
+}
+
 /** Whether a site's kernel, or its originals, write what they are given: a call of it cannot be repeated. */
 export function writesInputs({ kernel, writes }: PlannedSite): boolean {
   return kernel.writes !== undefined || (writes?.size ?? 0) > 0;
@@ -87,15 +98,23 @@ export function isUnguarded(model: Module): boolean {
 
 const unguarded = new WeakSet<Module>();
 
-function collect(value: unknown, place: string, found: Map<Storage, string>, seen: Set<unknown>): void {
+function collect(
+  value: unknown,
+  place: string,
+  found: Map<Storage, string>,
+  seen: Set<unknown>,
+  tell?: (place: string, t: Tensor) => void,
+): void {
   if (typeof value !== "object" || value === null || seen.has(value) || ArrayBuffer.isView(value)) return;
   seen.add(value);
   if (value instanceof Tensor) {
-    if (!value.released && !found.has(value.storage.origin)) found.set(value.storage.origin, place);
+    if (value.released || found.has(value.storage.origin)) return;
+    found.set(value.storage.origin, place);
+    tell?.(place, value);
     return;
   }
   const below = (key: unknown, held: unknown) =>
-    collect(held, place === "" ? String(key) : `${place}.${String(key)}`, found, seen);
+    collect(held, place === "" ? String(key) : `${place}.${String(key)}`, found, seen, tell);
   if (value instanceof Module) { for (const [name, p] of value.namedParameters()) below(name, p); }
   else if (value instanceof Map) { for (const [key, held] of value) below(key, held); }
   else if (value instanceof Set) [...value].forEach((held, i) => below(i, held));
@@ -115,7 +134,8 @@ function refuse(kernel: KernelDefinition, place: string | undefined, by: string)
   );
 }
 
-function describePlace(place: string | undefined): string {
+/** A place in words: `"keys.1" of its argument 1`. */
+export function describePlace(place: string | undefined): string {
   if (place === undefined) return "memory that it neither made nor was given";
   const [root, ...path] = place.split(".");
   const name = path.join(".");

@@ -23,6 +23,8 @@ export interface Difference {
   readonly allowed: number;
   /** Whether the difference is within what is allowed. */
   readonly passed: boolean;
+  /** What the kernel does with memory that it is given and the originals write, where that is what was compared. */
+  readonly written?: string;
 }
 
 /** How close a kernel must come. */

@@ -17,6 +17,7 @@ import { bytesOf, dropAll, hold, holdAll } from "./kept_arguments.ts";
 import { onReference } from "./on_reference.ts";
 import type { PlannedSite } from "../plan/plan.ts";
 import { writesInputs } from "../plan/writes.ts";
+import { Written } from "./written.ts";
 import { runKernel, runOriginals, type SiteTime, tensorsOf, timeSite } from "./run_site.ts";
 
 /** How swaps are verified. */
@@ -50,6 +51,8 @@ export interface SiteFindings {
   readonly differences: readonly Difference[];
   /** GPU milliseconds of original and kernel, over all samples. */
   readonly ms?: SiteTime;
+  /** What the kernel threw, where others may take its place. */
+  readonly error?: unknown;
 }
 
 /** Kept activations, in bytes, before the forward is run again for the remaining sites. */
@@ -58,32 +61,43 @@ const KEPT_BYTES = 64 * 1024 * 1024;
 /**
  * Compares every planned site with its original.
  *
+ * @param spare Whether a site has other kernels, so that one that throws is left out and told; none unless told.
  * @returns What was found by site path; a site that no sample reaches is missing.
  */
 export async function verifySites(
   root: Module,
   sites: readonly PlannedSite[],
   options: VerifyOptions,
+  spare: (site: PlannedSite) => boolean = () => false,
 ): Promise<Map<string, SiteFindings>> {
   const found = new Map<string, SiteFindings>();
+  const failed: Failed = (site, error) => {
+    if (!spare(site) || isNobodysFault(error)) throw error;
+    found.set(site.path, { differences: [], error });
+  };
   for (const inputs of options.samples ?? (options.inputs ? [options.inputs] : [])) {
-    let left = sites;
+    let left = sites.filter((s) => !found.get(s.path)?.error);
     while (left.length > 0) {
       throwIfAborted(options.signal, "verify");
-      const kept = observe(root, left, inputs);
+      const broken = new Set<PlannedSite>();
+      const kept = observe(root, left, inputs, (site, error) => {
+        failed(site, error);
+        broken.add(site);
+      });
+      const measure = async (seen: Seen) => {
+        const before = found.get(seen.site.path);
+        const differences = merge(before?.differences ?? [], await judge(seen, options));
+        const ms = options.time !== false && seen.plain
+          ? await timeSite(seen.site, seen.args, options.signal)
+          : undefined;
+        found.set(seen.site.path, { differences, ms: addTimes(before?.ms, ms) });
+      };
       try {
-        for (const seen of kept) {
-          const before = found.get(seen.site.path);
-          const differences = merge(before?.differences ?? [], await judge(seen, options));
-          const ms = options.time !== false && seen.plain
-            ? await timeSite(seen.site, seen.args, options.signal)
-            : undefined;
-          found.set(seen.site.path, { differences, ms: addTimes(before?.ms, ms) });
-        }
+        for (const seen of kept) await measure(seen).catch((error) => failed(seen.site, error));
       } finally {
         for (const seen of kept) release(seen);
       }
-      const done = new Set(kept.map((k) => k.site));
+      const done = new Set([...broken, ...kept.map((k) => k.site)]);
       if (done.size === 0) break; // the rest is not reached by this sample
       left = left.filter((s) => !done.has(s));
     }
@@ -103,9 +117,9 @@ export function verifyError(
       : `; against float64 the kernel is off by ${short(d.kernelError)}, the original by ${
         short(d.originalError!)
       }`;
-    return `${f.kernel} at "${f.path}" on ${d.inputs} inputs: off by ${
-      short(d.absolute)
-    } at element ${d.at}, ${short(d.allowed)} allowed${
+    return `${f.kernel} at "${f.path}" on ${d.inputs} inputs: ${
+      d.written ? `it ${d.written}, and is ` : ""
+    }off by ${short(d.absolute)} at element ${d.at}, ${short(d.allowed)} allowed${
       d.nan > 0 ? `, and ${d.nan} elements are no numbers in one of the two` : ""
     }${judged}`;
   };
@@ -127,11 +141,21 @@ export function wrongIn({ differences }: SiteFindings): Difference | undefined {
 
 /** `is off by 0.1 on real inputs, 0.001 allowed`. */
 export function describeWrong(worst: Difference): string {
-  return `is off by ${short(worst.absolute)} on ${worst.inputs} inputs, ${short(worst.allowed)} allowed` +
+  return `${worst.written ? `${worst.written}, and ` : ""}is off by ${
+    short(worst.absolute)
+  } on ${worst.inputs} inputs, ${short(worst.allowed)} allowed` +
     (worst.nan > 0 ? `, and ${worst.nan} elements are no numbers in one of the two` : "");
 }
 
 // ---------------------------------------------------------------------------
+
+/** Told of what a kernel threw; throws it where nothing may take its place. */
+type Failed = (site: PlannedSite, error: unknown) => void;
+
+/** A cancelled run and a lost device say nothing about a kernel. */
+function isNobodysFault(error: unknown): boolean {
+  return error instanceof KernelwrightError && ["KW-ABORTED", "KW-GPU-LOST"].includes(error.code);
+}
 
 interface Seen {
   readonly site: PlannedSite;
@@ -140,25 +164,49 @@ interface Seen {
   readonly plain: boolean;
   readonly kernel: readonly Tensor[];
   readonly original: readonly Tensor[];
+  /** What the originals wrote into the arguments, and what the kernel did. */
+  readonly written?: Written;
 }
 
 /** One forward of the unswapped model; keeps what each site was given and gave, up to the budget. */
-function observe(root: Module, sites: readonly PlannedSite[], inputs: readonly unknown[]): Seen[] {
+function observe(
+  root: Module,
+  sites: readonly PlannedSite[],
+  inputs: readonly unknown[],
+  failed: Failed,
+): Seen[] {
   const first = new Map(sites.map((s) => [s.nodes[0].module, s]));
   const last = new Map(sites.map((s) => [s.nodes.at(-1)!.module, s]));
   const args = new Map<PlannedSite, readonly unknown[]>();
   const results = new Map<Module, unknown>();
+  const written = new Map<PlannedSite, Written | undefined>();
   const seen: Seen[] = [];
+  const broken = new Set<PlannedSite>();
   let bytes = 0;
+  const tried = (site: PlannedSite): readonly Tensor[] | undefined => {
+    const run = () => runKernel(site, args.get(site)!);
+    const memory = written.get(site);
+    try {
+      return memory ? memory.during(run) : run();
+    } catch (error) {
+      failed(site, error);
+      broken.add(site);
+      return undefined;
+    }
+  };
   const observer = {
     call(module: Module, given: readonly unknown[], next: () => unknown): unknown {
       const begins = first.get(module);
-      if (begins && !args.has(begins)) args.set(begins, given);
+      if (begins && !args.has(begins)) {
+        args.set(begins, given);
+        if (bytes <= KEPT_BYTES) written.set(begins, Written.of(begins, given));
+      }
       const result = next();
       results.set(module, result);
       const site = last.get(module);
       if (!site || !args.has(site) || seen.some((s) => s.site === site) || bytes > KEPT_BYTES) return result;
-      const kernel = runKernel(site, args.get(site)!); // first: nothing is held yet if it throws
+      const kernel = broken.has(site) ? undefined : tried(site); // first: nothing is held yet if it throws
+      if (!kernel) return result;
       const original = tensorsOf(
         site.match.kind === "fusesParallel" ? site.nodes.map((n) => results.get(n.module)) : result,
       ).map(hold);
@@ -169,8 +217,9 @@ function observe(root: Module, sites: readonly PlannedSite[], inputs: readonly u
         plain: held.every((a) => isTree(a)) && !writesInputs(site),
         kernel,
         original,
+        written: written.get(site),
       });
-      bytes += bytesOf([...original, ...kernel, ...held]);
+      bytes += bytesOf([...original, ...kernel, ...held, ...written.get(site)?.tensors ?? []]);
       return result;
     },
   };
@@ -179,6 +228,9 @@ function observe(root: Module, sites: readonly PlannedSite[], inputs: readonly u
   } catch (error) {
     seen.forEach(release);
     throw error;
+  } finally {
+    const taken = new Set(seen.map((s) => s.site)); // released with what was seen
+    for (const [site, memory] of written) if (!taken.has(site)) memory?.dispose();
   }
   return seen;
 }
@@ -193,6 +245,8 @@ async function judge(seen: Seen, options: VerifyOptions): Promise<Difference[]> 
   const { site, args, plain } = seen;
   throwIfAborted(options.signal, "verify");
   const out = await compare(seen.kernel, seen.original, args, plain, site, options, "real");
+  const left = await seen.written?.differences(options) ?? [];
+  if (left.length > 0) return [worstOf([...out, ...left])];
   if (!plain || !(args[0] instanceof Tensor) || !DTYPES[args[0].dtype].float || args[0].size === 0) {
     return out;
   }
@@ -261,6 +315,7 @@ function addTimes(a: SiteTime | undefined, b: SiteTime | undefined): SiteTime | 
 
 function release(seen: Seen): void {
   [...seen.args, ...seen.kernel, ...seen.original].forEach(dropAll);
+  seen.written?.dispose();
 }
 
 function short(x: number): string {

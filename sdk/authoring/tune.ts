@@ -91,7 +91,7 @@ export function checkTune(tune: unknown, where: { readonly kernel: string }): Tu
   const copy: Record<string, readonly number[]> = {};
   for (const [name, values] of Object.entries(tune) as [string, unknown][]) {
     if (!/^[A-Za-z_]\w*$/.test(name)) {
-      refuse(`names ${JSON.stringify(name)}, which is no name of an override`);
+      refuse(`names ${JSON.stringify(name)}, which is not the name of an override`);
     }
     if (!Array.isArray(values) || values.length === 0) refuse(`has no list of values for "${name}"`);
     const list = values as unknown[];

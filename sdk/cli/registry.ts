@@ -81,7 +81,7 @@ export function registerRegistry(program: Command): void {
       console.log(drawTable(rows));
     });
   program.command("verify").description("check a bundle's digests, or those of all that is locked")
-    .argument("[REF]", "a folder with a bundle, or a reference; all of the lock unless told")
+    .argument("[REF]", "a folder with a bundle, or a reference; defaults to all of the lock")
     .option(...lockOption)
     .option("--offline", "use the cache only")
     .action(async (ref: string | undefined, { lock, offline }: Options) => {

@@ -22,7 +22,7 @@ export function registerReport(program: Command): void {
     .description("verify and time kernels in a model, and write what was found as a page")
     .requiredOption("--model <dir>", "a folder in Hugging Face format")
     .requiredOption("--kernels <file>", "a kernels.json")
-    .option("--ids <list>", "token ids to run; what the model writes by itself unless told")
+    .option("--ids <list>", "token ids to run; defaults to what the model writes by itself")
     .option("--out <file>", "the page, one self-contained HTML file", "report.html")
     .option("--json", "print the report as JSON on stdout instead")
     .action(report);

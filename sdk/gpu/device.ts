@@ -5,7 +5,7 @@ import { GpuBackend } from "./device/backend.ts";
 import { GpuCore } from "./device/core.ts";
 import { leaveOutOpenGL } from "./device/no_opengl.ts";
 
-/** What {@linkcode openGpu} may be told. */
+/** Options of {@linkcode openGpu}. */
 export interface GpuOptions {
   /** Which adapter to prefer where there are several. */
   readonly powerPreference?: GPUPowerPreference;

@@ -17,13 +17,13 @@ import { samplesOf, type TuneOptions, tuneSites } from "./tune/tune.ts";
 import { soundPlan } from "./verify/verdict.ts";
 import type { VerifyOptions } from "./verify/verify.ts";
 
-/** What {@linkcode kernelize} may be told. */
+/** Options of {@linkcode kernelize}. */
 export interface KernelizeOptions {
-  /** What the model is run for; `inference` unless told. */
+  /** What the model is run for; defaults to `inference`. */
   readonly mode?: Mode;
   /**
    * Arguments of the model's forward to trace it with, one list for each way in which it is run; only shapes matter.
-   * Unless told, what the model's own `exampleInputs()` returns.
+   * Defaults to what the model's own `exampleInputs()` returns.
    */
   readonly inputs?: readonly (readonly unknown[])[];
   /** Runs every kernel beside its original before anything is swapped. The model must be loaded. */
@@ -35,7 +35,7 @@ export interface KernelizeOptions {
   readonly tune?: TuneOptions;
   /** The folder or file that relative references start from. */
   readonly base?: URL;
-  /** Loads the classes of references; local folders and files unless told. */
+  /** Loads the classes of references; defaults to local folders and files. */
   readonly resolver?: RefResolver;
   /** Stops between two steps, also while it is verified and tuned: the model is as before, and KW-ABORTED is thrown. */
   readonly signal?: AbortSignal;

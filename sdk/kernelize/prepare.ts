@@ -154,7 +154,7 @@ function configInScope(tree: TreeIndex): { config: KernelConfig; notes: string[]
     config: {
       kernels: fitting.map(([name, choice]) => choice === null ? disable(name) : replace(name, choice)),
     },
-    notes: others.map((name) => `the kernel mapping's "${name}" is no layer of this model`),
+    notes: others.map((name) => `the kernel mapping's "${name}" is not a layer of this model`),
   };
 }
 
@@ -184,7 +184,7 @@ async function loadClasses(
 }
 
 function refuse(error: unknown, ref: string): never {
-  // Made anew, so that it says where the reference stands.
+  // Made again, so that it says where the reference stands.
   if (error instanceof KernelwrightError) throw new KernelwrightError(error.diagnostic, error.cause);
   raise(
     "KW-REF-MISSING",

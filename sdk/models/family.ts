@@ -44,9 +44,9 @@ export interface FamilyDefinition extends DecoderTraits {
   readonly keys: ConfigKeys;
   /** Checks what only this family has. */
   readonly check?: (config: DecoderConfig, refuse: (field: string, what: string) => never) => void;
-  /** Modules of one layer, roughly, for the budget; 20 unless told. */
+  /** Modules of one layer, roughly, for the budget; defaults to 20. */
   readonly modulesPerLayer?: (config: DecoderConfig) => number;
-  /** Builds the layer of an index; Llama's unless told. */
+  /** Builds the layer of an index; defaults to Llama's. */
   readonly layer?: (
     config: DecoderConfig,
     index: number,

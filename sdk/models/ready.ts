@@ -4,16 +4,16 @@ import { bestAtOnce, choiceOf, collectProducts, probeProducts } from "../ops/mod
 import { currentTracer, keep, scope, withTracer } from "../tensor/mod.ts";
 import type { PretrainedModel } from "./pretrained_model.ts";
 
-/** What {@linkcode PretrainedModel.ready} may be told. */
+/** Options of {@linkcode PretrainedModel.ready}. */
 export interface ReadyOptions {
   /**
    * Lengths of prompts to be ready for; 1 is a step of a generation. Operators choose their shaders by length, so
-   * that a length far from all of these may compile one more. 1, 2, 4, 8, 16 and 64 unless told.
+   * that a length far from all of these may compile one more. Defaults to 1, 2, 4, 8, 16 and 64.
    */
   readonly tokens?: readonly number[];
   /**
    * Whether to measure how products run fastest on this adapter, for the classes of sizes that are not known; at most
-   * a second or two, and once: results are kept in the user's cache. True unless told.
+   * a second or two, and once: results are kept in the user's cache. Defaults to true.
    */
   readonly probe?: boolean;
   /** Stops it after the shader or the run that is at work when it is aborted. What has been compiled stays. */

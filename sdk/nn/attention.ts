@@ -79,7 +79,7 @@ abstract class CausalAttention<C extends AttentionConfig> extends Module {
     if (heads % kvHeads !== 0) {
       raise(
         "KW-CONFIG-VALUE",
-        `num_attention_heads (${heads}) is no multiple of num_key_value_heads (${kvHeads})`,
+        `num_attention_heads (${heads}) is not a multiple of num_key_value_heads (${kvHeads})`,
       );
     }
     const bias = config.attention_bias || (config.qkv_bias ?? false);

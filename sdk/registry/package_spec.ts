@@ -13,7 +13,7 @@ export interface PackageSpec {
   readonly scope?: string;
   /** Its whole name. */
   readonly name: string;
-  /** A version, a range, or npm's tag; the newest unless told. */
+  /** A version, a range, or npm's tag; defaults to the newest. */
   readonly range?: string;
   /** A folder in the package, with a slash at its end. */
   readonly folder?: string;

@@ -62,7 +62,7 @@ async function locate(
       raise(
         "KW-REF-MANIFEST",
         `kernel.json says that it is ${name}@${version}, and the registry ${spec.name}@${files.version}`,
-        "Make the bundle anew, then publish.",
+        "Make the bundle again, then publish.",
         { file: spec.href },
       );
     }

@@ -40,21 +40,21 @@ import { checkAgainstCode, checkAgainstModel } from "./signature.ts";
 import { checkTrust, type Trust } from "./trust.ts";
 import { isTrustedByUser, keepTrust } from "./user_config.ts";
 
-/** What {@linkcode kernelResolver} may be told. */
+/** Options of {@linkcode kernelResolver}. */
 export interface ResolverOptions extends Trust {
   /** The lock's path. With one, a reference that is not in it is refused unless `update` is set. */
   readonly lock?: string;
   /** Writes what was resolved into the lock. */
   readonly update?: boolean;
-  /** The cache's folder; the user's unless told. */
+  /** The cache's folder; defaults to the user's. */
   readonly cache?: string;
   /** Whether only the cache may be used. */
   readonly offline?: boolean;
   /** Bounds for servers. */
   readonly limits?: FetchLimits;
-  /** Where packages are; what the environment says unless told. */
+  /** Where packages are; defaults to what the environment says. */
   readonly registries?: Registries;
-  /** The user's configuration, which has what they locked with trust; the usual file unless told. */
+  /** The user's configuration, which has what they locked with trust; defaults to the usual file. */
   readonly config?: string;
 }
 
@@ -124,7 +124,7 @@ interface Wanted {
   readonly purpose?: RefPurpose;
 }
 
-/** A reference's place. A port has digits, so it is no name. */
+/** A reference's place. A port has digits, so it is not a name. */
 function withoutName(ref: string): string {
   const named = /.:[A-Za-z_$][\w$]*$/.test(ref.replace(/^(https?|file|jsr|npm):/, ""));
   return named ? splitRef(ref).where : ref;
@@ -144,7 +144,7 @@ function sourceOf({ cache, offline }: ResolverOptions): Source {
 function keyOf(where: string): { href: string; publisher: string } {
   if (/^https?:/.test(where)) {
     if (!URL.canParse(where)) {
-      raise("KW-REF-SYNTAX", `${JSON.stringify(where)} is no address`, "Write https://…/kernel.js:Name.");
+      raise("KW-REF-SYNTAX", `${JSON.stringify(where)} is not an address`, "Write https://…/kernel.js:Name.");
     }
     const { href, pathname } = new URL(where);
     if (/%(2f|5c|2e)/i.test(pathname)) { // a server may take it for a way out of a trusted folder

@@ -4,11 +4,11 @@ import { DTYPES, formatShape, formatSpec, sameShape, type Shape, stridesOf, Tens
 
 /** How far two tensors may be apart. */
 export interface Tolerance {
-  /** A share of the expected value; 1e-5 unless told. */
+  /** A share of the expected value; defaults to 1e-5. */
   readonly rtol?: number;
-  /** An absolute amount; 1e-6 unless told. */
+  /** An absolute amount; defaults to 1e-6. */
   readonly atol?: number;
-  /** A share of the largest expected value in the same row: what sums of many terms cancel down to. 0 unless told. */
+  /** A share of the largest expected value in the same row: what sums of many terms cancel down to. Defaults to 0. */
   readonly rowtol?: number;
 }
 

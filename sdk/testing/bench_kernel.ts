@@ -11,17 +11,17 @@ import { Subject } from "./subject.ts";
 import { type Side, timeSides, type TimingOptions } from "./timing.ts";
 import { compareKernel, swappedModel } from "./trial.ts";
 
-/** What {@linkcode benchKernel} may be told. */
+/** Options of {@linkcode benchKernel}. */
 export interface BenchKernelOptions
   extends Pick<TestKernelOptions, "modules" | "inputs" | "arguments">, TimingOptions {
   /** The sizes to time, in the order of the table. */
   readonly shapes: readonly Dims[];
-  /** The element type; f32 unless told. */
+  /** The element type; defaults to f32. */
   readonly dtype?: DType;
   /** Other kernels for the same site, by name. */
   readonly against?: Readonly<Record<string, KernelClass>>;
   /**
-   * What one call costs: bytes that must move (every input, parameter and result once, unless told), and
+   * What one call costs: bytes that must move (by default, every input, parameter and result once), and
    * floating-point operations. `size` is the bytes of an element.
    */
   readonly cost?: (dims: Dims, size: number) => { readonly bytes?: number; readonly flops?: number };
@@ -66,7 +66,7 @@ export async function benchKernel(cls: KernelClass, options: BenchKernelOptions)
  * {@linkcode benchKernel} as a program: prints the table, or with `--json` the data, and with `--svg FILE` writes the
  * plot. The `main` of a `*_bench.ts`.
  *
- * @param args The program's arguments; `Deno.args` unless told.
+ * @param args The program's arguments; defaults to `Deno.args`.
  */
 export async function benchMain(
   cls: KernelClass,

@@ -1,6 +1,6 @@
 /**
  * The public names, entry by entry, as they are written down in names.json. A change there is a change of the SDK's
- * face: it belongs into CHANGELOG.md. `deno run -A tests/entry/names_test.ts` writes the file anew.
+ * face: it belongs in CHANGELOG.md. `deno run -A tests/entry/names_test.ts` writes the file again.
  */
 import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";

@@ -271,7 +271,7 @@ describe("a kernel that writes its input", () => {
     assertMatch(await refusal(norm("w[i] = 1.0;", flat, writes)), /parameter "scale"/);
   });
 
-  it("is told when its writes is no function, or fails", async () => {
+  it("is told when its writes is not a function, or fails", async () => {
     assertMatch(
       await refusal(norm("x[i] = 1.0;", flat, () => {
         throw new TypeError("no");

@@ -188,7 +188,7 @@ describe("the registry", () => {
       assertEquals(await code(() => load({ update: true })), "KW-REF-DIGEST");
     });
 
-    it("whose path hides a slash or a dot, or that is no address, is refused", async () => {
+    it("whose path hides a slash or a dot, or that is not an address, is refused", async () => {
       for (
         const odd of ["org/..%2fother/kernel.js:X", "org/..%5Cother/kernel.js:X", "%2e%2e%2fx/kernel.js:X"]
       ) {

@@ -39,7 +39,7 @@ export async function urlSource(url: URL): Promise<Source | undefined> {
   const most = mostBytes(url);
   if (status !== 206 || part?.size === undefined) {
     // A part of unknown size, as where another site hides the header, is no more of use than none.
-    const whole = status === 206 ? await anew(url, asked, stop.signal) : asked;
+    const whole = status === 206 ? await fetchWhole(url, asked, stop.signal) : asked;
     const bytes = await reading(url, () => whole.bytes(Math.min(most, decodedMost(whole.response))));
     return blobSource(new Blob([bytes]), url.href);
   }
@@ -131,7 +131,7 @@ function request(url: URL, from: number, to: number, signal: AbortSignal): Promi
   return reading(url, () => boundedFetch(url, { headers: { range: `bytes=${from}-${to - 1}` } }, { signal }));
 }
 
-async function anew(url: URL, partial: BoundedResponse, signal: AbortSignal): Promise<BoundedResponse> {
+async function fetchWhole(url: URL, partial: BoundedResponse, signal: AbortSignal): Promise<BoundedResponse> {
   partial.cancel();
   const asked = await reading(url, () => boundedFetch(url, {}, { signal }));
   return asked.response.ok ? asked : refuse(url, asked);

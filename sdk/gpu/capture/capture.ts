@@ -17,9 +17,9 @@ import type { GpuStorage } from "../device/backend.ts";
 
 /** How much {@linkcode capture} may keep. */
 export interface CaptureOptions {
-  /** The most plans; the one that was used longest ago goes first. 8 unless told. */
+  /** The most plans; the one that was used longest ago goes first. Defaults to 8. */
   readonly maxPlans?: number;
-  /** The most bytes of GPU memory that all plans hold together. 256 MiB unless told. */
+  /** The most bytes of GPU memory that all plans hold together. Defaults to 256 MiB. */
   readonly maxBytes?: number;
 }
 

@@ -117,7 +117,7 @@ export function isLocalPath(where: string): boolean {
 /**
  * The path that a local reference means: exactly the name that is written. Only a `file:` URL is decoded.
  *
- * @param base The file or folder that it is relative to; the working folder unless told.
+ * @param base The file or folder that it is relative to; defaults to the working folder.
  * @throws KW-REF-SYNTAX for a `file:` URL that is of no path.
  */
 export function localPath(where: string, base?: URL): string {

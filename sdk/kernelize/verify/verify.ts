@@ -1,7 +1,7 @@
 /**
  * Runs each kernel beside its original, on the activations of real forwards of the unswapped model.
  *
- *   … ─► norm ─► mlp ─► y ─► …          the original goes on as ever
+ *   … ─► norm ─► mlp ─► y ─► …          the original goes on as usual
  *         └─► kernel ─► k               k runs at the same moment, on the same values
  *
  * Afterwards each site is also run on outliers and on tiny values, and in float64 on the host, so that a difference
@@ -29,14 +29,14 @@ export interface VerifyOptions {
   readonly rtol?: number;
   /** What it may be off by on top of that. */
   readonly atol?: number;
-  /** What becomes of a site that fails: an error (unless told), the original stays, or only the report says it. */
+  /** What becomes of a site that fails: an error (the default), the original stays, or only the report says it. */
   readonly onFail?: "error" | "fallback" | "report";
-  /** Whether to run the originals in float64 too; true unless told. Skipped by itself where it would take long. */
+  /** Whether to run the originals in float64 too; defaults to true. Skipped by itself where it would take long. */
   readonly reference?: boolean;
-  /** What becomes of a site whose kernel takes longer than its original: only the report says it (unless told), or the original stays. */
+  /** What becomes of a site whose kernel takes longer than its original: only the report says it (the default), or the original stays. */
   readonly onSlower?: "report" | "fallback";
   /**
-   * Whether to time original and kernel on the GPU; true unless told, where the adapter has timestamp queries. Of
+   * Whether to time original and kernel on the GPU; defaults to true where the adapter has timestamp queries. Of
    * several kernels that fit a site equally well, the fastest that is right is taken then.
    */
   readonly time?: boolean;
@@ -106,7 +106,7 @@ export function verifyError(
     return `${f.kernel} at "${f.path}" on ${d.inputs} inputs: off by ${
       short(d.absolute)
     } at element ${d.at}, ${short(d.allowed)} allowed${
-      d.nan > 0 ? `, and ${d.nan} elements are no numbers in one of the two` : ""
+      d.nan > 0 ? `, and ${d.nan} elements are NaN in one of the two` : ""
     }${judged}`;
   };
   return new KernelwrightError({
@@ -115,7 +115,7 @@ export function verifyError(
     where: { site: first.path, kernel: first.kernel },
     notes: failed.slice(1, 6).map(say),
     fix:
-      'Mend the kernel; or keep the originals there with verify: { onFail: "fallback" }, or allow more with rtol and atol.',
+      'Fix the kernel, or keep the originals there with verify: { onFail: "fallback" }, or allow more with rtol and atol.',
   });
 }
 
@@ -128,7 +128,7 @@ export function wrongIn({ differences }: SiteFindings): Difference | undefined {
 /** `is off by 0.1 on real inputs, 0.001 allowed`. */
 export function describeWrong(worst: Difference): string {
   return `is off by ${short(worst.absolute)} on ${worst.inputs} inputs, ${short(worst.allowed)} allowed` +
-    (worst.nan > 0 ? `, and ${worst.nan} elements are no numbers in one of the two` : "");
+    (worst.nan > 0 ? `, and ${worst.nan} elements are NaN in one of the two` : "");
 }
 
 // ---------------------------------------------------------------------------

@@ -6,7 +6,7 @@
  *             ├─ it would have paid for its compilation by now ─► best, and it compiles
  *             └─ not yet ─► cheap: the same sums in the same order, bit for bit
  *
- * In a page the best one compiles beside, from the first call on. Where something is recorded, traced or timed, and in
+ * In a page the best one compiles in the background, from the first call on. Where something is recorded, traced or timed, and in
  * `model.ready()`, the best is taken at once.
  */
 import { checkArgument } from "../../arguments.ts";

@@ -8,6 +8,7 @@ import { KernelwrightError, renderDiagnostic } from "../errors.ts";
 import { variable } from "../host/mod.ts";
 import { registerBundle } from "./bundle.ts";
 import { registerDemo } from "./demo.ts";
+import { registerInfo } from "./info.ts";
 import { registerInspect } from "./inspect.ts";
 import { registerNewKernel } from "./new_kernel/new_kernel.ts";
 import { registerRegistry } from "./registry.ts";
@@ -27,6 +28,7 @@ export async function main(args: readonly string[]): Promise<number> {
   });
   registerRun(program);
   registerDemo(program);
+  registerInfo(program);
   registerInspect(program);
   registerReport(program);
   registerNewKernel(program);

@@ -34,8 +34,12 @@ export const TARGETS: readonly Target[] = [
     tests: ["tests/registry/redirects_test.ts", "tests/registry/registry_test.ts"],
   },
   { file: "sdk/cli/terminal.ts", tests: ["tests/cli/terminal_test.ts"] },
-  ...room("kernelize", ["wiring", "select", "match", "snapshot", "apply"], "tests/kernelize"),
-  ...room("checkpoint", ["atomic", "shard_index", "shards"], "tests/checkpoint"),
+  ...room(
+    "kernelize",
+    ["prove/wiring", "match/select", "match/match", "prove/snapshot", "swap/apply"],
+    "tests/kernelize",
+  ),
+  ...room("checkpoint", ["source/atomic", "safetensors/shard_index", "save/shards"], "tests/checkpoint"),
   ...[
     "concatenate",
     "interleave",

@@ -41,7 +41,7 @@ describe("QKVParallel and what it does not fit", () => {
   const entry = fuseParallel([["Linear", "q_proj"], ["Linear", "k_proj"], ["Linear", "v_proj"]], QKVParallel);
 
   async function reason(width: number, biases: readonly [boolean, boolean, boolean]): Promise<string> {
-    const inputs = [[Tensor.empty([1, 2, width], { device: "meta" })]];
+    const inputs = [Tensor.empty([1, 2, width], { device: "meta" })];
     const report = await kernelize(new Attention(width, biases), { kernels: [entry] }, { inputs });
     assertEquals(report.sites.length, 1);
     return report.swapped.length === 0 ? report.sites[0].reason : "taken";

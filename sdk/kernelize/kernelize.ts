@@ -1,5 +1,5 @@
 import { throwIfAborted } from "../abort.ts";
-import { checkArgument, checkInstance } from "../arguments.ts";
+import { checkInstance } from "../arguments.ts";
 import { inContext, raise } from "../errors.ts";
 import { gpuIfOpen, proveTensors } from "../gpu/mod.ts";
 import { Module } from "../nn/mod.ts";
@@ -9,11 +9,13 @@ import { compareResults, resultOf } from "./verify/end_to_end.ts";
 import type { RefResolver } from "./config/reference.ts";
 import type { Mode } from "./config/mode.ts";
 import type { KernelPlan } from "./plan/plan.ts";
+import { checkKernelizeOptions, checkTuneOptions } from "./options.ts";
 import { loadKernels, prepare } from "./prepare.ts";
 import { KernelReport, reportOf, tunedOf } from "./report.ts";
 import { indexTree, type TreeIndex } from "./match/tree.ts";
 import { afterTurns, takeTurn } from "./turns.ts";
-import { samplesOf, type TuneOptions, tuneSites } from "./tune/tune.ts";
+import { samplesOf } from "./plan/samples.ts";
+import { type TuneOptions, tuneSites } from "./tune/tune.ts";
 import { soundPlan } from "./verify/verdict.ts";
 import type { VerifyOptions } from "./verify/verify.ts";
 
@@ -22,10 +24,12 @@ export interface KernelizeOptions {
   /** What the model is run for; defaults to `inference`. */
   readonly mode?: Mode;
   /**
-   * Arguments of the model's forward to trace it with, one list for each way in which it is run; only shapes matter.
-   * Defaults to what the model's own `exampleInputs()` returns.
+   * What the model's forward takes, to trace it with; only shapes matter. Defaults to what the model's own
+   * `exampleInputs()` returns.
    */
-  readonly inputs?: readonly (readonly unknown[])[];
+  readonly inputs?: readonly unknown[];
+  /** Several such lists, one for each way in which the model is run; in place of `inputs`. */
+  readonly samples?: readonly (readonly unknown[])[];
   /** Runs every kernel beside its original before anything is swapped. The model must be loaded. */
   readonly verify?: VerifyOptions;
   /**
@@ -65,7 +69,7 @@ export function kernelize(
   options: KernelizeOptions = {},
 ): Promise<KernelReport> {
   checkInstance("kernelize(): model", model, Module);
-  checkArgument("kernelize(): options", options, "an object");
+  checkKernelizeOptions("kernelize(): options", options);
   return takeTurn(model, () => swap(model, config, options), options.signal);
 }
 
@@ -81,7 +85,7 @@ export function planKernelize(
   options: KernelizeOptions = {},
 ): Promise<{ plan: KernelPlan; report: KernelReport }> {
   checkInstance("planKernelize(): model", model, Module);
-  checkArgument("planKernelize(): options", options, "an object");
+  checkKernelizeOptions("planKernelize(): options", options);
   return takeTurn(model, async () => {
     const kernels = await loadKernels(config, originalTree(model), options);
     const plan = await prepare(
@@ -108,12 +112,12 @@ export function planKernelize(
  */
 export function tune(model: Module, options: TuneOptions): Promise<KernelReport> {
   checkInstance("tune(): model", model, Module);
-  checkArgument("tune(): options", options, "an object");
+  checkTuneOptions("tune(): options", options);
   return takeTurn(
     model,
     async () => {
       const state = states.get(model);
-      if (!state || samplesOf(options).length === 0) {
+      if (!state || !samplesOf(options)?.length) {
         raise(
           "KW-TUNE-INPUTS",
           state ? "Cannot tune: there are no inputs to run" : "Cannot tune: the model has no kernels",
@@ -227,7 +231,7 @@ async function swap(
       return remember(model, { ...origin, plan, report: reportOf(plan), applied });
     }
     const { plan: sound, findings } = await soundPlan(model, planned, verify);
-    const inputs = verify.samples?.[0] ?? verify.inputs ?? [];
+    const inputs = samplesOf(verify)?.[0] ?? [];
     stop();
     const plain = await resultOf(model, inputs);
     await apply(sound);
@@ -258,7 +262,7 @@ async function tunedPlan(
   plan: KernelPlan,
   options: TuneOptions | undefined,
 ): Promise<KernelPlan> {
-  if (!options || samplesOf(options).length === 0 || plan.sites.length === 0) return plan;
+  if (!options || !samplesOf(options)?.length || plan.sites.length === 0) return plan;
   const notes = await tuneSites(model, plan, options);
   return { ...plan, notes: [...new Set([...plan.notes, ...notes])] };
 }

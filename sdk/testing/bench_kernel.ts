@@ -1,3 +1,4 @@
+import { checkOptions, type OptionNames } from "../arguments.ts";
 import { type KernelClass, kernelDefinition } from "../authoring/mod.ts";
 import { type Gpu, openGpu } from "../gpu/mod.ts";
 import { raise } from "../errors.ts";
@@ -29,6 +30,19 @@ export interface BenchKernelOptions
   readonly unchecked?: boolean;
 }
 
+const OPTIONS: OptionNames<BenchKernelOptions> = {
+  modules: true,
+  inputs: true,
+  arguments: true,
+  shapes: true,
+  dtype: true,
+  against: true,
+  cost: true,
+  unchecked: true,
+  rounds: true,
+  train: true,
+};
+
 /**
  * Times a kernel against the modules that it stands for, unfused, and against other kernels.
  *
@@ -42,6 +56,7 @@ export interface BenchKernelOptions
  * @throws KW-TEST-CHECK when the kernel is wrong at the first shape, KW-TEST-OPTION without shapes.
  */
 export async function benchKernel(cls: KernelClass, options: BenchKernelOptions): Promise<BenchReport> {
+  checkOptions("benchKernel(): options", options, OPTIONS);
   const { name } = kernelDefinition(cls);
   if (options.shapes.length === 0) raise("KW-TEST-OPTION", "benchKernel got no shapes", "Give one at least.");
   const gpu = await openGpu();

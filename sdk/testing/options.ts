@@ -1,3 +1,4 @@
+import type { OptionNames } from "../arguments.ts";
 import type { Module } from "../nn/mod.ts";
 import type { DType, Shape, Tensor } from "../tensor/mod.ts";
 import type { Tolerance } from "./assert_close.ts";
@@ -74,6 +75,22 @@ export interface TestKernelOptions {
   /** The seed of all that is random; defaults to a fixed one. */
   readonly seed?: number;
 }
+
+/** The names of {@linkcode TestKernelOptions}. */
+export const TEST_OPTIONS: OptionNames<TestKernelOptions> = {
+  modules: true,
+  inputs: true,
+  arguments: true,
+  reference: true,
+  shapes: true,
+  sizes: true,
+  dtypes: true,
+  tolerance: true,
+  cases: true,
+  skip: true,
+  runs: true,
+  seed: true,
+};
 
 /** Tolerances where the author gives none. */
 export const TOLERANCES: Readonly<Partial<Record<DType, Tolerance>>> = {

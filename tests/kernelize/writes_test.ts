@@ -154,7 +154,7 @@ describe("a kernel that writes its input", () => {
     using first = fill(new RMSNorm(WIDTH), "webgpu");
     const kernels = [replace("RMSNorm", own((_, x) => x))];
     const error = await assertRejects(
-      () => planKernelize(first, { kernels }, { inputs: [[x]] }),
+      () => planKernelize(first, { kernels }, { inputs: [x] }),
       KernelwrightError,
     );
     assertMatch(error.message, /writes its argument 0/);

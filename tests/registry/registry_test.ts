@@ -155,7 +155,7 @@ describe("the registry", () => {
       const meta = () => Tensor.empty([2, 3], { device: "meta" });
       const report = await kernelize(model, { kernels: [replace("SiluAndMul", ref())] }, {
         resolver,
-        inputs: [[meta(), meta()]],
+        inputs: [meta(), meta()],
       });
       assertEquals(report.swapped.map((s) => s.kernel), ["SwiGLU"]);
       server.requests.length = 0;
@@ -244,7 +244,7 @@ describe("the registry", () => {
       const kernelized = (model: Module, name: string) =>
         kernelize(model, { kernels: [replace(name, ref())] }, {
           resolver: kernelResolver(options),
-          inputs: [[Tensor.empty([2, 4], { device: "meta" }), Tensor.empty([2, 4], { device: "meta" })]],
+          inputs: [Tensor.empty([2, 4], { device: "meta" }), Tensor.empty([2, 4], { device: "meta" })],
         });
       const both = new Model();
       Object.assign(both, { norm: new RMSNorm(4) });

@@ -353,7 +353,7 @@ describe("a folder with a bundle", () => {
     const report = await kernelize(model, { kernels: [replace("SiluAndMul", "./bundle:SwiGLU")] }, {
       base: where(),
       resolver,
-      inputs: [[Tensor.empty([2, 4], { device: "meta" })]],
+      inputs: [Tensor.empty([2, 4], { device: "meta" })],
     });
     assertEquals(report.swapped.map((s) => s.kernel), ["SwiGLU"]);
   });

@@ -170,7 +170,7 @@ export const KERNEL_ADVICE: Partial<Record<ErrorCode, Advice>> = {
   ],
   "KW-PARALLEL-ORDER": [
     "A sibling of a parallel fusion ran before the first one, or twice: the model ran otherwise than when it was traced.",
-    "Trace every way in which it is run: `inputs: [[…], […]]`.",
+    "Trace every way in which it is run: `samples: [[…], […]]`.",
   ],
   "KW-VERIFY": [
     "A kernel is further from its original than rounding explains: a forgotten epsilon, a wrong stride, f16 sums.",

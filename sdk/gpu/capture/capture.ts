@@ -7,7 +7,7 @@
  *
  * Where a plan would be wrong (fn waits, or looks at values on the host) fn simply runs, and `notes` says why.
  */
-import { checkArgument } from "../../arguments.ts";
+import { checkArgument, checkOptions, type OptionNames } from "../../arguments.ts";
 import { KernelwrightError } from "../../errors.ts";
 import { byteLength, currentTracer, keep, mapTensors, Tensor } from "../../tensor/mod.ts";
 import { type CapturedPlan, record } from "./record.ts";
@@ -22,6 +22,8 @@ export interface CaptureOptions {
   /** The most bytes of GPU memory that all plans hold together. Defaults to 256 MiB. */
   readonly maxBytes?: number;
 }
+
+const OPTIONS: OptionNames<CaptureOptions> = { maxPlans: true, maxBytes: true };
 
 /** A function made by {@linkcode capture}. */
 export interface CapturedFunction<A extends readonly unknown[], R> {
@@ -65,7 +67,7 @@ export function capture<A extends readonly unknown[], R>(
   options: CaptureOptions = {},
 ): CapturedFunction<A, R> {
   checkArgument("capture(): fn", fn, "a function");
-  checkArgument("capture(): options", options, "an object");
+  checkOptions("capture(): options", options, OPTIONS);
   const plans = new Plans(fn, options);
   const captured = (...args: A): R => plans.call(args);
   Object.defineProperties(captured, {

@@ -17,13 +17,14 @@ import { bytesOf, dropAll, hold, holdAll } from "./kept_arguments.ts";
 import { onReference } from "./on_reference.ts";
 import type { PlannedSite } from "../plan/plan.ts";
 import { writesInputs } from "../plan/writes.ts";
+import { samplesOf } from "../plan/samples.ts";
 import { runKernel, runOriginals, type SiteTime, tensorsOf, timeSite } from "./run_site.ts";
 
 /** How swaps are verified. */
 export interface VerifyOptions {
   /** What the model's forward takes: real values, on the model's device. */
   readonly inputs?: readonly unknown[];
-  /** Several such lists; each is run. */
+  /** Several such lists; each is run. In place of `inputs`. */
   readonly samples?: readonly (readonly unknown[])[];
   /** The part of the largest |original| that a result may be off by; see {@linkcode defaultTolerance}. */
   readonly rtol?: number;
@@ -66,7 +67,7 @@ export async function verifySites(
   options: VerifyOptions,
 ): Promise<Map<string, SiteFindings>> {
   const found = new Map<string, SiteFindings>();
-  for (const inputs of options.samples ?? (options.inputs ? [options.inputs] : [])) {
+  for (const inputs of samplesOf(options) ?? []) {
     let left = sites;
     while (left.length > 0) {
       throwIfAborted(options.signal, "verify");

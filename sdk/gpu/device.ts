@@ -3,7 +3,7 @@ import { raise } from "../errors.ts";
 import { registerBackend } from "../tensor/mod.ts";
 import { GpuBackend } from "./device/backend.ts";
 import { GpuCore } from "./device/core.ts";
-import { leaveOutOpenGL } from "./device/no_opengl.ts";
+import { disableOpenGL } from "./device/no_opengl.ts";
 
 /** Options of {@linkcode openGpu}. */
 export interface GpuOptions {
@@ -111,7 +111,7 @@ let opening: Promise<Gpu> | undefined;
 let gone: Gpu | undefined;
 
 async function open(options: GpuOptions): Promise<Gpu> {
-  leaveOutOpenGL();
+  disableOpenGL();
   const adapter = await globalThis.navigator?.gpu?.requestAdapter({
     powerPreference: options.powerPreference,
   })

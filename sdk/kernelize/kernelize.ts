@@ -16,7 +16,7 @@ import { indexTree, type TreeIndex } from "./match/tree.ts";
 import { afterTurns, takeTurn } from "./turns.ts";
 import { samplesOf } from "./plan/samples.ts";
 import { type TuneOptions, tuneSites } from "./tune/tune.ts";
-import { soundPlan } from "./verify/verdict.ts";
+import { verifiedPlan } from "./verify/verdict.ts";
 import type { VerifyOptions } from "./verify/verify.ts";
 
 /** Options of {@linkcode kernelize}. */
@@ -230,7 +230,7 @@ async function swap(
       stop();
       return remember(model, { ...origin, plan, report: reportOf(plan), applied });
     }
-    const { plan: sound, findings } = await soundPlan(model, planned, verify);
+    const { plan: sound, findings } = await verifiedPlan(model, planned, verify);
     const inputs = samplesOf(verify)?.[0] ?? [];
     stop();
     const plain = await resultOf(model, inputs);

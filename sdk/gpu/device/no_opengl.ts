@@ -12,7 +12,7 @@
 const VARIABLE = "DENO_WEBGPU_BACKEND";
 
 /** Has Deno leave OpenGL out, unless the user chose APIs or does not let us. Must come before the first adapter. */
-export function leaveOutOpenGL(): void {
+export function disableOpenGL(): void {
   if (!Object.hasOwn(globalThis, "Deno")) return; // a page chooses itself
   const { state } = Deno.permissions.querySync({ name: "env", variable: VARIABLE }); // asks nobody
   if (state === "granted" && Deno.env.get(VARIABLE) === undefined) {

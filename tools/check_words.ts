@@ -21,16 +21,23 @@ export function checkWords(root: string): string[] {
     ...pages.map((e) => join(root, e.name)),
     ...FOLDERS.flatMap((folder) => walk(join(root, folder), (path) => /\.(ts|md|wgsl|yml)$/.test(path))),
   ].filter((path) => !EXEMPT.includes(relative(root, path)));
-  return files.flatMap((file) =>
-    Deno.readTextFileSync(file).split("\n").flatMap((line, i) =>
-      words.filter(({ pattern }) => pattern.test(line)).map(({ pattern, instead }) =>
-        `${relative(root, file)}:${i + 1}: "${pattern.exec(line)![0]}": write ${instead}`
-      )
+  return files.flatMap((file) => {
+    const text = Deno.readTextFileSync(file);
+    return words.flatMap(({ pattern, instead }) =>
+      [...text.matchAll(pattern)].map((m) => ({ ...m, instead }))
     )
-  );
+      .sort((a, b) => a.index - b.index)
+      .map(({ 0: found, index, instead }) => {
+        const line = text.slice(0, index).split("\n").length;
+        return `${relative(root, file)}:${line}: "${found.split(GAP).join(" ")}": write ${instead}`;
+      });
+  });
 }
 
 // ---------------------------------------------------------------------------
+
+/** What is between two words: also a new line, with the star or the slashes of a comment. */
+const GAP = /\s+(?:(?:\*|\/\/+)\s+)?/;
 
 interface Wording {
   readonly pattern: RegExp;
@@ -40,7 +47,7 @@ interface Wording {
 /** The rows of the table whose first column is an expression in backticks. */
 function readList(page: string): Wording[] {
   return [...page.matchAll(/^\| `([^`]+)` +\| ([^|]+?) +\|$/gm)].map(([, pattern, instead]) => ({
-    pattern: new RegExp(pattern.replaceAll("\\|", "|"), "i"),
+    pattern: new RegExp(pattern.replaceAll("\\|", "|").replaceAll(" ", GAP.source), "gi"),
     instead,
   }));
 }

@@ -7,7 +7,7 @@ import { blobSource, bytesSource, type Source } from "./source.ts";
 const AHEAD = 256 * 1024;
 
 /**
- * What servers answer where there is nothing: object stores say 403 to who may not list, which is not told from a file
+ * What servers answer where there is nothing: object stores answer 403 where listing is forbidden, as for a file
  * that may not be read.
  */
 const ABSENT = [403, 404, 410];

@@ -181,8 +181,8 @@ export function planKernels(root: Module, config: KernelConfig, options: PlanOpt
 // ---------------------------------------------------------------------------
 
 /**
- * A site with the other kernels that fit it. One whose shader this device's reader refuses would never run, and is no
- * reason to fail; a kernel that is wrong is.
+ * A site with the other kernels that fit it. One whose shader this device's reader refuses would never run, and is
+ * not a reason to fail; a kernel that is wrong is.
  */
 function withFitting(
   site: PlannedSite,

@@ -8,12 +8,12 @@ import { KernelwrightError, renderDiagnostic } from "../errors.ts";
 import { variable } from "../host/mod.ts";
 import { registerBundle } from "./bundle.ts";
 import { registerDemo } from "./demo.ts";
-import { registerInfo } from "./info.ts";
 import { registerInspect } from "./inspect.ts";
 import { registerNewKernel } from "./new_kernel/new_kernel.ts";
 import { registerRegistry } from "./registry.ts";
 import { registerReport } from "./report.ts";
 import { registerRun } from "./run.ts";
+import { registerInfo } from "./info.ts";
 import { guarded, type Terminal } from "./terminal.ts";
 
 /** Runs the command line. Returns the exit code: 0, or 1 when an error was printed. */
@@ -28,12 +28,12 @@ export async function main(args: readonly string[]): Promise<number> {
   });
   registerRun(program);
   registerDemo(program);
-  registerInfo(program);
   registerInspect(program);
   registerReport(program);
   registerNewKernel(program);
   registerBundle(program);
   registerRegistry(program);
+  registerInfo(program);
   return await guarded(async (terminal) => {
     try {
       await program.parseAsync([...args], { from: "user" });

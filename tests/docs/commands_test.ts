@@ -3,12 +3,12 @@ import { assert } from "@std/assert";
 import { Command } from "commander";
 import { registerBundle } from "../../sdk/cli/bundle.ts";
 import { registerDemo } from "../../sdk/cli/demo.ts";
-import { registerInfo } from "../../sdk/cli/info.ts";
 import { registerInspect } from "../../sdk/cli/inspect.ts";
 import { registerNewKernel } from "../../sdk/cli/new_kernel/new_kernel.ts";
 import { registerRegistry } from "../../sdk/cli/registry.ts";
 import { registerReport } from "../../sdk/cli/report.ts";
 import { registerRun } from "../../sdk/cli/run.ts";
+import { registerInfo } from "../../sdk/cli/info.ts";
 import { blocksOf, textOf } from "./page.ts";
 
 const ROOT = new URL("../../", import.meta.url);
@@ -23,12 +23,12 @@ for (
   const register of [
     registerRun,
     registerDemo,
-    registerInfo,
     registerInspect,
     registerReport,
     registerNewKernel,
     registerBundle,
     registerRegistry,
+    registerInfo,
   ]
 ) register(program);
 

@@ -2,7 +2,7 @@
  * Contenders against each other, in turn.
  *
  *   round 1:  raw  ours  captured  peer …      each: time of n calls, less the time of one: the wait at the end,
- *   round 2:  raw  ours  captured  peer …      which costs the same for one call as for many, falls out
+ *   round 2:  raw  ours  captured  peer …      which costs the same for one call as for many, cancels out
  *
  * Ratios are taken within a round, so that a machine that others use too slows both sides of a ratio.
  */

@@ -73,9 +73,9 @@ const rows = [["modules", "sites", "match only, ms", "all, ms", "µs per module"
 for (const size of SIZES) {
   const model = new Tower(size);
   const modules = [...model.namedModules()].length;
-  // No inputs: no trace, and so only replacements.
+  // No samples: no trace, and so only replacements.
   const replacements = kernels.filter((e) => !("fuse" in e));
-  const match = await time(() => planKernelize(model, { kernels: replacements }, { inputs: [] }));
+  const match = await time(() => planKernelize(model, { kernels: replacements }, { samples: [] }));
   const { ms, result } = await time(() => planKernelize(model, { kernels }));
   rows.push([
     String(modules),

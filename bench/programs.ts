@@ -18,7 +18,7 @@ const peer = (name: string, env?: Record<string, string>): Program => ({
   env,
 });
 
-/** Other libraries on WebGPU. They are no dependency of the SDK: only peers/deno.json names them. */
+/** Other libraries on WebGPU. They are not a dependency of the SDK: only peers/deno.json names them. */
 export const PEERS: readonly Program[] = [
   peer("jax-js"),
   peer("tfjs", { WEBGPU_CPU_FORWARD: "false" }),

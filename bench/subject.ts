@@ -33,7 +33,7 @@ export interface Score {
   readonly ratio?: Spread;
   /** Largest distance from the float64 reference, as a share of the reference's largest number. */
   readonly error?: number;
-  /** Why there is no number, or what is to be known about it. */
+  /** Why the number is missing, or what is to be known about it. */
   readonly note?: string;
 }
 
@@ -75,7 +75,7 @@ export interface Case {
   readonly size?: number;
   /** The output at these places, in float64. */
   readonly reference?: (at: readonly number[]) => ArrayLike<number> | Promise<ArrayLike<number>>;
-  /** The largest error that counts as right; 1e-4 unless told. */
+  /** The largest error that counts as right; defaults to 1e-4. */
   readonly tolerance?: number;
   /** Calls in a train, where their number matters; otherwise as many as fill the time. */
   readonly calls?: number;

@@ -2,7 +2,7 @@
  * What the public functions ask of their arguments, where types alone would have it: a caller in plain JavaScript, or
  * with values from outside, gets our error instead of the engine's.
  */
-import { raise } from "./errors.ts";
+import { didYouMean, raise } from "./errors.ts";
 
 /** What an argument may have to be. */
 export const KINDS = {
@@ -71,6 +71,26 @@ export function checkInstance(
   cls: abstract new (...args: any) => unknown,
 ): void {
   if (!(value instanceof cls)) refuseArgument(at, value, `a ${cls.name}`);
+}
+
+/** The names of an interface's options, for {@linkcode checkOptions}: one that is left out does not compile. */
+export type OptionNames<O> = Readonly<Record<keyof O, true>>;
+
+/**
+ * Checks that options are an object, and that each is known: one that is not would be left out without a word.
+ *
+ * @throws KW-ARGUMENT that names the option.
+ */
+export function checkOptions(at: string, options: object, known: Readonly<Record<string, true>>): void {
+  checkArgument(at, options, "an object");
+  for (const key in options) {
+    if (Object.hasOwn(known, key)) continue;
+    raise(
+      "KW-ARGUMENT",
+      `Cannot call ${at} has an option ${JSON.stringify(key)} that is not known`,
+      didYouMean(key, Object.keys(known)),
+    );
+  }
 }
 
 /** Raises KW-ARGUMENT for an argument that is not what it must be. */

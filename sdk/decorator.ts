@@ -11,7 +11,7 @@ export function checkClassDecorator(name: string, cls: unknown, context: unknown
   const kind = typeof context === "object" && context !== null
     ? (context as { readonly kind?: unknown }).kind
     : undefined;
-  const on = typeof cls === "function" ? `class ${cls.name || "without a name"}` : "what is no class";
+  const on = typeof cls === "function" ? `class ${cls.name || "without a name"}` : "what is not a class";
   if (kind === undefined) {
     raise(
       "KW-DECORATOR",

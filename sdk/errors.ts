@@ -190,7 +190,7 @@ export function didYouMean(name: string, candidates: Iterable<string>): string {
 
 const contexts: Where[] = [];
 const subjects = new WeakMap<KernelwrightError, object>();
-/** A name that is longer is no misspelling. */
+/** A name that is longer is not a misspelling. */
 const LONGEST_NAME = 300;
 /** Cells of distance tables, and candidates: some hundredths of a second. */
 const MOST_WORK = 2_000_000;

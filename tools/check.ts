@@ -1,6 +1,6 @@
 /**
  * The gate: everything that must hold of the tree without running it. A line per step; all steps run, so that
- * one call tells all there is to mend.
+ * one call tells all there is to fix.
  *
  * @module
  */
@@ -31,6 +31,7 @@ const STEPS: [name: string, args: string[]][] = [
   ["docs", ["doc", "--lint", ...Object.values(config.exports)]],
   ["rooms", ["run", "-A", "tools/check_rooms.ts"]],
   ["links", ["run", "-A", "tools/check_markdown_links.ts"]],
+  ["words", ["run", "-A", "tools/check_words.ts"]],
 ];
 
 const failed: string[] = [];

@@ -5,7 +5,7 @@
  *     ./dev mutate                       everything in tools/mutation_targets.ts: hours
  *     ./dev mutate --only registry/trust files whose path contains this
  *     ./dev mutate --sample 50           so many changes, spread evenly
- *     ./dev mutate --jobs 4              so many at once; 2 unless told
+ *     ./dev mutate --jobs 4              so many at once; defaults to 2
  *     ./dev mutate --list                the changes, and none of them made
  *
  * @module

@@ -1,4 +1,4 @@
-/** The SDK as a contender: `eager` records each operator anew, `captured` records a call once and replays it. */
+/** The SDK as a contender: `eager` records each operator again, `captured` records a call once and replays it. */
 import type { Prepare } from "../protocol.ts";
 import { serve } from "../serve.ts";
 import { prepareFacts } from "./facts.ts";

@@ -23,7 +23,7 @@ export async function mlpBlock(
     await kernelize(block, {
       kernels: [{ fuse: [["RMSNorm", "norm"], ["LlamaMLP", "mlp"]], with: RMSNormMLP }],
     }, {
-      inputs: [[Tensor.empty([1, rows, hidden], { device: "meta" })]],
+      inputs: [Tensor.empty([1, rows, hidden], { device: "meta" })],
     });
   }
   block.eval();

@@ -1,5 +1,5 @@
 import { type CapturedPlan, type GpuStorage, openGpu, record } from "../../sdk/gpu/mod.ts";
-import { attention, bestAtOnce, linear, rmsNorm, rope, scale, softmax } from "../../sdk/ops/mod.ts";
+import { attention, linear, rmsNorm, rope, scale, softmax, withoutStandIns } from "../../sdk/ops/mod.ts";
 import { type DType, keep, scope, Tensor } from "../../sdk/tensor/mod.ts";
 import { numbers, numbersAs } from "../data.ts";
 import type { Params, Prepared } from "../protocol.ts";
@@ -32,7 +32,7 @@ export function running(forward: () => Tensor, captured: boolean, drop: () => vo
         return;
       }
       out?.dispose();
-      out = keep(scope(() => bestAtOnce(forward)));
+      out = keep(scope(() => withoutStandIns(forward)));
     },
     wait: () => out ? firstBytes(out) : Promise.resolve(),
     values: async (at) => {

@@ -15,7 +15,7 @@ type Arr = any;
 const array = (shape: number[], seed: number, size = 1): Arr =>
   np.array(numbers(shape.reduce((a, b) => a * b, 1), seed, size), { shape });
 
-/** A function of arrays; a call makes it anew from references to the same inputs. */
+/** A function of arrays; a call makes it again from references to the same inputs. */
 function running(fn: (...inputs: Arr[]) => Arr, inputs: Arr[], jit = true): Prepared {
   const run = jit ? jax.jit(fn) : fn;
   let out: Arr;

@@ -1,5 +1,5 @@
 /**
- * An RMSNorm of one's own: one row to an invocation, with the weight padded to a multiple of four so that it is read as vec4.
+ * Your own RMSNorm: one row to an invocation, with the weight padded to a multiple of four so that it is read as vec4.
  *
  * @module
  */

@@ -6,7 +6,7 @@ import { Linear } from "@kernelwright/sdk/nn";
 import { type Dims, testKernel } from "@kernelwright/sdk/testing";
 import { QKVParallel } from "./mod.ts";
 
-// 33 and 7 are no multiples of a block's 4 columns, and 1 is less than one.
+// 33 and 7 are not multiples of a block's 4 columns, and 1 is less than one.
 const shapes: Dims[] = [
   { batch: 2, tokens: 3, width: 32, q: 33, k: 7, v: 18, bias: 0 },
   { batch: 1, tokens: 1, width: 4, q: 1, k: 1, v: 1, bias: 1 },
@@ -41,7 +41,7 @@ describe("QKVParallel and what it does not fit", () => {
   const entry = fuseParallel([["Linear", "q_proj"], ["Linear", "k_proj"], ["Linear", "v_proj"]], QKVParallel);
 
   async function reason(width: number, biases: readonly [boolean, boolean, boolean]): Promise<string> {
-    const inputs = [[Tensor.empty([1, 2, width], { device: "meta" })]];
+    const inputs = [Tensor.empty([1, 2, width], { device: "meta" })];
     const report = await kernelize(new Attention(width, biases), { kernels: [entry] }, { inputs });
     assertEquals(report.sites.length, 1);
     return report.swapped.length === 0 ? report.sites[0].reason : "taken";

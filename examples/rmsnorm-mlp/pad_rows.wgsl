@@ -1,4 +1,4 @@
-// Rows of `hidden` values behind each other become rows of whole vec4s. Only where hidden is no multiple of 4.
+// Rows of `hidden` values behind each other become rows of whole vec4s. Only where hidden is not a multiple of 4.
 
 struct Params {
   rows: u32,

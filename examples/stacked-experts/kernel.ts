@@ -33,7 +33,7 @@ export class StackedExperts {
 
 // ---------------------------------------------------------------------------
 
-/** Each row walks the matrices of its own experts: the fewest dispatches, and a weight is loaded for each row anew. */
+/** Each row walks the matrices of its own experts: the fewest dispatches, and a weight is loaded again for each row. */
 function runInOrder(self: StackedExpertsLayout, x: Tensor, { chosen, shares }: Choice): Tensor {
   const { hidden_size: hidden, intermediate_size: inner, top_k } = self;
   const [rows] = x.shape;

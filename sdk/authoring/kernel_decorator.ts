@@ -162,7 +162,7 @@ export function kernel<
     if (options.writes !== undefined && typeof options.writes !== "function") {
       raise(
         "KW-KERNEL-OPTION",
-        `The writes of ${name} is no function`,
+        `The writes of ${name} is not a function`,
         "Give a function of forward's arguments: writes: (x, context) => context.cache.",
         where,
       );

@@ -7,7 +7,7 @@ export interface Requirements {
   readonly features?: readonly string[];
   /** Limits and the least value of each, e.g. `{ maxComputeWorkgroupStorageSize: 32768 }`. */
   readonly limits?: Readonly<Record<string, number>>;
-  /** The dtypes of parameters that it can work with; any unless told. */
+  /** The dtypes of parameters that it can work with; defaults to any. */
   readonly dtypes?: readonly DType[];
 }
 

@@ -58,7 +58,7 @@ export const MOST_COMBINATIONS = 64;
  * await openGpu();
  * const model = new Model();
  * using x = Tensor.zeros([1024]);
- * await kernelize(model, { kernels: [replace("SiLU", FastSiLU)] }, { inputs: [[x]] });
+ * await kernelize(model, { kernels: [replace("SiLU", FastSiLU)] }, { inputs: [x] });
  * const report = await tune(model, { inputs: [x], cache: false });
  * console.log(report.at("act")?.tuned);
  * ```
@@ -125,7 +125,7 @@ export function checkTune(tune: unknown, where: { readonly kernel: string }): Tu
   const copy: Record<string, readonly number[]> = {};
   for (const [name, values] of Object.entries(tune) as [string, unknown][]) {
     if (!/^[A-Za-z_]\w*$/.test(name)) {
-      refuse(`names ${JSON.stringify(name)}, which is no name of an override`);
+      refuse(`names ${JSON.stringify(name)}, which is not the name of an override`);
     }
     if (!Array.isArray(values) || values.length === 0) refuse(`has no list of values for "${name}"`);
     const list = values as unknown[];

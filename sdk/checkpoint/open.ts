@@ -66,7 +66,7 @@ function isSource(from: FolderLocation | Source): from is Source {
   return typeof (from as Partial<Source>).read === "function";
 }
 
-/** The file at a place that is no folder's. An address is a file's where it ends like one, or could have no others. */
+/** The file at a place that is not a folder's. An address is a file's where it ends like one, or could have no others. */
 async function singleFile(place: string | URL, signal?: AbortSignal): Promise<Source | undefined> {
   if (typeof place === "string") {
     const folder = await fs().stat(place).then((s) => s.isDirectory(), () => false);

@@ -8,7 +8,7 @@ import { STAGES } from "./new_kernel/stages.ts";
 /** What a kernel does to the modules. */
 export type Role = "replaces" | "fuses" | "parallel" | "function";
 
-/** Where questions are written and answers are typed; the process's own terminal unless told. */
+/** Where questions are written and answers are typed; defaults to the process's own terminal. */
 export interface Terminal {
   /** Keys. */
   readonly input: Readable;

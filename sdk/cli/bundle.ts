@@ -22,7 +22,7 @@ const ENTRY = "kernel.js";
 export function registerBundle(program: Command): void {
   program.command("bundle").description("pack a kernel package into one file and a kernel.json")
     .argument("<DIR>", "the package: a folder with a deno.json")
-    .option("--out <FOLDER>", "where to write; DIR/dist unless told")
+    .option("--out <FOLDER>", "where to write; defaults to DIR/dist")
     .action(async (dir: string, { out }: { out?: string }) => {
       const { folder, manifest } = await bundlePackage(dir, out);
       const names = Object.keys(manifest.kernels).join(", ");
@@ -172,7 +172,7 @@ async function bundleCode(
       logLevel: "silent",
     });
   } catch (cause) {
-    if (!(cause instanceof Error && "errors" in cause)) checkMayRun(cause); // what esbuild says then is no reason
+    if (!(cause instanceof Error && "errors" in cause)) checkMayRun(cause); // what esbuild says then is not a reason
     raise(
       "KW-BUNDLE",
       `Cannot bundle ${entry}: ${String(cause)}`,

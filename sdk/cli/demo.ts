@@ -26,9 +26,9 @@ interface DemoFlags {
 export function registerDemo(program: Command): void {
   program.command("demo")
     .description("run a model plain, put kernels into it, run it again, and show that the two agree")
-    .option("--model <dir>", "a folder in Hugging Face format; a small random Llama unless told")
+    .option("--model <dir>", "a folder in Hugging Face format; defaults to a small random Llama")
     .option("--allow-links", ALLOW_LINKS)
-    .option("--kernels <file>", "a kernels.json; the examples unless told")
+    .option("--kernels <file>", "a kernels.json; defaults to the examples")
     .option("--max-new-tokens <n>", "how many tokens to generate", "48")
     .action(demo);
 }

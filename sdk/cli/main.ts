@@ -14,6 +14,7 @@ import { registerNewKernel } from "./new_kernel/new_kernel.ts";
 import { registerRegistry } from "./registry.ts";
 import { registerReport } from "./report.ts";
 import { registerRun } from "./run.ts";
+import { registerInfo } from "./info.ts";
 import { guarded, type Terminal } from "./terminal.ts";
 
 /** Runs the command line. Returns the exit code: 0, or 1 when an error was printed. */
@@ -34,6 +35,7 @@ export async function main(args: readonly string[]): Promise<number> {
   registerNewKernel(program);
   registerBundle(program);
   registerRegistry(program);
+  registerInfo(program);
   return await guarded(async (terminal) => {
     try {
       await program.parseAsync([...args], { from: "user" });

@@ -5,13 +5,11 @@ import { drawTable, parsePlace } from "../kernelize/mod.ts";
 import { visibleLine } from "../visible.ts";
 import {
   checkClosed,
-  describeReach,
   inspectReference,
   isElsewhere,
   isTrustedByUser,
   kernelResolver,
   lockKey,
-  type Manifest,
   readLock,
   userSettings,
 } from "../registry/mod.ts";
@@ -21,7 +19,7 @@ interface Options {
   offline?: boolean;
 }
 
-/** Adds the commands `lock`, `info`, `versions` and `verify`. */
+/** Adds the commands `lock`, `versions` and `verify`. */
 export function registerRegistry(program: Command): void {
   const lockOption = ["--lock <FILE>", "the lock", "kernels.lock"] as const;
   program.command("lock").description("pin kernel references in kernels.lock")
@@ -49,24 +47,6 @@ export function registerRegistry(program: Command): void {
       }
       console.log(`${refs.length} locked in ${resolve(options.lock!)}`);
     });
-  program.command("info").description("show a bundle's kernels without running them")
-    .argument("<REF>", "a folder with a bundle, https://…/kernel.js, jsr:… or npm:…")
-    .option("--json", "print kernel.json")
-    .action(async (ref: string, { json }: { json?: boolean }) => {
-      const { manifest, reaches } = await inspectReference(ref, {
-        registries: (await userSettings()).registries,
-      });
-      const open = reaches.map((r) =>
-        `  ✘ ${visibleLine(describeReach(r))}: no digest covers that, and it is not run`
-      );
-      if (json) {
-        console.log(JSON.stringify(manifest, null, 2));
-        for (const line of open) console.error(line);
-      } else {
-        const closed = "  closed: it imports the SDK and its own files, and nothing else";
-        console.log([describeManifest(manifest), ...(open.length > 0 ? open : [closed])].join("\n"));
-      }
-    });
   program.command("versions").description("show the locked versions")
     .option(...lockOption)
     .action(async ({ lock }: Options) => {
@@ -81,7 +61,7 @@ export function registerRegistry(program: Command): void {
       console.log(drawTable(rows));
     });
   program.command("verify").description("check a bundle's digests, or those of all that is locked")
-    .argument("[REF]", "a folder with a bundle, or a reference; all of the lock unless told")
+    .argument("[REF]", "a folder with a bundle, or a reference; defaults to all of the lock")
     .option(...lockOption)
     .option("--offline", "use the cache only")
     .action(async (ref: string | undefined, { lock, offline }: Options) => {
@@ -96,25 +76,4 @@ export function registerRegistry(program: Command): void {
         console.log(visibleLine(`ok  ${manifest.name}@${manifest.version}  ${files.size} files  ${r}`));
       }
     });
-}
-
-// ---------------------------------------------------------------------------
-
-function describeManifest({ name, version, license, sdk, kernels }: Manifest): string {
-  const lines = [`${name}@${version}  ${license ?? "no license"}  for SDK ${sdk}`];
-  for (const [kernel, k] of Object.entries(kernels)) {
-    const parts = k.parts.map((p) => (p.name ? `${p.name}: ` : "") + p.layer);
-    const parameters = (given: readonly { name: string; type: string; optional?: boolean }[]) =>
-      given.map((p) => `${p.name}${p.optional ? "?" : ""}: ${p.type}`).join(", ");
-    lines.push(
-      `  ${kernel}  ${k.kind} ${parts.join(k.kind === "fuses" ? " → " : ", ")}`,
-      `    forward(${parameters(k.forward.parameters)}): ${k.forward.result ?? "unknown"}`,
-    );
-    if (k.layout) lines.push(`    ${k.layout.name}(${parameters(k.layout.constructor)})`);
-    for (const c of k.layout?.conversions ?? []) {
-      lines.push(`    ${c.from.join(", ")} → ${c.to.join(", ")}${c.ops.map((o) => `  ${o.name}`).join("")}`);
-    }
-    lines.push(`    requires ${JSON.stringify(k.requires)}`);
-  }
-  return lines.map(visibleLine).join("\n");
 }

@@ -24,7 +24,7 @@ export function registerReport(program: Command): void {
     .requiredOption("--model <dir>", "a folder in Hugging Face format")
     .option("--allow-links", ALLOW_LINKS)
     .requiredOption("--kernels <file>", "a kernels.json")
-    .option("--ids <list>", "token ids to run; what the model writes by itself unless told")
+    .option("--ids <list>", "token ids to run; defaults to what the model writes by itself")
     .option("--out <file>", "the page, one self-contained HTML file", "report.html")
     .option("--json", "print the report as JSON on stdout instead")
     .action(report);

@@ -59,7 +59,7 @@ export function registerRun(program: Command): void {
     )
     .option("--top-k <n>", "draw from the n likeliest ids only")
     .option("--top-p <share>", "draw from the fewest ids that have this share of the probability: 0.9")
-    .option("--seed <n>", "draw the same ids again; chosen and printed unless told")
+    .option("--seed <n>", "draw the same ids again; chosen and printed by default")
     .option("--greedy", "take the likeliest ids, whatever the model's generation_config.json says")
     .option(
       "--ignore-unsupported",
@@ -128,7 +128,7 @@ async function run(flags: RunFlags): Promise<void> {
   console.error(`${timings.prompt_ms} ms for the prompt, ${timings.token_ms} ms a token (median)`);
 }
 
-/** The text; undefined where the ids have none, which is no reason to lose them. */
+/** The text; undefined where the ids have none, which is not a reason to lose them. */
 function textOf(tokenizer: Tokenizer, ids: readonly number[]): string | undefined {
   try {
     return tokenizer.decode(ids);

@@ -3,9 +3,9 @@ import { raise } from "../errors.ts";
 import { registerBackend } from "../tensor/mod.ts";
 import { GpuBackend } from "./device/backend.ts";
 import { GpuCore } from "./device/core.ts";
-import { leaveOutOpenGL } from "./device/no_opengl.ts";
+import { disableOpenGL } from "./device/no_opengl.ts";
 
-/** What {@linkcode openGpu} may be told. */
+/** Options of {@linkcode openGpu}. */
 export interface GpuOptions {
   /** Which adapter to prefer where there are several. */
   readonly powerPreference?: GPUPowerPreference;
@@ -160,7 +160,7 @@ let opening: Promise<OpenedGpu> | undefined;
 let gone: OpenedGpu | undefined;
 
 async function open(options: GpuOptions): Promise<OpenedGpu> {
-  leaveOutOpenGL();
+  disableOpenGL();
   const adapter = await globalThis.navigator?.gpu?.requestAdapter({
     powerPreference: options.powerPreference,
   })

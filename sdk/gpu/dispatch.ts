@@ -265,7 +265,7 @@ function checkDevices(variant: ShaderVariant, tensors: readonly Tensor[]): GpuSt
     raise(
       "KW-TENSOR-DEVICE",
       `Cannot dispatch: ${tensors[0].describe()} and ${stale.describe()} are on different GPU devices`,
-      "One of them was made before the device was opened again: make it anew.",
+      "One of them was made before the device was opened again: make it again.",
       { file: variant.shader.name, tensor: stale.name },
     );
   }

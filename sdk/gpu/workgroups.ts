@@ -1,7 +1,7 @@
 import { checkArgument, refuseArgument } from "../arguments.ts";
 
 /** WebGPU promises this many workgroups in a dimension, and adapters give no more. */
-const MOST = 65535;
+const MAX_WORKGROUPS = 65535;
 
 /**
  * Workgroup counts for at least `invocations` invocations in workgroups of `size`, spread over two dimensions where
@@ -29,6 +29,6 @@ export function workgroups(invocations: number, size = 64): [x: number, y: numbe
     refuseArgument("workgroups(): size", size, "a whole number from 1");
   }
   const groups = Math.ceil(invocations / size);
-  const rows = Math.max(1, Math.ceil(groups / MOST));
+  const rows = Math.max(1, Math.ceil(groups / MAX_WORKGROUPS));
   return [Math.ceil(groups / rows), rows];
 }

@@ -6,11 +6,11 @@ import { KernelwrightError, raise } from "../errors.ts";
 
 /** How much a server may take. */
 export interface FetchLimits {
-  /** Milliseconds for a whole file, redirects included; 20,000 unless told. */
+  /** Milliseconds for a whole file, redirects included; defaults to 20,000. */
   readonly timeout?: number;
-  /** Bytes of a file; 16 MiB unless told. */
+  /** Bytes of a file; defaults to 16 MiB. */
   readonly maxBytes?: number;
-  /** Redirects; 5 unless told. */
+  /** Redirects; defaults to 5. */
   readonly maxRedirects?: number;
 }
 
@@ -24,7 +24,7 @@ export interface FetchRequest {
   readonly plain?: boolean;
   /** Gives the file up. What is thrown then is for who asks to say. */
   readonly signal?: AbortSignal;
-  /** Finds a name's addresses; asks the system unless told. */
+  /** Finds a name's addresses; asks the system by default. */
   readonly resolve?: Resolve;
 }
 
@@ -166,7 +166,7 @@ async function follow(
     if (!URL.canParse(location, url)) {
       raise(
         "KW-REF-FETCH",
-        `The server redirects to ${JSON.stringify(location)}, which is no address`,
+        `The server redirects to ${JSON.stringify(location)}, which is not an address`,
         undefined,
         {
           file: url.href,

@@ -1,7 +1,7 @@
 /**
  * What a runtime has besides the web's own interfaces: Deno, Node.js and Bun have modules for files, a page has none.
  *
- * The modules are asked for and not imported, so that who bundles for a page has nothing to resolve.
+ * The modules are asked for and not imported, so that a page's bundler has nothing to resolve.
  */
 
 /** The modules that are asked for. */

@@ -1,4 +1,4 @@
-/** Files of the user's cache: a help between runs, never a need. */
+/** Files of the user's cache: they speed up later runs, and may always be missing. */
 
 /**
  * `kernelwright/<name>` below the system's cache folder; undefined in a page, and where the runtime would have to ask

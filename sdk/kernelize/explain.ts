@@ -66,7 +66,7 @@ export interface Explanation {
  * await openGpu();
  * const model = new Model();
  * const config = { kernels: [replace("RMSNorm", FastNorm)] };
- * await kernelize(model, config, { inputs: [[Tensor.empty([1, 4], { device: "meta" })]] });
+ * await kernelize(model, config, { inputs: [Tensor.empty([1, 4], { device: "meta" })] });
  * assertEquals(explain(model, "norm").kernel, "FastNorm");
  * assertEquals(kernelPlan(model)?.sites.length, 1);
  * assertEquals(kernelConfig(model)?.config, config);

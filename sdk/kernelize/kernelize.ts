@@ -1,5 +1,5 @@
 import { throwIfAborted } from "../abort.ts";
-import { checkArgument, checkInstance } from "../arguments.ts";
+import { checkInstance } from "../arguments.ts";
 import { inContext, raise } from "../errors.ts";
 import { gpuIfOpen, proveTensors } from "../gpu/mod.ts";
 import { Module } from "../nn/mod.ts";
@@ -9,23 +9,27 @@ import { compareResults, resultOf } from "./verify/end_to_end.ts";
 import type { RefResolver } from "./config/local.ts";
 import type { Mode } from "./config/mode.ts";
 import type { KernelPlan } from "./plan/plan.ts";
+import { checkKernelizeOptions, checkTuneOptions } from "./options.ts";
 import { loadKernels, prepare } from "./prepare.ts";
 import { KernelReport, reportOf, tunedOf } from "./report.ts";
 import { indexTree, type TreeIndex } from "./match/tree.ts";
 import { afterTurns, takeTurn } from "./turns.ts";
-import { samplesOf, type TuneOptions, tuneSites } from "./tune/tune.ts";
-import { soundPlan } from "./verify/verdict.ts";
+import { samplesOf } from "./plan/samples.ts";
+import { type TuneOptions, tuneSites } from "./tune/tune.ts";
+import { verifiedPlan } from "./verify/verdict.ts";
 import type { VerifyOptions } from "./verify/verify.ts";
 
-/** What {@linkcode kernelize} may be told. */
+/** Options of {@linkcode kernelize}. */
 export interface KernelizeOptions {
-  /** What the model is run for; `inference` unless told. */
+  /** What the model is run for; defaults to `inference`. */
   readonly mode?: Mode;
   /**
-   * Arguments of the model's forward to trace it with, one list for each way in which it is run; only shapes matter.
-   * Unless told, what the model's own `exampleInputs()` returns.
+   * What the model's forward takes, to trace it with; only shapes matter. Defaults to what the model's own
+   * `exampleInputs()` returns.
    */
-  readonly inputs?: readonly (readonly unknown[])[];
+  readonly inputs?: readonly unknown[];
+  /** Several such lists, one for each way in which the model is run; in place of `inputs`. */
+  readonly samples?: readonly (readonly unknown[])[];
   /** Runs every kernel beside its original before anything is swapped. The model must be loaded. */
   readonly verify?: VerifyOptions;
   /**
@@ -35,7 +39,7 @@ export interface KernelizeOptions {
   readonly tune?: TuneOptions;
   /** The folder or file that relative references start from. */
   readonly base?: URL;
-  /** Loads the classes of references; local folders and files unless told. */
+  /** Loads the classes of references; defaults to local folders and files. */
   readonly resolver?: RefResolver;
   /** Stops between two steps, also while it is verified and tuned: the model is as before, and KW-ABORTED is thrown. */
   readonly signal?: AbortSignal;
@@ -98,7 +102,7 @@ export function kernelize(
   options: KernelizeOptions = {},
 ): Promise<KernelReport> {
   checkInstance("kernelize(): model", model, Module);
-  checkArgument("kernelize(): options", options, "an object");
+  checkKernelizeOptions("kernelize(): options", options);
   return takeTurn(model, () => swap(model, config, options), options.signal);
 }
 
@@ -130,7 +134,7 @@ export function kernelize(
  *   }
  * }
  *
- * const inputs = [[Tensor.empty([4], { device: "meta" })]];
+ * const inputs = [Tensor.empty([4], { device: "meta" })];
  * const planned = await planKernelize(new Model(), { kernels: [replace("SiLU", FastSiLU)] }, { inputs });
  * assertEquals(planned.plan.sites.map((s) => s.path), ["act"]);
  * console.log(String(explainPlan(planned, "act")));
@@ -142,7 +146,7 @@ export function planKernelize(
   options: KernelizeOptions = {},
 ): Promise<{ plan: KernelPlan; report: KernelReport }> {
   checkInstance("planKernelize(): model", model, Module);
-  checkArgument("planKernelize(): options", options, "an object");
+  checkKernelizeOptions("planKernelize(): options", options);
   return takeTurn(model, async () => {
     const kernels = await loadKernels(config, originalTree(model), options);
     const plan = await prepare(
@@ -166,12 +170,12 @@ export function planKernelize(
  */
 export function tune(model: Module, options: TuneOptions): Promise<KernelReport> {
   checkInstance("tune(): model", model, Module);
-  checkArgument("tune(): options", options, "an object");
+  checkTuneOptions("tune(): options", options);
   return takeTurn(
     model,
     async () => {
       const state = states.get(model);
-      if (!state || samplesOf(options).length === 0) {
+      if (!state || !samplesOf(options)?.length) {
         raise(
           "KW-TUNE-INPUTS",
           state ? "Cannot tune: there are no inputs to run" : "Cannot tune: the model has no kernels",
@@ -298,8 +302,8 @@ async function swap(
       stop();
       return remember(model, { ...origin, plan, report: reportOf(plan), applied });
     }
-    const { plan: sound, findings } = await soundPlan(model, planned, verify);
-    const inputs = verify.samples?.[0] ?? verify.inputs ?? [];
+    const { plan: sound, findings } = await verifiedPlan(model, planned, verify);
+    const inputs = samplesOf(verify)?.[0] ?? [];
     stop();
     const plain = await resultOf(model, inputs);
     await apply(sound);
@@ -330,7 +334,7 @@ async function tunedPlan(
   plan: KernelPlan,
   options: TuneOptions | undefined,
 ): Promise<KernelPlan> {
-  if (!options || samplesOf(options).length === 0 || plan.sites.length === 0) return plan;
+  if (!options || !samplesOf(options)?.length || plan.sites.length === 0) return plan;
   const notes = await tuneSites(model, plan, options);
   return { ...plan, notes: [...new Set([...plan.notes, ...notes])] };
 }

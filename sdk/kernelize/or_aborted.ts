@@ -4,7 +4,7 @@ import { throwIfAborted } from "../abort.ts";
  * What `work` comes to, or KW-ABORTED as soon as the signal says stop: for work that changes nothing and may never end,
  * such as a server's answer.
  *
- * @param what What is stopped. @param may Whether one may go now; always unless told.
+ * @param what What is stopped. @param may Whether one may go now; defaults to always.
  */
 export function orAborted<T>(
   work: Promise<T>,

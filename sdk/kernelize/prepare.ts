@@ -16,7 +16,8 @@ import { type KernelPlan, planKernels, withoutRival, withRivals } from "./plan/p
 import { races } from "./verify/rivals.ts";
 import type { Target } from "./match/select.ts";
 import { kernelsOff } from "./config/off.ts";
-import { recallTuned, samplesOf } from "./tune/tune.ts";
+import { samplesOf } from "./plan/samples.ts";
+import { recallTuned } from "./tune/tune.ts";
 import type { TreeIndex } from "./match/tree.ts";
 
 /** What a plan is made from. */
@@ -40,7 +41,7 @@ export async function loadKernels(
   const { config: chosen, notes } = config
     ? { config: parseKernelConfig(config), notes: [] }
     : hintingAtHidden(tree, Object.keys(kernelMapping()), () =>
-      inputsOf(tree.nodes[0].module, options), () =>
+      samplesToTrace(tree.nodes[0].module, options), () =>
       configInScope(tree));
   throwIfAborted(options.signal, "kernelize");
   const off = kernelsOff();
@@ -72,10 +73,10 @@ export async function prepare(
   };
   const resolve = (c: Candidate) => typeof c.kernel === "string" ? classes.get(c.kernel)! : c.kernel;
   let plan = look(() => {
-    const inputs = off ? [] : inputsOf(model, options);
+    const samples = off ? [] : samplesToTrace(model, options);
     const rivals = races(options.verify);
-    const plan = planKernels(model, config, { target, inputs, resolve, notes, off, rivals });
-    return withoutNeverRun(model, plan, inputs);
+    const plan = planKernels(model, config, { target, samples, resolve, notes, off, rivals });
+    return withoutNeverRun(model, plan, samples);
   });
   if (gpu) plan = await compiled(plan, gpu, options.signal);
   const more = gpu ? await recallTuned(plan, gpu, { ...options.tune, signal: options.signal }, look) : [];
@@ -86,9 +87,9 @@ export async function prepare(
 // ---------------------------------------------------------------------------
 
 /** What the model is traced with. */
-function inputsOf(model: Module, options: KernelizeOptions): readonly (readonly unknown[])[] {
-  return options.inputs ?? (model as Module & Partial<ExampleInputs>).exampleInputs?.() ??
-    samplesOf(options.tune);
+function samplesToTrace(model: Module, options: KernelizeOptions): readonly (readonly unknown[])[] {
+  return samplesOf(options) ?? (model as Module & Partial<ExampleInputs>).exampleInputs?.() ??
+    samplesOf(options.tune) ?? [];
 }
 
 /** Compiles what the sites need. A rival that does not compile is left out: what runs without it is there. */
@@ -158,7 +159,7 @@ function configInScope(tree: TreeIndex): { config: KernelConfig; notes: string[]
     config: {
       kernels: fitting.map(([name, choice]) => choice === null ? disable(name) : replace(name, choice)),
     },
-    notes: others.map((name) => `the kernel mapping's "${name}" is no layer of this model`),
+    notes: others.map((name) => `the kernel mapping's "${name}" is not a layer of this model`),
   };
 }
 
@@ -188,7 +189,7 @@ async function loadClasses(
 }
 
 function refuse(error: unknown, ref: string): never {
-  // Made anew, so that it says where the reference stands.
+  // Made again, so that it says where the reference stands.
   if (error instanceof KernelwrightError) throw new KernelwrightError(error.diagnostic, error.cause);
   raise(
     "KW-REF-MISSING",

@@ -9,7 +9,7 @@ import { PretrainedModel } from "./pretrained_model.ts";
 
 /** What {@linkcode CausalLM.forward} takes besides ids. */
 export interface CausalLMInputs extends DecoderInputs {
-  /** How many of the last positions get logits; all unless told. */
+  /** How many of the last positions get logits; defaults to all. */
   readonly logits_to_keep?: number;
 }
 

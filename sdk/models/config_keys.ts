@@ -30,7 +30,7 @@ export function checkKeys(
   for (const [key, value] of Object.entries(json)) {
     if (value === null || used.has(key)) continue;
     if (QUANTIZATION.has(key)) refuseQuantization(key, value, file);
-    // The family's own word goes before that of all.
+    // The family's own word takes precedence over the common one.
     if (keys.harmless?.includes(key)) continue;
     const neutral = refused.get(key);
     if (neutral) {

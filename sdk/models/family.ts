@@ -54,9 +54,9 @@ export interface FamilyDefinition<C extends DecoderConfig = DecoderConfig> exten
     config: C,
     json: Readonly<Record<string, unknown>>,
   ) => Partial<C>;
-  /** Modules of one layer, roughly, for the budget; 20 unless told. */
+  /** Modules of one layer, roughly, for the budget; defaults to 20. */
   readonly modulesPerLayer?: (config: C) => number;
-  /** Builds the layer of an index; Llama's unless told. */
+  /** Builds the layer of an index; defaults to Llama's. */
   readonly layer?: (
     config: C,
     index: number,

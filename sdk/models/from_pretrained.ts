@@ -36,7 +36,7 @@ import { isOldBuffer } from "./old_keys.ts";
 import type { PretrainedModel } from "./pretrained_model.ts";
 import { setOtherFiles } from "./other_files.ts";
 
-/** What `fromPretrained` may be told. */
+/** Options of `fromPretrained`. */
 export interface PretrainedOptions
   extends Pick<LoadOptions, "strict" | "budget" | "onProgress" | "nonFinite" | "mapping" | "signal"> {
   /**
@@ -46,14 +46,14 @@ export interface PretrainedOptions
   readonly kernels?: KernelConfig | string | URL;
   /**
    * Whether a kernels.json in the model's folder may be used where `kernels` is not given. It names code that would
-   * run with your rights, so the answer is yours and not the folder's; false unless told, and then a line says so.
+   * run with your rights, so the answer is yours and not the folder's. Defaults to false, and then a line says so.
    */
   readonly trust?: boolean;
   /** How kernels are chosen and checked. With `verify`, the model is loaded plain first and converted afterwards. */
   readonly kernelize?: KernelizeOptions;
-  /** What floating-point weights become on the device; `f32` unless told. `f16` needs an adapter that has it. */
+  /** What floating-point weights become on the device; defaults to `f32`. `f16` needs an adapter that has it. */
   readonly dtype?: "f32" | "f16";
-  /** Where the model runs; `webgpu` unless told. `reference` computes in float64 on the host, slowly. */
+  /** Where the model runs; defaults to `webgpu`. `reference` computes in float64 on the host, slowly. */
   readonly device?: Exclude<DeviceName, "meta">;
   /** Whether shaders compile while the weights stream in, and the model comes {@linkcode CausalLM.ready}. */
   readonly ready?: boolean;
@@ -65,7 +65,7 @@ export interface PretrainedOptions
   readonly onReport?: (report: PretrainedReport) => void;
   /**
    * Told once of everything that is no error but should be known: keys of config.json that nothing is known of,
-   * buffers of old versions that were left out, a kernels.json that was not used. Printed with console.warn unless told.
+   * buffers of old versions that were left out, a kernels.json that was not used. Printed with console.warn by default.
    */
   readonly onWarning?: (message: string) => void;
 }

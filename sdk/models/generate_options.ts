@@ -7,17 +7,17 @@ import type { CausalLM } from "./causal_lm.ts";
 export interface GenerateOptions {
   /** The most new tokens of each row. */
   readonly maxNewTokens: number;
-  /** Ids that end a row, themselves included in the result; unless told the model's: of generation_config.json, else of config.json. */
+  /** Ids that end a row, themselves included in the result; defaults to the model's: of generation_config.json, else of config.json. */
   readonly eosTokenIds?: readonly number[];
   /**
-   * How ids are drawn, on the device. What is not told here is as the model's generation_config.json says. Unless told
+   * How ids are drawn, on the device. What is not given here is as the model's generation_config.json says. By default
    * that file decides: with `do_sample` ids are drawn, otherwise generation is greedy, as with `false`. A seed that is
    * not told is chosen, and returned.
    */
   readonly sampling?: SampleOptions | false;
   /**
    * What happens where generation_config.json asks for what would change the ids and is not supported, such as a
-   * repetition penalty: an error that names it, unless told to generate without.
+   * repetition penalty: an error that names it, or generation without it if you ask for that.
    */
   readonly unsupported?: "error" | "ignore";
   /** Whether the steps after the prompt are captured once and replayed: faster, the same numbers. */

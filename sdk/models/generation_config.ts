@@ -39,7 +39,7 @@ export function parseGenerationConfig(value: unknown, file?: string): Generation
     throw new KernelwrightError({
       code: "KW-GENERATE-CONFIG",
       what: `Cannot use generation_config.json: ${key || "the file"}: ${first.message}`,
-      fix: "Mend the file, or remove the key.",
+      fix: "Fix the file, or remove the key.",
       where: { file, json: key || undefined },
     });
   }

@@ -1,20 +1,20 @@
 import { throwIfAborted } from "../abort.ts";
 import { collectPipelines, openGpu, type PipelineUse, warmPipelines } from "../gpu/mod.ts";
-import { bestAtOnce, choiceOf, collectProducts, probeProducts } from "../ops/mod.ts";
+import { choiceOf, collectProducts, probeProducts, withoutStandIns } from "../ops/mod.ts";
 import { currentTracer, keep, scope, withTracer } from "../tensor/mod.ts";
 import type { PretrainedModel } from "./pretrained_model.ts";
 
-/** What {@linkcode PretrainedModel.ready} may be told. */
+/** Options of {@linkcode PretrainedModel.ready}. */
 export interface ReadyOptions {
   /**
    * Lengths of prompts to be ready for; 1 is a step of a generation. Operators choose their shaders by length, so
-   * that a length far from all of these may compile one more. 1, 2, 4, 8, 16 and 64 unless told. For a model of
-   * images: how many of them come in a batch; 1 unless told.
+   * that a length far from all of these may compile one more. Defaults to 1, 2, 4, 8, 16 and 64. For a model of
+   * images: how many of them come in a batch; defaults to 1.
    */
   readonly tokens?: readonly number[];
   /**
    * Whether to measure how products run fastest on this adapter, for the classes of sizes that are not known; at most
-   * a second or two, and once: results are kept in the user's cache. True unless told.
+   * a second or two, and once: results are kept in the user's cache. Defaults to true.
    */
   readonly probe?: boolean;
   /** Stops it after the shader or the run that is at work when it is aborted. What has been compiled stays. */
@@ -73,7 +73,7 @@ function pipelinesOf(model: PretrainedModel, length: number): PipelineUse[] {
 async function runOnce(model: PretrainedModel, signal: AbortSignal | undefined): Promise<void> {
   for (const length of [2, 1]) {
     throwIfAborted(signal, WHAT);
-    using out = keep(scope(() => bestAtOnce(() => model.rehearse(length, "webgpu"))));
+    using out = keep(scope(() => withoutStandIns(() => model.rehearse(length, "webgpu"))));
     await out.data();
   }
 }

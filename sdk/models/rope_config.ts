@@ -29,8 +29,8 @@ export interface RopeDefaults {
 }
 
 /**
- * Reads the rotary settings as Hugging Face does: a `rope_scaling` that says something is taken whole and goes before
- * `rope_parameters`; `rope_type` goes before `type`, and a `rope_theta` inside before the one beside.
+ * Reads the rotary settings as Hugging Face does: a `rope_scaling` that says something is taken whole and takes precedence over
+ * `rope_parameters`; `rope_type` takes precedence over `type`, and a `rope_theta` inside over the one beside.
  *
  * @param json Without nulls.
  * @throws KW-CONFIG-VALUE for a kind that is not supported, a scaling without a kind, or one for each kind of layer.

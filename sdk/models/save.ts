@@ -19,11 +19,11 @@ import type { PretrainedModel } from "./pretrained_model.ts";
 
 /** How a model is saved as a folder. */
 export interface SavePretrainedOptions extends Pick<SaveOptions, "maxShardSize" | "signal"> {
-  /** Whether kernels.json is written for a model that has kernels; true unless told. */
+  /** Whether kernels.json is written for a model that has kernels; defaults to true. */
   readonly kernels?: boolean;
   /**
    * Whether what else lies in the folder that the model was loaded from is saved too: generation_config.json, the
-   * tokenizer's files, the license, and whatever holds no weights. True unless told.
+   * tokenizer's files, the license, and whatever holds no weights. Defaults to true.
    */
   readonly otherFiles?: boolean;
 }

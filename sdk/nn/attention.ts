@@ -52,13 +52,13 @@ export type Norm = Module & { forward(x: Tensor): Tensor };
 
 /** In what a kind of attention differs from Llama's. */
 export interface AttentionTraits<N extends Norm = RMSNorm> {
-  /** How many positions a token sees; all unless told. */
+  /** How many positions a token sees; defaults to all. */
   readonly window?: number;
   /** What scores are multiplied with; defaults to `1 / √head_dim`. */
   readonly scale?: number;
-  /** Scores become `softcap · tanh(score / softcap)`; they stay as they are unless told. */
+  /** Scores become `softcap · tanh(score / softcap)`; defaults to they stay as they are. */
   readonly softcap?: number;
-  /** Makes the norms of q and k over so many numbers; there are none unless told. */
+  /** Makes the norms of q and k over so many numbers; defaults to there are none. */
   readonly norm?: (width: number) => N;
   /** Whether those norms go over the whole projection, and not head by head. */
   readonly normsWhole?: boolean;
@@ -86,7 +86,7 @@ export abstract class CausalAttention<
    * Builds the module; its parameters are on the meta device.
    *
    * @param layer_idx Which of the cache's layers is this one's.
-   * @throws KW-CONFIG-VALUE when the heads of q are no multiple of those of k and v.
+   * @throws KW-CONFIG-VALUE when the heads of q are not a multiple of those of k and v.
    */
   constructor(
     readonly config: C,
@@ -104,7 +104,7 @@ export abstract class CausalAttention<
     if (heads % kvHeads !== 0) {
       raise(
         "KW-CONFIG-VALUE",
-        `num_attention_heads (${heads}) is no multiple of num_key_value_heads (${kvHeads})`,
+        `num_attention_heads (${heads}) is not a multiple of num_key_value_heads (${kvHeads})`,
       );
     }
     const bias = config.attention_bias || (config.qkv_bias ?? false);

@@ -8,7 +8,7 @@ import { currentTracer, type DeviceName, type DType, keep, Tensor } from "../ten
 export interface KVCacheOptions {
   /** Decoder layers. */
   readonly layers: number;
-  /** Rows of the batch; 1 unless told. */
+  /** Rows of the batch; defaults to 1. */
   readonly batch?: number;
   /** Key/value heads. */
   readonly heads: number;
@@ -18,9 +18,9 @@ export interface KVCacheOptions {
   readonly maxLength: number;
   /** For each layer, how many tokens it sees, where that is a window: no more are kept. */
   readonly windows?: readonly (number | undefined)[];
-  /** `f32` unless told. */
+  /** Defaults to `f32`. */
   readonly dtype?: DType;
-  /** `webgpu` unless told. */
+  /** Defaults to `webgpu`. */
   readonly device?: DeviceName;
 }
 

@@ -29,7 +29,7 @@ export class Linear extends Module {
   /**
    * Builds the module; its parameters are on the meta device.
    *
-   * @param bias Whether there is a bias; true unless told, as in PyTorch.
+   * @param bias Whether there is a bias; defaults to true, as in PyTorch.
    */
   constructor(readonly in_features: number, readonly out_features: number, bias = true) {
     super();

@@ -93,7 +93,7 @@ export abstract class Module {
   /**
    * Fills parameters from tensors of the same paths and shapes; the tensors are taken over.
    *
-   * @param options.strict Whether missing and unexpected keys are errors; true unless told.
+   * @param options.strict Whether missing and unexpected keys are errors; defaults to true.
    * @returns The keys that had no tensor, and those that had no parameter.
    * @throws KW-STATE-KEYS, KW-TENSOR-SHAPE; then nothing was changed.
    */

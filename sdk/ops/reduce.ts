@@ -84,7 +84,7 @@ export const max: (x: Tensor, dim: number) => Tensor = reduction(
  * @param x f32 or f16.
  * @param dim The dimension, of at least one element, which drops out of the shape; a negative one counts from the end.
  * @param mark Whether a line that has NaN or +∞, or nothing finite, gets −1: there is no telling which is the largest.
- * False unless told.
+ * Defaults to false.
  * @returns i32
  * @throws KW-TENSOR-SHAPE, KW-TENSOR-DTYPE
  *

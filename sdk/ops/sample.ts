@@ -12,16 +12,16 @@ import code from "./wgsl/sample.wgsl" with { type: "text" };
 
 /** How ids are drawn. */
 export interface SampleOptions {
-  /** The logits are divided by this, which is above 0: below 1 the likely become likelier. 1 unless told. */
+  /** The logits are divided by this, which is above 0: below 1 the likely become likelier. Defaults to 1. */
   readonly temperature?: number;
-  /** Only the k largest are drawn from, and those equal to the last of them. All unless told. */
+  /** Only the k largest are drawn from, and those equal to the last of them. Defaults to all. */
   readonly topK?: number;
   /**
    * Only the fewest, largest first, whose probabilities sum to this are drawn from; after `topK`. Above 0; at 1,
-   * and unless told, all.
+   * and defaults to all.
    */
   readonly topP?: number;
-  /** A whole number below 2³². The same seed, position and logits give the same ids. 0 unless told. */
+  /** A whole number below 2³². The same seed, position and logits give the same ids. Defaults to 0. */
   readonly seed?: number;
 }
 
@@ -32,7 +32,7 @@ export interface SampleOptions {
  *
  * @param logits f32 or f16 `[rows, count]`.
  * @param position i32 `[1]`: chooses the random numbers together with the seed, so that steps differ.
- * @param mark Whether a row that has NaN or +∞, or nothing finite, gets −1: nothing can be drawn. False unless told.
+ * @param mark Whether a row that has NaN or +∞, or nothing finite, gets −1: nothing can be drawn. Defaults to false.
  * @returns i32 `[rows]`
  * @throws KW-SAMPLE-OPTION, KW-TENSOR-SHAPE, KW-TENSOR-DTYPE
  *

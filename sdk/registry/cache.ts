@@ -58,7 +58,7 @@ export class FileCache {
     return digest;
   }
 
-  /** A file's bytes. What is no plain file is not there: it could lead anywhere, and never end. */
+  /** A file's bytes. What is not a plain file is not there: it could lead anywhere, and never end. */
   async #read(name: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
     if (!hasFiles()) return undefined;
     const path = joinFile(this.folder, name);

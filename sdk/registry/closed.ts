@@ -1,8 +1,8 @@
 /**
  * Whether a bundle is closed: besides the SDK, its code loads nothing but files that kernel.json has the digests of.
  *
- * Decided on the syntax tree and not on the text, so that a string or a comment is no import, and an import in any
- * spelling is one. It is no sandbox: what a trusted kernel does, it does with the user's rights.
+ * Decided on the syntax tree and not on the text, so that a string or a comment is not an import, and an import in any
+ * spelling is one. It is not a sandbox: what a trusted kernel does, it does with the user's rights.
  */
 import { type AnyNode, type Node, parse } from "acorn";
 import { raise } from "../errors.ts";

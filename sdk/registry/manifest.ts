@@ -98,7 +98,7 @@ export function parseManifest(text: string, file: string): Manifest {
   try {
     value = JSON.parse(text);
   } catch (cause) {
-    raise("KW-REF-MANIFEST", `${MANIFEST_FILE} is no JSON: ${String(cause)}`, undefined, { file }, cause);
+    raise("KW-REF-MANIFEST", `${MANIFEST_FILE} is not JSON: ${String(cause)}`, undefined, { file }, cause);
   }
   const parsed = Schema.safeParse(value);
   if (!parsed.success) {

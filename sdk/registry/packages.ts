@@ -63,7 +63,7 @@ async function locate(
       raise(
         "KW-REF-MANIFEST",
         `kernel.json says that it is ${name}@${version}, and the registry ${place.package}@${files.version}`,
-        "Make the bundle anew, then publish.",
+        "Make the bundle again, then publish.",
         { file: place.where },
       );
     }

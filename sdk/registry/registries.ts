@@ -31,7 +31,7 @@ export async function registryOf(
   raise(
     "KW-REF-REGISTRY",
     address
-      ? `${JSON.stringify(address)} is no address of a registry`
+      ? `${JSON.stringify(address)} is not the address of a registry`
       : `Where ${registry}: packages are is not known`,
     `Set ${
       npm ? "npm_config_registry" : "JSR_URL"

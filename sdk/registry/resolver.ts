@@ -42,21 +42,21 @@ import { checkAgainstCode, checkAgainstModel } from "./signature.ts";
 import { checkTrust, type Trust } from "./trust.ts";
 import { isTrustedByUser, keepTrust } from "./user_config.ts";
 
-/** What {@linkcode kernelResolver} may be told. */
+/** Options of {@linkcode kernelResolver}. */
 export interface ResolverOptions extends Trust {
   /** The lock's path. With one, a reference that is not in it is refused unless `update` is set. */
   readonly lock?: string;
   /** Writes what was resolved into the lock. */
   readonly update?: boolean;
-  /** The cache's folder; the user's unless told. */
+  /** The cache's folder; defaults to the user's. */
   readonly cache?: string;
   /** Whether only the cache may be used. */
   readonly offline?: boolean;
   /** Bounds for servers. */
   readonly limits?: FetchLimits;
-  /** Where packages are; what the environment says unless told. */
+  /** Where packages are; defaults to what the environment says. */
   readonly registries?: Registries;
-  /** The user's configuration, which has what they locked with trust; the usual file unless told. */
+  /** The user's configuration, which has what they locked with trust; defaults to the usual file. */
   readonly config?: string;
 }
 

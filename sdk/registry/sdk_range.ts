@@ -9,7 +9,7 @@ import { highestVersion } from "./semver.ts";
  * @throws KW-REF-SDK
  */
 export function checkSdkRange(range: string, ref: string): void {
-  if (highestVersion([SDK_VERSION], range)) return; // a range that cannot be read is no promise either
+  if (highestVersion([SDK_VERSION], range)) return; // a range that cannot be read is not a promise either
   raise(
     "KW-REF-SDK",
     `The kernel needs @kernelwright/sdk ${JSON.stringify(range)}, and this is ${SDK_VERSION}`,

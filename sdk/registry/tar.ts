@@ -6,7 +6,7 @@ import { readBounded } from "./fetch.ts";
  * Reads an archive whose files lie in one folder, as npm's do; the folder's name is left out of the files'.
  *
  * @param maxBytes What it may unpack to. @param file Its address, for errors.
- * @throws KW-REF-LIMIT; KW-REF-FETCH when it is no such archive.
+ * @throws KW-REF-LIMIT; KW-REF-FETCH when it is not such an archive.
  */
 export async function readTarball(
   bytes: Uint8Array<ArrayBuffer>,

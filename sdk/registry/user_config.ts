@@ -26,7 +26,7 @@ export interface UserSettings extends Trust {
  *
  * `trust` names single references; `true` is for all there are. `registries` are addresses for `npm` and `jsr`.
  *
- * @param path The file; the user's unless told. None is read where the environment may not be asked for it.
+ * @param path The file; defaults to the user's. None is read where the environment may not be asked for it.
  * @throws KW-REF-UNTRUSTED when the file cannot be read: who is trusted must not be guessed.
  *
  * @example
@@ -35,7 +35,7 @@ export interface UserSettings extends Trust {
  * import { assertEquals } from "@std/assert";
  *
  * await Deno.writeTextFile("./trust.json", '{ "publishers": ["jsr:@you/"] }');
- * const { publishers } = await userSettings("./trust.json"); // of the user's own file unless told
+ * const { publishers } = await userSettings("./trust.json"); // defaults to the user's own file
  * assertEquals(publishers, ["jsr:@you/"]);
  * ```
  */

@@ -29,7 +29,7 @@ export class Parameter extends Tensor {
   /**
    * Makes a parameter on the meta device.
    *
-   * @param shape The sizes of the dimensions. @param dtype The element type; `f32` unless told.
+   * @param shape The sizes of the dimensions. @param dtype The element type; defaults to `f32`.
    * @throws KW-TENSOR-SHAPE for a size that is negative or fractional, or a product that is no safe integer.
    */
   constructor(shape: Shape, dtype: DType = "f32") {

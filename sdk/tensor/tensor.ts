@@ -19,9 +19,9 @@ import { flatten, hostBytes, impliedDType, type TensorValues, toTyped } from "./
 
 /** How a tensor is made. */
 export interface TensorOptions {
-  /** The element type; `f32` unless told, or what the array given implies. */
+  /** The element type; defaults to what the array given implies, else to `f32`. */
   readonly dtype?: DType;
-  /** The device; `webgpu` unless told. While a forward is traced, always `meta`. */
+  /** The device; `webgpu`. While a forward is traced, always `meta`. */
   readonly device?: DeviceName;
   /** A name for errors and memory listings. */
   readonly name?: string;
@@ -196,7 +196,7 @@ export class Tensor implements TensorSpec {
    * Nested arrays give their own shape; a flat typed array takes `options.shape` (default: one dimension). Every value
    * must be one that the dtype holds: integers are whole and in range, `bool` is true, false, 1 or 0, and floats are
    * any number, rounded to the nearest and infinite where the dtype ends. 64-bit integers are taken where they fit an
-   * integer dtype: `i32` (`u32` for a `BigUint64Array`) unless told. An array of the dtype's own kind is taken as it is.
+   * integer dtype: `i32` (`u32` for a `BigUint64Array`) by default. An array of the dtype's own kind is taken as it is.
    *
    * @throws KW-TENSOR-DATA when values do not fit the shape or the dtype, KW-TENSOR-SHAPE, KW-TENSOR-DTYPE, KW-GPU-NONE
    * when no device was opened.

@@ -4,9 +4,9 @@ import { DTYPES, formatShape, formatSpec, sameShape, type Shape, stridesOf, Tens
 
 /** How far two tensors may be apart. */
 export interface Tolerance {
-  /** A share of the expected value; 1e-5 unless told. */
+  /** A share of the expected value; defaults to 1e-5. */
   readonly rtol?: number;
-  /** An absolute amount; 1e-6 unless told. */
+  /** An absolute amount; defaults to 1e-6. */
   readonly atol?: number;
   /**
    * A share of the largest expected value in the same row: what sums of many terms cancel down to. Rows of fewer than

@@ -1,3 +1,4 @@
+import { checkOptions, type OptionNames } from "../arguments.ts";
 import { type KernelClass, kernelDefinition } from "../authoring/mod.ts";
 import { currentGpu, type OpenedGpu, openGpu } from "../gpu/mod.ts";
 import { raise } from "../errors.ts";
@@ -11,23 +12,36 @@ import { Subject } from "./subject.ts";
 import { type Side, timeSides, type TimingOptions } from "./timing.ts";
 import { compareKernel, swappedModel } from "./trial.ts";
 
-/** What {@linkcode benchKernel} may be told. */
+/** Options of {@linkcode benchKernel}. */
 export interface BenchKernelOptions
   extends Pick<TestKernelOptions, "modules" | "inputs" | "arguments">, TimingOptions {
   /** The sizes to time, in the order of the table. */
   readonly shapes: readonly Dims[];
-  /** The element type; f32 unless told. */
+  /** The element type; defaults to f32. */
   readonly dtype?: DType;
   /** Other kernels for the same site, by name. */
   readonly against?: Readonly<Record<string, KernelClass>>;
   /**
-   * What one call costs: bytes that must move (every input, parameter and result once, unless told), and
+   * What one call costs: bytes that must move (by default, every input, parameter and result once), and
    * floating-point operations. `size` is the bytes of an element.
    */
   readonly cost?: (dims: Dims, size: number) => { readonly bytes?: number; readonly flops?: number };
   /** Leaves out the check that the kernel is right; what is wrong is not worth timing. */
   readonly unchecked?: boolean;
 }
+
+const OPTIONS: OptionNames<BenchKernelOptions> = {
+  modules: true,
+  inputs: true,
+  arguments: true,
+  shapes: true,
+  dtype: true,
+  against: true,
+  cost: true,
+  unchecked: true,
+  rounds: true,
+  train: true,
+};
 
 /**
  * Times a kernel against the modules that it stands for, unfused, and against other kernels.
@@ -56,6 +70,7 @@ export interface BenchKernelOptions
  * ```
  */
 export async function benchKernel(cls: KernelClass, options: BenchKernelOptions): Promise<BenchReport> {
+  checkOptions("benchKernel(): options", options, OPTIONS);
   const { name } = kernelDefinition(cls);
   if (options.shapes.length === 0) raise("KW-TEST-OPTION", "benchKernel got no shapes", "Give one at least.");
   await openGpu();
@@ -83,7 +98,7 @@ export async function benchKernel(cls: KernelClass, options: BenchKernelOptions)
  *
  * See the example of {@linkcode benchKernel}.
  *
- * @param args The program's arguments; `Deno.args` unless told.
+ * @param args The program's arguments; defaults to `Deno.args`.
  */
 export async function benchMain(
   cls: KernelClass,

@@ -1,3 +1,4 @@
+import type { OptionNames } from "../arguments.ts";
 import type { Module } from "../nn/mod.ts";
 import type { DType, Shape, Tensor } from "../tensor/mod.ts";
 import type { Tolerance } from "./assert_close.ts";
@@ -11,9 +12,9 @@ export type Dims = Readonly<Record<string, number>>;
 
 /** The values that a size takes in random trials. */
 export interface SizeRange {
-  /** The least; 1 unless told. */
+  /** The least; defaults to 1. */
   readonly min?: number;
-  /** The most; 70 unless told. */
+  /** The most; defaults to 70. */
   readonly max?: number;
   /** Only multiples of this. */
   readonly multipleOf?: number;
@@ -23,7 +24,7 @@ export interface SizeRange {
 export interface InputSpec {
   /** Its shape. */
   readonly shape: Shape;
-  /** Its element type; that of the trial unless told. */
+  /** Its element type; defaults to that of the trial. */
   readonly dtype?: DType;
   /** Its values, where the checks must not choose them: ids, positions. */
   readonly values?: Fill;
@@ -35,21 +36,21 @@ export interface InputSpec {
 export interface ExtraCase {
   /** The sizes. */
   readonly dims: Dims;
-  /** The inputs' values; usual ones unless told. */
+  /** The inputs' values; defaults to usual ones. */
   readonly values?: Fill;
-  /** The parameters' values; usual ones unless told. */
+  /** The parameters' values; defaults to usual ones. */
   readonly weights?: Fill;
 }
 
-/** What {@linkcode testKernel} may be told. */
+/** Options of {@linkcode testKernel}. */
 export interface TestKernelOptions {
   /** Builds the modules that the site names, in its order. Known modules of the SDK are built without it. */
   readonly modules?: (dims: Dims) => readonly Module[];
-  /** The inputs of forward. Unless told, `[batch, tokens, width]` as often as the first module's forward takes one. */
+  /** The inputs of forward. Defaults to `[batch, tokens, width]` as often as the first module's forward takes one. */
   readonly inputs?: (dims: Dims) => readonly (Shape | InputSpec)[];
   /**
    * The forward's arguments, made of the inputs: `([x, position, keys, values]) => [x, { position, … }]`. The inputs
-   * themselves unless told.
+   * themselves by default.
    */
   readonly arguments?: (inputs: readonly Tensor[]) => readonly unknown[];
   /**
@@ -57,9 +58,9 @@ export interface TestKernelOptions {
    * float64 parameters of the modules.
    */
   readonly reference?: (inputs: readonly Tensor[], modules: readonly Module[]) => Tensor | readonly Tensor[];
-  /** Sizes to try; unless told, a few that are and are not multiples of the usual workgroups. */
+  /** Sizes to try; defaults to a few that are and are not multiples of the usual workgroups. */
   readonly shapes?: readonly Dims[];
-  /** The values of each size in random trials; unless told, those of the first of `shapes`, each from 1 to 70. */
+  /** The values of each size in random trials; defaults to those of the first of `shapes`, each from 1 to 70. */
   readonly sizes?: Readonly<Record<string, SizeRange>>;
   /** Element types to try; those in the kernel's `requires.dtypes`, or f32. */
   readonly dtypes?: readonly DType[];
@@ -69,11 +70,27 @@ export interface TestKernelOptions {
   readonly cases?: Readonly<Record<string, ExtraCase>>;
   /** Checks to leave out, with the reason, which the test's name shows: `{ "not a number": "it clamps" }`. */
   readonly skip?: Readonly<Record<string, string>>;
-  /** How many random trials; 12 unless told. */
+  /** How many random trials; defaults to 12. */
   readonly runs?: number;
-  /** The seed of all that is random; fixed unless told. */
+  /** The seed of all that is random; defaults to a fixed one. */
   readonly seed?: number;
 }
+
+/** The names of {@linkcode TestKernelOptions}. */
+export const TEST_OPTIONS: OptionNames<TestKernelOptions> = {
+  modules: true,
+  inputs: true,
+  arguments: true,
+  reference: true,
+  shapes: true,
+  sizes: true,
+  dtypes: true,
+  tolerance: true,
+  cases: true,
+  skip: true,
+  runs: true,
+  seed: true,
+};
 
 /** Tolerances where the author gives none. */
 export const TOLERANCES: Readonly<Partial<Record<DType, Tolerance>>> = {

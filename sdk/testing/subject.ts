@@ -164,7 +164,7 @@ export class Subject {
   async swap(model: Module, dims: Dims, dtype: DType, guarded = false): Promise<void> {
     if (!guarded) leaveUnguarded(model); // a check of its own tells what is written, and the others go on
     await kernelize(model, this.#config(), {
-      inputs: [this.#arguments(this.inputs(dims, dtype, "meta", 0))],
+      inputs: this.#arguments(this.inputs(dims, dtype, "meta", 0)),
     });
   }
 

@@ -1,10 +1,11 @@
 import { beforeAll, describe, it } from "@std/testing/bdd";
+import { checkOptions } from "../arguments.ts";
 import type { KernelClass } from "../authoring/mod.ts";
 import { KernelwrightError } from "../errors.ts";
 import { currentGpu, openGpu } from "../gpu/mod.ts";
 import type { DType } from "../tensor/mod.ts";
 import { checksOf, type KernelCheck } from "./checks.ts";
-import type { TestKernelOptions } from "./options.ts";
+import { TEST_OPTIONS, type TestKernelOptions } from "./options.ts";
 import { Subject } from "./subject.ts";
 
 /**
@@ -29,6 +30,7 @@ import { Subject } from "./subject.ts";
  * ```
  */
 export function testKernel(cls: KernelClass, options: TestKernelOptions = {}): void {
+  checkOptions("testKernel(): options", options, TEST_OPTIONS);
   const subject = new Subject(cls, options);
   const checks = checksOf(subject);
   describe({
@@ -66,6 +68,7 @@ export async function checkKernel(
   cls: KernelClass,
   options: TestKernelOptions = {},
 ): Promise<Map<string, unknown>> {
+  checkOptions("checkKernel(): options", options, TEST_OPTIONS);
   await openGpu();
   const subject = new Subject(cls, options);
   const failed = new Map<string, unknown>();

@@ -7,7 +7,7 @@
  */
 import { leastOf } from "../extremes.ts";
 import { canTime, type OpenedGpu, race } from "../gpu/mod.ts";
-import { bestAtOnce } from "../ops/mod.ts";
+import { withoutStandIns } from "../ops/mod.ts";
 
 /** One thing to time. */
 export interface Side {
@@ -46,7 +46,7 @@ export async function timeSides(
   options: TimingOptions = {},
 ): Promise<Timing[]> {
   const { rounds = 7, train = 100 } = options;
-  const calls = sides.map((side) => () => bestAtOnce(side.call));
+  const calls = sides.map((side) => () => withoutStandIns(side.call));
   const wall = await race(gpu, calls, { rounds, train, clock: "wall", mostCalls: 4096 });
   // What the host adds cancels out here: the shaders alone.
   const onGpu = canTime() ? await race(gpu, calls, { rounds, train: 0, clock: "gpu" }) : [];

@@ -20,7 +20,7 @@ export interface Setup {
   readonly values?: Fill;
   /** The parameters' values. */
   readonly weights?: Fill;
-  /** Values of the kernel's tuned constants; its defaults unless told. */
+  /** Values of the kernel's tuned constants; defaults to its defaults. */
   readonly constants?: Constants;
   /** Whether any value that is not finite will do where one is expected. */
   readonly anyNonFinite?: boolean;
@@ -70,7 +70,7 @@ export async function runKernel(subject: Subject, model: SiteModel, setup: Setup
       const result = subject.run(model, inputs, setup.constants);
       if ([...tensorsIn(result)].some((t) => t.device === "meta")) {
         fail(subject, setup, "The kernel returned a tensor on meta, which has no values", [
-          "it was kept from another call: a forward makes its results anew each time",
+          "it was kept from another call: a forward makes new results each time",
         ]);
       }
       return result;
@@ -159,7 +159,7 @@ export function describeDims(dims: Dims): string {
 /** Where the original overflows, or is as far off, the kernel need not do better. */
 function excused(kernel: number, original: number, right: number, anyNonFinite?: boolean): boolean {
   if (anyNonFinite && !Number.isFinite(kernel) && !Number.isFinite(right)) return true;
-  // Also NaN, which is no distance from anything: what overflows inside of f16 ends as NaN for both.
+  // Also NaN, which is not a distance from anything: what overflows inside of f16 ends as NaN for both.
   if (Object.is(kernel, original)) return true;
   if (Number.isFinite(original) !== Number.isFinite(right)) return true;
   return Math.abs(kernel - right) <= 2 * Math.abs(original - right);

@@ -50,7 +50,7 @@ class Two extends Module {
   }
 }
 
-const inputs = [[Tensor.empty([1, 4], { device: "meta" })]];
+const inputs = [Tensor.empty([1, 4], { device: "meta" })];
 
 describe("conversions that are a function", () => {
   it("may differ from site to site", async () => {

@@ -41,7 +41,7 @@ describe("@layer", () => {
     assertEquals([layerName(norm), constructorArguments(norm)], [undefined, undefined]);
   });
 
-  it("can name a subclass anew", () => {
+  it("can give a subclass another name", () => {
     @layer("GemmaNorm")
     class GemmaNorm extends RMSNorm {
       constructor(width: number) {

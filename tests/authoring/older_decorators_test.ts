@@ -41,7 +41,7 @@ describe("decorators of the older kind", () => {
     }
   });
 
-  it("say so above something that is no class", () => {
+  it("say so above something that is not a class", () => {
     for (const [name, decorator] of DECORATORS) {
       const context = { kind: "method", name: "forward", addInitializer: () => {} };
       const error = assertThrows(() => decorator(() => {}, context), KernelwrightError);

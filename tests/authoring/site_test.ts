@@ -64,7 +64,7 @@ describe("sites", () => {
       Cannot make a site from ["a","b"]
       Give one name and a module class for each part: { norm: RMSNorm }.`,
     ));
-  it("refuse a part that is no class", () =>
+  it("refuse a part that is not a class", () =>
     assertRefused(
       () => untyped({ a: "RMSNorm" }, { c: Linear }),
       `

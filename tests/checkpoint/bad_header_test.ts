@@ -29,24 +29,24 @@ const CASES: Record<string, [file: Uint8Array, message: string]> = {
     fileOf(OK, 8, 2n ** 63n),
     `KW-CHECKPOINT-HEADER  x.safetensors byte 0
   The header's length is given as 9223372036854775808 bytes, and it must be from 2 to 100000000
-  This is no safetensors file, or its beginning was overwritten.`,
+  This is not a safetensors file, or its beginning was overwritten.`,
   ],
-  "a header that is no JSON": [
+  "a header that is not JSON": [
     fileOf('{"a":'),
     `KW-CHECKPOINT-HEADER  x.safetensors byte 13
-  The header is no usable JSON: a value is missing
+  The header is not usable JSON: a value is missing
   ${DAMAGED}`,
   ],
   "a header that is no UTF-8": [
     fileOf(Uint8Array.of(0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d)),
     `KW-CHECKPOINT-HEADER  x.safetensors byte 9
-  The header is no usable JSON: a string is no valid UTF-8 or has a wrong escape
+  The header is not usable JSON: a string is not valid UTF-8 or has a wrong escape
   ${DAMAGED}`,
   ],
   "something after the JSON": [
     fileOf(`${OK}x`, 8),
     `KW-CHECKPOINT-HEADER  x.safetensors byte 62
-  The header is no usable JSON: something follows the JSON value
+  The header is not usable JSON: something follows the JSON value
   ${DAMAGED}`,
   ],
   "a header that is no object": [
@@ -58,19 +58,19 @@ const CASES: Record<string, [file: Uint8Array, message: string]> = {
   "nesting without end": [
     fileOf("[".repeat(100_000)),
     `KW-CHECKPOINT-HEADER  x.safetensors byte 73
-  The header is no usable JSON: it is nested more than 64 deep
+  The header is not usable JSON: it is nested more than 64 deep
   ${DAMAGED}`,
   ],
   "a key that comes twice": [
     fileOf(`${OK.slice(0, -1)},${OK.slice(1)}`, 8),
     `KW-CHECKPOINT-HEADER  key "a" x.safetensors byte 62
-  The header is no usable JSON: the key comes twice
+  The header is not usable JSON: the key comes twice
   ${DAMAGED}`,
   ],
   "a field that comes twice": [
     fileOf('{"a":{"dtype":"F32","dtype":"F16","shape":[2],"data_offsets":[0,8]}}', 8),
     `KW-CHECKPOINT-HEADER  key "dtype" x.safetensors byte 28
-  The header is no usable JSON: the key comes twice
+  The header is not usable JSON: the key comes twice
   ${DAMAGED}`,
   ],
   "metadata that is no strings": [

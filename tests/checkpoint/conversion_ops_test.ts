@@ -66,7 +66,7 @@ describe("conversion ops", () => {
     assertEquals(await converted([split([0, 2])], [[2, 1]], 2), [[[0, 1], ""], [[2, 1], "0 1"]]);
   });
 
-  it("transpose() and permute() order dimensions anew", async () => {
+  it("transpose() and permute() reorder dimensions", async () => {
     assertEquals(await converted([transpose(0, 1)], [[2, 3]]), [[[3, 2], "0 3 1 4 2 5"]]);
     assertEquals(await converted([transpose(-1, 0)], [[1, 3]]), [[[3, 1], "0 1 2"]]);
     assertEquals(await converted([permute([2, 0, 1])], [[2, 1, 3]]), [[[3, 2, 1], "0 3 1 4 2 5"]]);

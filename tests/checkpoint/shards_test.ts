@@ -37,18 +37,18 @@ describe("openCheckpoint() of shards", () => {
     }));
 
   const cases: Record<string, [index: unknown, message: (folder: string) => string]> = {
-    "an index that is no JSON": [
+    "an index that is not JSON": [
       '{"weight_map":',
       (f) =>
         `KW-CHECKPOINT-INDEX  ${f}/${INDEX} byte 14
-  The index is no usable JSON: a value is missing
+  The index is not usable JSON: a value is missing
   Get the file again.`,
     ],
     "an index with a key twice": [
       '{"weight_map":{"a":"one.safetensors","a":"two.safetensors"}}',
       (f) =>
         `KW-CHECKPOINT-INDEX  key "a" ${f}/${INDEX} byte 37
-  The index is no usable JSON: the key comes twice
+  The index is not usable JSON: the key comes twice
   Get the file again.`,
     ],
     "an index without a map": [
@@ -124,7 +124,7 @@ describe("openCheckpoint() of shards", () => {
       }));
   }
 
-  it("refuses a shard that is a link out of the folder, unless told", () =>
+  it("refuses a shard that is a link out of the folder, by default", () =>
     withShards(GOOD, (folder) =>
       inFolder(async (elsewhere) => {
         Deno.renameSync(`${folder}/two.safetensors`, `${elsewhere}/two.safetensors`);
@@ -179,7 +179,7 @@ describe("openCheckpoint() of what is no checkpoint", () => {
       );
       assertStringIncludes(
         await messageOf(() => openCheckpoint(new URL("ftp://example.com/x"))),
-        "Cannot open ftp://example.com/x: it is no folder",
+        "Cannot open ftp://example.com/x: it is not a folder",
       );
     }));
 
@@ -191,7 +191,7 @@ describe("openCheckpoint() of what is no checkpoint", () => {
       assertEquals(
         await messageOf(() => openCheckpoint(folder)),
         `KW-CHECKPOINT-OPEN  ${folder}/model.safetensors
-  Cannot open the checkpoint: it is no regular file
+  Cannot open the checkpoint: it is not a regular file
   Give a file or a folder.`,
       );
     }));

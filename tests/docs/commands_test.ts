@@ -8,6 +8,7 @@ import { registerNewKernel } from "../../sdk/cli/new_kernel/new_kernel.ts";
 import { registerRegistry } from "../../sdk/cli/registry.ts";
 import { registerReport } from "../../sdk/cli/report.ts";
 import { registerRun } from "../../sdk/cli/run.ts";
+import { registerInfo } from "../../sdk/cli/info.ts";
 import { blocksOf, textOf } from "./page.ts";
 
 const ROOT = new URL("../../", import.meta.url);
@@ -27,6 +28,7 @@ for (
     registerNewKernel,
     registerBundle,
     registerRegistry,
+    registerInfo,
   ]
 ) register(program);
 

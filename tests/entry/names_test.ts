@@ -1,6 +1,6 @@
 /**
  * The public names, entry by entry, as they are written down in names.json. A change there is a change of the SDK's
- * face: it belongs into CHANGELOG.md. `deno run -A tests/entry/names_test.ts` writes the file anew.
+ * face: it belongs in CHANGELOG.md. `deno run -A tests/entry/names_test.ts` writes the file again.
  */
 import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
@@ -12,7 +12,7 @@ const root = fromFileUrl(new URL("../../", import.meta.url));
 const file = fromFileUrl(new URL("names.json", import.meta.url));
 const MOST_AT_ROOT = 120;
 const MOST_LINES = 1600;
-/** As `deno doc` prints it: every value has one, and they are no part of the face. */
+/** As `deno doc` prints it: every value has one, and they are not part of the face. */
 const EXAMPLE = /^ {2}@example\n(?:.*\n)*? {6}```\n\n/gm;
 
 function doc(...args: string[]): string {

@@ -79,7 +79,7 @@ describe("a device that is gone", () => {
       assertThrows(() => add(x, old), KernelwrightError).message,
       'KW-TENSOR-DEVICE  operator "add" binary.wgsl\n' +
         "  Cannot dispatch: a tensor f32 [2] and a tensor f32 [2] are on different GPU devices\n" +
-        "  One of them was made before the device was opened again: make it anew.",
+        "  One of them was made before the device was opened again: make it again.",
     );
   });
 });

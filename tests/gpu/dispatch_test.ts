@@ -115,7 +115,7 @@ describe("dispatch()", () => {
       "  Give a tensor whose elements are f32, or declare the binding with an alias and pass types.",
     ],
     [
-      "a size that is no multiple of the element",
+      "a size that is not a multiple of the element",
       () => dispatch(wide, { x: meta(5), table: meta(8), out }, { workgroups: 1 }),
       'KW-DISPATCH-SIZE  tensor "x" wide.wgsl\n' +
       '  The binding "x" has elements of 16 bytes (vec4<f32>), and got f32 [5], 20 bytes\n' +
@@ -187,7 +187,7 @@ describe("dispatch()", () => {
       '  Did you mean "SHIFT"?',
     ],
     [
-      "a constant that is no number",
+      "a constant that is not a number",
       (x, out) => dispatch(double, { x, out, params }, { workgroups: 1, constants: { SHIFT: NaN } }),
       'KW-SHADER-CONSTANT  (SHIFT=NaN) double.wgsl\n  The override "SHIFT" got NaN\n  Give a finite number.',
     ],

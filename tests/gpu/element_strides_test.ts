@@ -100,7 +100,7 @@ const CASES: readonly Case[] = [
     refused: [[4, 2, 3], [4, 6]],
   },
   { type: "mat3x3f", read: "x[1].z", at: 6, taken: [[3, 4], [12]], refused: [[4, 3], [3, 3], [9], [36]] },
-  // elements without holes, as ever
+  // elements without holes, as usual
   {
     type: "array<mat3x2f>",
     read: "x[1][2].y",

@@ -56,7 +56,7 @@ describe("the stream", () => {
     }
   });
 
-  it("write() takes counts of bytes that are no multiple of 4", async () => {
+  it("write() takes counts of bytes that are not a multiple of 4", async () => {
     using x = Tensor.from(Uint8Array.of(1, 2, 3, 4, 5, 6, 7));
     assertEquals(await x.data(), Uint8Array.of(1, 2, 3, 4, 5, 6, 7));
     gpu().stream.write(bufferOf(x), Uint8Array.of(9, 8, 7), 4);

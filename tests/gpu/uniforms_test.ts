@@ -169,7 +169,7 @@ describe("uniforms", () => {
     });
   }
 
-  it("refuse what is no number", () => {
+  it("refuse what is not a number", () => {
     const bare = (type: string) =>
       `@group(0) @binding(0) var<uniform> u: ${type}; @compute @workgroup_size(1) fn main() { _ = u; }`;
     const run = (code: string, u: unknown) =>

@@ -5,7 +5,7 @@ import { formatShape, type Shape, stridesOf } from "../../sdk/tensor/mod.ts";
 export interface Tolerance {
   /** Part of the expected value. */
   readonly relative: number;
-  /** On top of that; unless told, `relative` times the largest expected value. */
+  /** On top of that; defaults to `relative` times the largest expected value. */
   readonly absolute?: number;
 }
 

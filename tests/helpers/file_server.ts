@@ -19,11 +19,11 @@ export interface FileServer extends AsyncDisposable {
 export interface ServeOptions {
   /** The bytes at a path; undefined where there is nothing. */
   readonly read: (path: string) => Uint8Array<ArrayBuffer> | undefined;
-  /** Whether ranges are served; true unless told. */
+  /** Whether ranges are served; defaults to true. */
   readonly ranges?: boolean | ((path: string) => boolean);
   /** Headers of every answer. */
   readonly headers?: () => Readonly<Record<string, string>>;
-  /** Answers what is no file. */
+  /** Answers what is not a file. */
   readonly otherwise?: (request: Request) => Promise<Response> | Response;
 }
 

@@ -9,7 +9,7 @@ export interface Input {
   readonly shape: Shape;
   /** Its values. */
   readonly data: ArrayLike<number>;
-  /** Its dtype; that of the run unless told. */
+  /** Its dtype; defaults to that of the run. */
   readonly dtype?: DType;
 }
 

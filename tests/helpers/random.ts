@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 
-/** Sizes that are no multiple of any workgroup or block; nothing and one among them. */
+/** Sizes that are not multiples of any workgroup or block; nothing and one among them. */
 export const SIZES = [0, 1, 2, 3, 4, 5, 7, 8, 13, 16, 17, 33, 65];
 
 /** A size from {@linkcode SIZES}, `atLeast` or larger, and at most `atMost`. */
@@ -31,7 +31,7 @@ export function random(from: number): () => number {
 
 /** How {@linkcode values} are drawn. */
 export interface ValueOptions {
-  /** The largest of the ordinary ones; 1 unless told. */
+  /** The largest of the ordinary ones; defaults to 1. */
   readonly spread?: number;
   /** One in sixteen is ±800, as activations of large models are. */
   readonly outliers?: boolean;

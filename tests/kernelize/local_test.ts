@@ -175,7 +175,7 @@ describe("a failing kernelize", () => {
     const output = await outputOf(model, INPUT);
     await assertRejects(() => kernelize(model, { kernels: [replace("RMSNorm", NormMLP)] }));
     assertStrictEquals(model.norm, norm);
-    assertNotStrictEquals(model.norm.forward, forward); // bound anew
+    assertNotStrictEquals(model.norm.forward, forward); // bound again
     assertStrictEquals(kernelReport(model), report);
     assertEquals(await outputOf(model, INPUT), output);
   });

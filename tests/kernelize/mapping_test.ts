@@ -43,7 +43,7 @@ describe("useKernelMapping()", () => {
     assertEquals(models.map(kernelsOf), [["Norm"], ["NormForward"]]);
   });
 
-  it("inherits what is around it, unless told not to", () => {
+  it("inherits what is around it by default", () => {
     useKernelMapping({ RMSNorm: Norm, SiluAndMul: SwiGLU }, {}, () => {
       useKernelMapping({ RMSNorm: NormForward }, {}, () => {
         assertEquals(kernelMapping(), { RMSNorm: NormForward, SiluAndMul: SwiGLU });
@@ -78,7 +78,7 @@ describe("useKernelMapping()", () => {
       {},
       () => kernelize(new Stack()),
     );
-    assertEquals(report.notes, [`the kernel mapping's "LayerNorm" is no layer of this model`]);
+    assertEquals(report.notes, [`the kernel mapping's "LayerNorm" is not a layer of this model`]);
   });
 
   it("refuses a model that has none of its names", async () => {
@@ -125,7 +125,7 @@ describe("useKernelMapping()", () => {
 });
 
 describe("registerKernelMapping()", () => {
-  it("holds everywhere until it is taken out; a scope goes before it", async () => {
+  it("holds everywhere until it is taken out; a scope takes precedence over it", async () => {
     const undo = registerKernelMapping({ RMSNorm: Norm, SiluAndMul: SwiGLU });
     try {
       const model = new Stack();
@@ -242,7 +242,7 @@ describe("explain()", () => {
       why("norm"),
       `"norm" runs Norm: it is for training, which serves inference
   taken  Norm: it is for training, which serves inference
-  not    NormForward: Norm is for training, which goes before fallback`,
+  not    NormForward: Norm is for training, which takes precedence over fallback`,
     );
     assertEquals(
       why("layers.0.mlp.up_proj"),

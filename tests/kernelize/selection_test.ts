@@ -65,7 +65,7 @@ describe("of entries for one module", () => {
     assertEquals(await swapped([replace("RMSNorm", A), replace("RMSNorm", B)]), all.map((p) => `${p}: B`));
   });
 
-  it("a path goes before a name, wherever it stands", async () => {
+  it("a path takes precedence over a name, wherever it stands", async () => {
     const byPath = replace("RMSNorm", B, { at: "layers.*.norm" });
     const expected = ["layers.0.norm: B", "layers.1.norm: B", "norm: A"];
     assertEquals(await swapped([byPath, replace("RMSNorm", A)]), expected);
@@ -166,9 +166,9 @@ describe("of an entry's kernels", () => {
   it("each that was not taken says why", () => {
     assertEquals(select(modes, { mode: "inference" }), [
       "+A: it is for inference",
-      "-B: A is for inference, which goes before inference|capture",
-      "-C: A is for inference, which goes before training",
-      "-D: A is for inference, which goes before training|capture",
+      "-B: A is for inference, which takes precedence over inference|capture",
+      "-C: A is for inference, which takes precedence over training",
+      "-D: A is for inference, which takes precedence over training|capture",
     ]);
     assertEquals(select(modes, { mode: "training|capture" }), [
       "+D: it is for training|capture",

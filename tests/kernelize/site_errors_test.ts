@@ -251,7 +251,7 @@ describe("a layout must", () => {
       `
         KW-LAYOUT-SHARES  KeepsKernel at "layers.0.norm"
           The layout's "norm.weight" is the original's own parameter
-          Build the layout's parameters anew, with parameter([…]).`,
+          Build the layout's parameters again, with parameter([…]).`,
     );
   });
 });

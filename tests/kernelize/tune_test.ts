@@ -138,7 +138,7 @@ describe("tuning", () => {
     using model = filled(new Outer());
     using x = input();
     const config = { kernels: [replace("Holder", SlowHolder)] };
-    const options = { inputs: [[x]], tune: { cache } };
+    const options = { inputs: [x], tune: { cache } };
     await kernelize(model, config, { ...options, tune: { inputs: [x], cache, ...QUICK } });
     await kernelize(model, { kernels: [replace("RMSNorm", Norm)] }, options);
     const { report } = await planKernelize(model, config, options);

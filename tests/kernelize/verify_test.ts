@@ -104,7 +104,7 @@ describe("kernelize() with verify", () => {
     unkernelize(model);
   });
 
-  it("counts elements that are no numbers in one of the two", async () => {
+  it("counts elements that are NaN in one of the two", async () => {
     using model = filled();
     using x = input();
     using zero = Tensor.zeros([2, 24]);

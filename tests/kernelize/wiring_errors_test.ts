@@ -192,7 +192,7 @@ describe("a value between the parts of a chain must not be", () => {
     }
     const model = fill(new Root());
     const given = {};
-    const inputs = [[Tensor.empty([2, WIDTH], { device: "meta" }), given]];
+    const inputs = [Tensor.empty([2, WIDTH], { device: "meta" }), given];
     const kernels = [fuse(["RMSNorm", "LlamaMLP"], NormMLP)];
     await leavesUnchanged(model, () =>
       assertRefusedLater(
@@ -331,7 +331,7 @@ describe("the trace refuses", () => {
         `
       KW-TRACE-INPUTS  NormMLP at "block.norm"
         A fusion is proven by running the model once on meta, and its inputs are not known
-        Pass { inputs: [[…]] } to kernelize, or give the model an exampleInputs() method.`,
+        Pass { inputs: […] } to kernelize, or give the model an exampleInputs() method.`,
       ));
   });
 

@@ -155,7 +155,7 @@ describe("a kernel that writes its input", () => {
     using first = fill(new RMSNorm(WIDTH), "webgpu");
     const kernels = [replace("RMSNorm", own((_, x) => x))];
     const error = await assertRejects(
-      () => planKernelize(first, { kernels }, { inputs: [[x]] }),
+      () => planKernelize(first, { kernels }, { inputs: [x] }),
       KernelwrightError,
     );
     assertMatch(error.message, /writes its argument 0/);
@@ -272,7 +272,7 @@ describe("a kernel that writes its input", () => {
     assertMatch(await refusal(norm("w[i] = 1.0;", flat, writes)), /parameter "scale"/);
   });
 
-  it("is told when its writes is no function, or fails", async () => {
+  it("is told when its writes is not a function, or fails", async () => {
     assertMatch(
       await refusal(norm("x[i] = 1.0;", flat, () => {
         throw new TypeError("no");

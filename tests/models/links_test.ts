@@ -1,4 +1,4 @@
-/** A model's folder with links: no file of it is read elsewhere unless told, also not those that are saved with it. */
+/** A model's folder with links: no file of it is read elsewhere by default, also not those that are saved with it. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { loadCausalLM, loadTokenizer, readConfig, savePretrained } from "../../sdk/models/mod.ts";
@@ -27,7 +27,7 @@ async function withLink(linked: string, use: (folder: string) => Promise<void>):
 
 describe(needsModels("a link to elsewhere"), () => {
   for (const linked of ["config.json", "model.safetensors", "generation_config.json"]) {
-    it(`in place of ${linked} is refused unless told`, () =>
+    it(`in place of ${linked} is refused by default`, () =>
       withLink(linked, async (folder) => {
         const message = await messageOf(() => loadCausalLM(folder, { device }));
         assertStringIncludes(message, "KW-CHECKPOINT-SHARD");
@@ -47,7 +47,7 @@ describe(needsModels("a link to elsewhere"), () => {
     });
   });
 
-  it("in place of a file that goes with the model is not copied unless told", () =>
+  it("in place of a file that goes with the model is not copied by default", () =>
     withLink("README.md", async (folder) => {
       using model = await loadCausalLM(folder, { device });
       const message = await messageOf(() => savePretrained(model, `${folder}/saved`));

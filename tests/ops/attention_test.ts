@@ -57,7 +57,7 @@ describe("attention()", () => {
   });
 
   // Tokens, keys, heads, key heads, head size, position: chunks of keys, some of them empty; blocks with a part past
-  // the end; heads that are no multiple of four, or too long for a tile; a cache of which little is filled.
+  // the end; heads that are not a multiple of four, or too long for a tile; a cache of which little is filled.
   const SHAPES = [
     [1, 300, 4, 2, 64, 290],
     [1, 300, 4, 2, 64, 2],
@@ -254,7 +254,7 @@ describe("attention()", () => {
     }
   });
 
-  it("scales by 1 / √D unless told", async () => {
+  it("scales by 1 / √D by default", async () => {
     for (const device of BOTH) {
       const four = (x: number[]) => x.flatMap((v) => [v, 0]);
       const { data } = await valuesOn(

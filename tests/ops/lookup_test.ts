@@ -100,7 +100,7 @@ describe("cast()", () => {
     }
   });
 
-  it("refuses what is no number to a shader", () => {
+  it("refuses what is not a number to a shader", () => {
     const x = Tensor.empty([2], { device: "meta", name: "x" });
     assertEquals(
       assertThrows(() => cast(x, "bf16"), KernelwrightError).message,

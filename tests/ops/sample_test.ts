@@ -70,7 +70,7 @@ describe("sample()", () => {
     });
   }
 
-  it("draws anew at each position, and what one draws tells nothing of the next", async () => {
+  it("draws again at each position, and what one draws tells nothing of the next", async () => {
     const both: number[] = [];
     const probabilities = share([1, 1, 2]).flatMap((a) => share([1, 1, 2]).map((b) => a * b));
     const rows = Array.from({ length: 3000 }, () => [0, 0, Math.log(2)]);

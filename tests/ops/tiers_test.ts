@@ -1,9 +1,9 @@
 import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { record } from "../../sdk/gpu/mod.ts";
-import { bestAtOnce, linear, matmul } from "../../sdk/ops/mod.ts";
+import { linear, matmul, withoutStandIns } from "../../sdk/ops/mod.ts";
 import { withChoice } from "../../sdk/ops/matmul/choice.ts";
-import { serveBlock } from "../../sdk/ops/matmul/stand_in.ts";
+import { blockFor } from "../../sdk/ops/matmul/stand_in.ts";
 import { shader } from "../../sdk/gpu/mod.ts";
 import { scope, Tensor } from "../../sdk/tensor/mod.ts";
 import { floatDTypes } from "../helpers/parity.ts";
@@ -27,29 +27,29 @@ describe("tiers of blocks", () => {
   it("serve the cheap one until the best would have paid for its compilation", () =>
     onAdapter(true, () => {
       const [mine, other] = [request(), request()];
-      const serve = (work: number, of = mine) => serveBlock(BEST, work, () => of);
+      const serve = (work: number, of = mine) => blockFor(BEST, work, () => of);
       assertEquals(serve(1e9), CHEAP);
       assertEquals(serve(1e9, other), CHEAP, "each shader has its own count");
       assertEquals(serve(1e9), CHEAP);
       assertEquals(serve(1e9), BEST);
       assertEquals(serve(1e12, other), BEST);
-      assertEquals(serveBlock({ rows: 8, columns: 8 }, 1e9, request), { rows: 8, columns: 8 });
+      assertEquals(blockFor({ rows: 8, columns: 8 }, 1e9, request), { rows: 8, columns: 8 });
       return Promise.resolve();
     }));
 
   it("take the best at once where it is there, small, asked for, recorded, timed, or not on a software adapter", () =>
     onAdapter(true, async () => {
       const small = { rows: 1, columns: 16 };
-      assertEquals(serveBlock(small, 1, request), small);
-      assertEquals(bestAtOnce(() => serveBlock(BEST, 1, request)), BEST);
-      assertEquals(withChoice("block 16x16", () => serveBlock(BEST, 1, request)), BEST);
-      assertEquals(await onAdapter(false, () => Promise.resolve(serveBlock(BEST, 1, request))), BEST);
+      assertEquals(blockFor(small, 1, request), small);
+      assertEquals(withoutStandIns(() => blockFor(BEST, 1, request)), BEST);
+      assertEquals(withChoice("block 16x16", () => blockFor(BEST, 1, request)), BEST);
+      assertEquals(await onAdapter(false, () => Promise.resolve(blockFor(BEST, 1, request))), BEST);
       const known = request();
       await gpu().pipelines.prepare([known]);
-      assertEquals(serveBlock(BEST, 1, () => known), BEST);
+      assertEquals(blockFor(BEST, 1, () => known), BEST);
       let recorded: unknown;
       record(() => {
-        recorded = serveBlock(BEST, 1, request);
+        recorded = blockFor(BEST, 1, request);
         return Tensor.zeros([1]);
       }).dispose();
       assertEquals(recorded, BEST);
@@ -59,7 +59,7 @@ describe("tiers of blocks", () => {
     const { process } = globalThis as unknown as { process: { getBuiltinModule: unknown } };
     const before = process.getBuiltinModule;
     const wanted = request();
-    const serve = () => serveBlock(BEST, 1, () => wanted);
+    const serve = () => blockFor(BEST, 1, () => wanted);
     process.getBuiltinModule = () => undefined;
     try {
       assertEquals(serve(), CHEAP);

@@ -23,7 +23,7 @@ describe("the readme", () => {
   gpuForFile();
 
   it("shows a fused kernel that works as it stands there", async () => {
-    const [code] = /(?<=```ts\n)import [\s\S]*?(?=```)/.exec(README)!;
+    const [code] = /(?<=```ts\n)import \{\s+concatenate[\s\S]*?(?=```)/.exec(README)!;
     // Beside its shaders, so that its imports are those of the page.
     const file = new URL(`./.readme-${crypto.randomUUID()}.ts`, import.meta.url);
     await Deno.writeTextFile(file, code);

@@ -153,14 +153,14 @@ try {
   }
   const config = { kernels: [{ fuse: [["RMSNorm", "norm"], ["LlamaMLP", "mlp"]], with: RMSNormMLP }] };
   const onMeta = new Block();
-  const report = await sdk.kernelize(onMeta, config, { inputs: [[sdk.Tensor.empty([1, 3, 8], { device: "meta" })]] });
+  const report = await sdk.kernelize(onMeta, config, { inputs: [sdk.Tensor.empty([1, 3, 8], { device: "meta" })] });
   document.querySelector("#report").textContent = String(report);
   result.swapped = report.swapped.map((s) => s.kernel);
   result.dom = document.querySelector("#report").textContent;
 
   const byReference = async (ref, options) => {
     const named = { kernels: [{ fuse: [["RMSNorm", "norm"], ["LlamaMLP", "mlp"]], with: ref }] };
-    const inputs = [[sdk.Tensor.empty([1, 3, 8], { device: "meta" })]];
+    const inputs = [sdk.Tensor.empty([1, 3, 8], { device: "meta" })];
     const resolver = kernelResolver({ publishers: [new URL("/", location.href).href], ...options });
     const base = new URL("kernels.json", location.href);
     return await sdk.kernelize(new Block(), named, { inputs, base, resolver })
@@ -187,7 +187,7 @@ try {
     const x = sdk.Tensor.from(Float32Array.from({ length: 24 }, (_, i) => Math.cos(i)), { shape: [1, 3, 8] });
     const values = async () => [...await model.call(x).data()];
     result.plain = await values();
-    const swapped = await sdk.kernelize(model, config, { inputs: [[x]] });
+    const swapped = await sdk.kernelize(model, config, { inputs: [x] });
     document.querySelector("#report").textContent += "\\n" + swapped;
     result.fused = await values();
     result.awaits = !gpu.readback.eager;

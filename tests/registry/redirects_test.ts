@@ -71,7 +71,7 @@ describe("a redirect", () => {
     }
   });
 
-  it("to a user and a password, to http, and to what is no address is not followed", async () => {
+  it("to a user and a password, to http, and to what is not an address is not followed", async () => {
     for (
       const to of [
         "https://user:word@cdn.example/",

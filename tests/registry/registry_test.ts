@@ -155,7 +155,7 @@ describe("the registry", () => {
       const meta = () => Tensor.empty([2, 3], { device: "meta" });
       const report = await kernelize(model, { kernels: [replace("SiluAndMul", ref())] }, {
         resolver,
-        inputs: [[meta(), meta()]],
+        inputs: [meta(), meta()],
       });
       assertEquals(report.swapped.map((s) => s.kernel), ["SwiGLU"]);
       server.requests.length = 0;
@@ -188,7 +188,7 @@ describe("the registry", () => {
       assertEquals(await code(() => load({ update: true })), "KW-REF-DIGEST");
     });
 
-    it("whose path hides a slash or a dot, or that is no address, is refused", async () => {
+    it("whose path hides a slash or a dot, or that is not an address, is refused", async () => {
       for (
         const odd of ["org/..%2fother/kernel.js:X", "org/..%5Cother/kernel.js:X", "%2e%2e%2fx/kernel.js:X"]
       ) {
@@ -246,7 +246,7 @@ describe("the registry", () => {
       const kernelized = (model: Module, name: string) =>
         kernelize(model, { kernels: [replace(name, ref())] }, {
           resolver: kernelResolver(options),
-          inputs: [[Tensor.empty([2, 4], { device: "meta" }), Tensor.empty([2, 4], { device: "meta" })]],
+          inputs: [Tensor.empty([2, 4], { device: "meta" }), Tensor.empty([2, 4], { device: "meta" })],
         });
       const both = new Model();
       Object.assign(both, { norm: new RMSNorm(4) });

@@ -101,7 +101,7 @@ describe("trust", () => {
     publish({ license: "other" });
     const elsewhere = { cache: Deno.makeTempDirSync({ dir: folder }) };
     assertEquals(await refused(() => load(elsewhere)), "KW-REF-LOCK");
-    // A publisher in the list is one's own matter: locked by one who trusts it, it is not trusted for the next.
+    // Trust is personal: a publisher that one user trusts and locks is not trusted for the next user.
     await load({ publishers: [server.url], update: true });
     assertEquals(await refused(() => load()), "KW-REF-UNTRUSTED");
     await load({ publishers: [server.url] });
@@ -353,7 +353,7 @@ describe("a folder with a bundle", () => {
     const report = await kernelize(model, { kernels: [replace("SiluAndMul", "./bundle:SwiGLU")] }, {
       base: where(),
       resolver,
-      inputs: [[Tensor.empty([2, 4], { device: "meta" })]],
+      inputs: [Tensor.empty([2, 4], { device: "meta" })],
     });
     assertEquals(report.swapped.map((s) => s.kernel), ["SwiGLU"]);
   });

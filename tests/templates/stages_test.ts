@@ -10,7 +10,7 @@ const make = (...shape: number[]) =>
     shape,
   });
 
-/** A stage and the operators that say what is right, on sizes that are no multiple of anything. */
+/** A stage and the operators that say what is right, on sizes that are not multiples of anything. */
 const CASES: Record<string, () => [Tensor, Tensor]> = {
   "rmsNorm()": () => {
     const [x, w] = [make(3, 5, 33), make(33)];

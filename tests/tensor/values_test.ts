@@ -82,7 +82,7 @@ describe("Tensor.from() and values that do not fit", () => {
     refused(Uint8ClampedArray.of(2), "bool");
   });
 
-  it("refuses for every float dtype what is no number", () => {
+  it("refuses for every float dtype what is not a number", () => {
     for (const dtype of ["f32", "f16"] as const) {
       for (const value of [undefined, null, "1", {}, Symbol("s"), 1n, Float32Array.of(1), new Date(0)]) {
         refused([0, value], dtype);

@@ -20,7 +20,7 @@ export interface Mutant {
   caughtBy: string[];
   /** What the first one's message must say. */
   says?: RegExp;
-  /** The element type to try; f32 unless told. */
+  /** The element type to try; defaults to f32. */
   dtype?: "f16";
 }
 

@@ -14,12 +14,13 @@ describe("checkWords()", () => {
       );
       Deno.writeTextFileSync(
         join(root, "sdk", "a.ts"),
-        "// fine\n// 5 Unless told.\nexport const renewed = 1;\n",
+        "// fine\n// 5 Unless told.\n/**\n * 6 unless\n * told.\n */\nexport const renewed = 1;\n",
       );
       Deno.writeTextFileSync(join(root, "README.md"), "It begins anew.\n");
       assertEquals(checkWords(root), [
         `README.md:1: "anew": write again`,
         `sdk/a.ts:2: "Unless told": write defaults to`,
+        `sdk/a.ts:4: "unless told": write defaults to`,
       ]);
     } finally {
       Deno.removeSync(root, { recursive: true });

@@ -29,3 +29,14 @@ describe("no-bare-error", () => {
     assertEquals(reports("/r/tools/a.ts", `throw new Error("x");`), []);
   });
 });
+
+describe("zod-as-namespace", () => {
+  it("refuses zod by parts inside sdk/, and allows it whole", () => {
+    for (const parts of [`{ z }`, `z`, `z, { ZodError }`]) {
+      const source = `import ${parts} from "zod";`;
+      assertEquals(reports("/r/sdk/a.ts", source), [source]);
+    }
+    assertEquals(reports("/r/sdk/a.ts", `import * as z from "zod"; import { x } from "zood";`), []);
+    assertEquals(reports("/r/tools/a.ts", `import { z } from "zod";`), []);
+  });
+});

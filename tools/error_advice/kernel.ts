@@ -66,7 +66,7 @@ export const KERNEL_ADVICE: Partial<Record<ErrorCode, Advice>> = {
   ],
   "KW-LAYOUT-SHARES": [
     "A layout keeps one of the original modules, or its parameter, as a property.",
-    "Build the parameters anew, and copy numbers such as epsilons.",
+    "Build the parameters again, and copy numbers such as epsilons.",
   ],
   "KW-CONVERT-SOURCE": [
     "A conversion or `drops` names a parameter that the site does not have.",
@@ -78,7 +78,7 @@ export const KERNEL_ADVICE: Partial<Record<ErrorCode, Advice>> = {
   ],
   "KW-CONVERT-UNFILLED": [
     "A parameter of the layout that no rule produces, or a rule whose target is misspelt.",
-    "Add the rule, or mend the name.",
+    "Add the rule, or correct the name.",
   ],
   "KW-CONVERT-UNREAD": [
     "A parameter of the original that no rule reads, e.g. a bias.",
@@ -170,11 +170,11 @@ export const KERNEL_ADVICE: Partial<Record<ErrorCode, Advice>> = {
   ],
   "KW-PARALLEL-ORDER": [
     "A sibling of a parallel fusion ran before the first one, or twice: the model ran otherwise than when it was traced.",
-    "Trace every way in which it is run: `inputs: [[…], […]]`.",
+    "Trace every way in which it is run: `samples: [[…], […]]`.",
   ],
   "KW-VERIFY": [
     "A kernel is further from its original than rounding explains: a forgotten epsilon, a wrong stride, f16 sums.",
-    'The figures say where; mend the kernel, or use `onFail: "fallback"` to keep the original there.',
+    'The figures say where; fix the kernel, or use `onFail: "fallback"` to keep the original there.',
   ],
   "KW-TUNE-OPTION": [
     "A single number where a list belongs, or so many candidates that trying them all would take minutes.",
@@ -262,7 +262,7 @@ export const KERNEL_ADVICE: Partial<Record<ErrorCode, Advice>> = {
   ],
   "KW-REF-MANIFEST": [
     "A kernel.json of another version, or written by hand.",
-    "Make the bundle anew with `./dev bundle`.",
+    "Make the bundle again with `./dev bundle`.",
   ],
   "KW-REF-DIGEST": [
     "The file was changed after it was published or locked.",
@@ -317,7 +317,7 @@ export const KERNEL_ADVICE: Partial<Record<ErrorCode, Advice>> = {
     "`new-kernel FastNorm --replaces RMSNorm`.",
   ],
   "KW-NEW-NAME": [
-    "A kernel's name that is no class name, or a scope that is no scope.",
+    "A kernel's name that is not a class name, or a scope that is not a scope.",
     "`FastNorm`, `@you`.",
   ],
   "KW-NEW-EXISTS": [

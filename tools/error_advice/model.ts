@@ -74,7 +74,7 @@ export const MODEL_ADVICE: Partial<Record<ErrorCode, Advice>> = {
   ],
   "KW-SHADER-COMPILE": [
     "A mistake in the WGSL; the message shows your own line and a caret.",
-    "Mend the line. Where a type is a parameter (`T`), look at the variant that the message names.",
+    "Fix the line. Where a type is a parameter (`T`), look at the variant that the message names.",
   ],
   "KW-SHADER-ENTRY": [
     "`entryPoint` names a function that is not there, or the file has several and none was named.",
@@ -145,12 +145,12 @@ export const MODEL_ADVICE: Partial<Record<ErrorCode, Advice>> = {
     "Get the file again.",
   ],
   "KW-CHECKPOINT-HEADER": [
-    "The file is no safetensors file, or was damaged; a Git LFS pointer looks so, too.",
+    "The file is not a safetensors file, or was damaged; a Git LFS pointer looks so, too.",
     "Get the real file.",
   ],
   "KW-CHECKPOINT-OFFSETS": [
     "A file that was made by something else than a safetensors library, or was damaged.",
-    "Get it again, or save it anew.",
+    "Download it or save it again.",
   ],
   "KW-CHECKPOINT-DTYPE": [
     "Quantised or integer weights where floats are wanted.",
@@ -186,7 +186,7 @@ export const MODEL_ADVICE: Partial<Record<ErrorCode, Advice>> = {
   ],
   "KW-CHECKPOINT-WRITE": [
     "A full disk, a folder without write permission, or a model that cannot be what it was loaded from.",
-    "The old files are as they were; mend the cause and save again.",
+    "The old files are as they were; fix the cause and save again.",
   ],
   "KW-TOKENIZER": [
     "A tokenizer.json that is damaged or of a kind that is not supported.",
@@ -202,7 +202,7 @@ export const MODEL_ADVICE: Partial<Record<ErrorCode, Advice>> = {
   ],
   "KW-SAMPLE-OPTION": [
     "A temperature of 0, a share in percent, or a seed that is no whole number.",
-    "Mend the option; leave `sampling` away for greedy generation.",
+    "Correct the option, or leave out `sampling` for greedy generation.",
   ],
   "KW-GENERATE-PROMPT": [
     "An empty prompt, one longer than the context, or ids of another vocabulary.",
@@ -210,7 +210,7 @@ export const MODEL_ADVICE: Partial<Record<ErrorCode, Advice>> = {
   ],
   "KW-GENERATE-OPTION": [
     "A count that is negative, a fraction or NaN, or an option that does not exist.",
-    "The message names the option; mend it.",
+    "The message names the option; correct it.",
   ],
   "KW-GENERATE-CONFIG": [
     "Beam search, penalties and other processors of logits, which this SDK does not have.",
@@ -234,6 +234,6 @@ export const MODEL_ADVICE: Partial<Record<ErrorCode, Advice>> = {
   ],
   "KW-CLI-DENO": [
     "`deno doc`, `deno fmt` or another command failed on the package.",
-    "Its own message follows; mend that first.",
+    "Its own message follows; fix that first.",
   ],
 };

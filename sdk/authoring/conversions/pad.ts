@@ -4,7 +4,7 @@ import { bindMoves, type ConversionOp, dimOf, type Move, refuse } from "./op.ts"
 
 /** How {@linkcode pad} makes a dimension longer. */
 export interface PadOptions {
-  /** The dimension; a negative one counts from the end. The first unless told. */
+  /** The dimension; a negative one counts from the end. Defaults to the first. */
   readonly dim?: number;
   /** Entries in front. */
   readonly before?: number;
@@ -12,7 +12,7 @@ export interface PadOptions {
   readonly after?: number;
   /** Further entries behind, until the size is a multiple of this. */
   readonly multipleOf?: number;
-  /** What the new entries hold; 0 unless told. */
+  /** What the new entries hold; defaults to 0. */
   readonly value?: number;
 }
 

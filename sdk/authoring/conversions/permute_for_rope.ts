@@ -12,7 +12,7 @@ export interface RopePermutation {
    * as it is: v stands beside q and k in one matrix, and is not rotated.
    */
   readonly heads?: number | readonly number[];
-  /** The order that the tensors come in; `halves` unless told. */
+  /** The order that the tensors come in; defaults to `halves`. */
   readonly from?: "halves" | "interleaved";
 }
 

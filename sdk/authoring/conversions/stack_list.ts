@@ -6,7 +6,7 @@ import { swapRegion } from "./region.ts";
 
 /** How {@linkcode stackList} groups its inputs. */
 export interface StackOptions {
-  /** How many lists the inputs are, one after the other: each becomes a tensor of its own. One unless told. */
+  /** How many lists the inputs are, one after the other: each becomes a tensor of its own. Defaults to one. */
   readonly lists?: number;
 }
 

@@ -32,7 +32,7 @@ export function transpose(a = 0, b = 1): ConversionOp {
 }
 
 /**
- * Orders the dimensions of each tensor anew.
+ * Reorders the dimensions of each tensor.
  *
  * @param dims For each dimension of the result, the one that it was.
  *
@@ -58,7 +58,7 @@ export function permute(dims: readonly number[]): ConversionOp {
           refuse(
             op,
             inputs,
-            `[${dims.join(", ")}] is no order of ${shape.length} dimensions`,
+            `[${dims.join(", ")}] is not an order of ${shape.length} dimensions`,
             "Name each dimension once.",
           );
         }

@@ -27,17 +27,17 @@ export interface LoadProgress {
 
 /** How a checkpoint is loaded. */
 export interface LoadOptions extends PlanOptions {
-  /** Where the parameters go; `webgpu` unless told. */
+  /** Where the parameters go; defaults to `webgpu`. */
   readonly device?: "webgpu" | "reference";
-  /** Whether missing, unexpected and misshapen tensors are errors; true unless told. */
+  /** Whether missing, unexpected and misshapen tensors are errors; defaults to true. */
   readonly strict?: boolean;
   /** Keys of the checkpoint that need not be in the model. */
   readonly ignore?: (key: string) => boolean;
   /** Keys of the checkpoint that need not be in the model either, and that saving copies from its files as they are. */
   readonly beside?: (key: string) => boolean;
-  /** Bytes of host memory for pieces in flight; 64 MiB unless told. */
+  /** Bytes of host memory for pieces in flight; defaults to 64 MiB. */
   readonly budget?: number;
-  /** What to do about NaN and infinity: nothing, name them on stderr and in the report (unless told), or fail. */
+  /** What to do about NaN and infinity: nothing, name them on stderr and in the report (the default), or fail. */
   readonly nonFinite?: "ignore" | "warn" | "error";
   /** Stops the load before its next piece; the model is as it was. */
   readonly signal?: AbortSignal;

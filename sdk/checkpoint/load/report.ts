@@ -54,7 +54,7 @@ export interface MismatchReport {
   readonly model: string;
 }
 
-/** One tensor with values that are no numbers. */
+/** One tensor with values that are not finite. */
 export interface NonFiniteReport {
   /** Its key. */
   readonly key: string;

@@ -29,7 +29,7 @@ export function checkPlan(plan: LoadPlan, name: string, device: DeviceName, stri
 
 // ---------------------------------------------------------------------------
 
-const [SHOWN, MOST_CANDIDATES] = [10, 2000];
+const [MAX_SHOWN, MOST_CANDIDATES] = [10, 2000];
 
 function checkFit(plan: LoadPlan, name: string): void {
   const { missing, unexpected, mismatched } = plan;
@@ -41,7 +41,7 @@ function checkFit(plan: LoadPlan, name: string): void {
   const candidates = unexpected.slice(0, MOST_CANDIDATES).map((v) => v.name);
   for (const m of missing) {
     // Only for what is shown: each search looks at every candidate.
-    const near = problems.length < SHOWN ? closest(m.key, candidates) : undefined;
+    const near = problems.length < MAX_SHOWN ? closest(m.key, candidates) : undefined;
     const hint = near === undefined ? "" : `; there is ${q(near)}`;
     problems.push({
       code: "KW-CHECKPOINT-KEYS",
@@ -59,8 +59,8 @@ function checkFit(plan: LoadPlan, name: string): void {
   }
   if (problems.length === 0) return;
   const [first] = problems;
-  const notes = problems.length === 1 ? [] : problems.slice(0, SHOWN).map((p) => p.text);
-  if (problems.length > SHOWN) notes.push(`and ${problems.length - SHOWN} more`);
+  const notes = problems.length === 1 ? [] : problems.slice(0, MAX_SHOWN).map((p) => p.text);
+  if (problems.length > MAX_SHOWN) notes.push(`and ${problems.length - MAX_SHOWN} more`);
   throw new KernelwrightError({
     code: first.code,
     what: problems.length === 1

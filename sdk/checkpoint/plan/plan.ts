@@ -25,7 +25,7 @@ import { as, type CatalogEntry, formatEntry, type KeyedParameter, type Step, typ
 
 /** One conversion of one swapped site. */
 export interface SiteRule {
-  /** The conversion; it is bound anew to the dtypes of the file. */
+  /** The conversion; it is bound again to the dtypes of the file. */
   readonly bound: BoundRule;
   /** What it reads: parameters of the original modules, which the tree no longer has. */
   readonly sources: readonly KeyedParameter[];
@@ -51,7 +51,7 @@ export interface PlanOptions {
   readonly conversions?: readonly SiteConversion[];
   /** From the file's keys to the original tree's. */
   readonly mapping?: readonly ConversionRule[];
-  /** What floating-point tensors are loaded as; unless told, what the parameters declare. */
+  /** What floating-point tensors are loaded as; defaults to what the parameters declare. */
   readonly dtype?: "f32" | "f16";
 }
 

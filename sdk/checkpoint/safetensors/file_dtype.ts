@@ -24,7 +24,7 @@ export interface FileDTypeInfo {
   readonly bytes: number;
   /** Whether the values are floating-point numbers: the user chooses what those are loaded as. */
   readonly float: boolean;
-  /** What a tensor of it becomes unless told otherwise; undefined where it cannot be loaded. */
+  /** What a tensor of it becomes by default; undefined where it cannot be loaded. */
   readonly natural: DType | undefined;
 }
 

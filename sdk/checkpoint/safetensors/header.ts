@@ -103,7 +103,7 @@ async function readLength(source: Source): Promise<number> {
     raise(
       "KW-CHECKPOINT-HEADER",
       `The header's length is given as ${length} bytes, and it must be from 2 to ${MAX_HEADER}`,
-      "This is no safetensors file, or its beginning was overwritten.",
+      "This is not a safetensors file, or its beginning was overwritten.",
       { file: source.name, byte: 0 },
     );
   }
@@ -126,7 +126,7 @@ class HeaderReader {
     const json = this.#raw.subarray(8);
     const root = parseJson(
       json,
-      (what, at, key) => this.#fail(`The header is no usable JSON: ${what}`, at, key),
+      (what, at, key) => this.#fail(`The header is not usable JSON: ${what}`, at, key),
     );
     if (root.kind !== "object" || root.at !== 0) {
       this.#fail("The header must be a JSON object and begin with {", root.at);

@@ -44,7 +44,7 @@ export function plainJson(node: JsonNode): unknown {
 
 const [QUOTE, BACKSLASH] = [0x22, 0x5c];
 const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
-const latin1 = new TextDecoder("latin1"); // a byte is a character: what is no ASCII is no value anyway
+const latin1 = new TextDecoder("latin1"); // a byte is a character: what is not ASCII is not a value anyway
 const LITERALS = { true: true, false: false, null: null } as const;
 
 class Parser {
@@ -131,7 +131,7 @@ class Parser {
       const text = this.#decoder.decode(this.#bytes.subarray(start, end));
       return plain ? text.slice(1, -1) : JSON.parse(text);
     } catch {
-      return this.#fail("a string is no valid UTF-8 or has a wrong escape", start);
+      return this.#fail("a string is not valid UTF-8 or has a wrong escape", start);
     }
   }
 
@@ -150,7 +150,7 @@ class Parser {
       return { at, kind: "number", text };
     }
     return this.#fail(
-      text === "" ? "a value is missing" : `${JSON.stringify(text.slice(0, 40))} is no value`,
+      text === "" ? "a value is missing" : `${JSON.stringify(text.slice(0, 40))} is not a value`,
       at,
     );
   }

@@ -37,7 +37,7 @@ export async function readShardIndex(source: Source): Promise<ShardIndex> {
   const root = parseJson(bytes, (what, at, key) =>
     raise(
       "KW-CHECKPOINT-INDEX",
-      `The index is no usable JSON: ${what}`,
+      `The index is not usable JSON: ${what}`,
       "Get the file again.",
       { file, byte: at, key: key && shortKey(key) },
     ));

@@ -7,7 +7,7 @@ import { FILE_DTYPE_OF, FILE_DTYPES, type FileDType } from "./file_dtype.ts";
 /**
  * A tensor's values as a file stores them, after everything recorded so far has run.
  *
- * @param dtype The file's dtype; the one that holds the values exactly unless told.
+ * @param dtype The file's dtype; defaults to the one that holds the values exactly.
  * @throws KW-CHECKPOINT-WRITE for a dtype that the tensor's cannot be stored as.
  *
  * @example

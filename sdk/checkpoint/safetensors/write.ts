@@ -8,7 +8,7 @@ import { tensorBytes } from "./tensor_bytes.ts";
 export interface WriteOptions {
   /** Strings for `__metadata__`. */
   readonly metadata?: Readonly<Record<string, string>>;
-  /** The dtype in the file, by key; the one that holds the values exactly unless told. */
+  /** The dtype in the file, by key; defaults to the one that holds the values exactly. */
   readonly dtypes?: Readonly<Record<string, FileDType>>;
 }
 

@@ -36,9 +36,9 @@ export interface SaveOptions {
   readonly signal?: AbortSignal;
   /** What the swapped sites do: it is reversed. */
   readonly conversions?: readonly SiteConversion[];
-  /** The largest file, in bytes or as `"5GB"`. Unless told: the files that the model was loaded from, or one. */
+  /** The largest file, in bytes or as `"5GB"`. Defaults to the files that the model was loaded from, or one. */
   readonly maxShardSize?: number | string;
-  /** What the model was loaded from; unless told, what the loader remembers. False: save it as it is. */
+  /** What the model was loaded from; defaults to what the loader remembers. False: save it as it is. */
   readonly origin?: Origin | false;
 }
 

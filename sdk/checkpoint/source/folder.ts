@@ -142,7 +142,7 @@ async function filesIn(path: string): Promise<string[]> {
 
 function urlFolder(url: URL, signal: AbortSignal | undefined): Folder {
   if (!/^https?:$/.test(url.protocol)) {
-    raise("KW-CHECKPOINT-OPEN", `Cannot open ${url.href}: it is no folder`, "Give an https address.");
+    raise("KW-CHECKPOINT-OPEN", `Cannot open ${url.href}: it is not a folder`, "Give an https address.");
   }
   const base = new URL(url);
   base.pathname = joinFile(base.pathname, "");
@@ -171,7 +171,7 @@ function fileFolder(files: FileSet): Folder {
   };
 }
 
-/** A picked folder's own name is no part of its files' names. */
+/** A picked folder's own name is not part of its files' names. */
 function nameOf(file: File): string {
   checkInstance("openFolder(): a file", file, Blob);
   const { webkitRelativePath: path } = file as File & { readonly webkitRelativePath?: string };

@@ -8,7 +8,7 @@
  * on the new files count, wherever they are. A reader takes a draft where there is one, and otherwise the file in its
  * place; it needs no right to write. The next save finishes the renames.
  */
-import { z } from "zod";
+import * as z from "zod";
 import { raise } from "../../errors.ts";
 import { fs, isMissing, joinFile, messageOf } from "../../host/mod.ts";
 

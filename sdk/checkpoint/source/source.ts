@@ -70,7 +70,7 @@ export function blobSource(blob: Blob, name = "blob"): Source {
 /**
  * A source over a file. Close it when done.
  *
- * @throws KW-CHECKPOINT-OPEN when it cannot be opened or is no regular file (a pipe would never end).
+ * @throws KW-CHECKPOINT-OPEN when it cannot be opened or is not a regular file (a pipe would never end).
  *
  * @example
  * ```ts
@@ -158,7 +158,7 @@ class FileSource implements Source {
 function notAFile(path: string): never {
   raise(
     "KW-CHECKPOINT-OPEN",
-    "Cannot open the checkpoint: it is no regular file",
+    "Cannot open the checkpoint: it is not a regular file",
     "Give a file or a folder.",
     {
       file: path,

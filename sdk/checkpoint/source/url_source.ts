@@ -18,7 +18,7 @@ const AHEAD = 256 * 1024;
 const LEAST = 1024;
 
 /**
- * What servers answer where there is nothing: object stores say 403 to who may not list, which is not told from a file
+ * What servers answer where there is nothing: object stores answer 403 where listing is forbidden, as for a file
  * that may not be read.
  */
 const ABSENT = [403, 404, 410];
@@ -73,7 +73,7 @@ async function open(url: URL, signal: AbortSignal | undefined): Promise<Source |
   if (status !== 206 || part?.from !== 0) {
     // A part of unknown size, as where another site hides the header, is no more of use than none; nor is one of a file
     // that is packed.
-    const whole = status === 206 || !isPlain(asked.response) ? await anew(url, asked, either) : asked;
+    const whole = status === 206 || !isPlain(asked.response) ? await fetchWhole(url, asked, either) : asked;
     const bytes = await reading(url, () => whole.bytes(Math.min(most, decodedMost(whole.response))));
     return blobSource(new Blob([bytes]), url.href);
   }
@@ -202,7 +202,7 @@ function request(url: URL, from: number, to: number, signal: AbortSignal): Promi
   return reading(url, () => boundedFetch(url, { headers: { range: `bytes=${from}-${to - 1}` } }, { signal }));
 }
 
-async function anew(url: URL, partial: BoundedResponse, signal: AbortSignal): Promise<BoundedResponse> {
+async function fetchWhole(url: URL, partial: BoundedResponse, signal: AbortSignal): Promise<BoundedResponse> {
   partial.cancel();
   const asked = await reading(url, () => boundedFetch(url, {}, { signal }));
   if (asked.response.status !== 200) refuse(url, asked);

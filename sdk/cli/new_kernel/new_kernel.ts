@@ -18,7 +18,7 @@ export interface NewKernelOptions {
   parallel?: boolean;
   /** Whether only forward is swapped. */
   function?: boolean;
-  /** The folder; the name in kebab case unless told. */
+  /** The folder; defaults to the name in kebab case. */
   dir?: string;
   /** The package's scope. */
   scope?: string;
@@ -36,9 +36,9 @@ export function registerNewKernel(program: Command): void {
     .option("--fuses <MODULES>", "the modules that it fuses, e.g. RMSNorm,LlamaMLP")
     .option("--parallel", "the fused modules are fed the same input")
     .option("--function", "swap forward only: no layout, no parameters of its own")
-    .option("--dir <FOLDER>", "where to write it; unless told, the name in small letters")
-    .option("--scope <SCOPE>", "the scope of the package's name; @me unless told")
-    .option("--license <LICENSE>", `${LICENSES.join(", ")}; MIT unless told`)
+    .option("--dir <FOLDER>", "where to write it; defaults to the name in small letters")
+    .option("--scope <SCOPE>", "the scope of the package's name; defaults to @me")
+    .option("--license <LICENSE>", `${LICENSES.join(", ")}; defaults to MIT`)
     .option("--yes", "ask nothing")
     .action(async (name: string | undefined, options: NewKernelOptions) => {
       const folder = await newKernel(name, options);
@@ -50,7 +50,7 @@ export function registerNewKernel(program: Command): void {
 /**
  * Writes a kernel package.
  *
- * @param terminal Where to ask for what is missing; the process's own terminal, if it has one, unless told.
+ * @param terminal Where to ask for what is missing; defaults to the process's own terminal, if it has one.
  * @returns Its folder.
  * @throws KW-NEW-ARGUMENT, KW-NEW-NAME, KW-NEW-EXISTS, KW-NEW-MODULE, KW-CLI-DENO; then nothing was written.
  */

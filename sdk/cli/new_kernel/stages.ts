@@ -20,7 +20,7 @@ import { didYouMean, raise } from "../../errors.ts";
 export interface Stage {
   /** The module's class. */
   readonly module: string;
-  /** What a part of this class is called unless told. */
+  /** What a part of this class is called by default. */
   readonly part: string;
   /** An instance, to read its parameters off. */
   readonly sample: () => Module;

@@ -7,7 +7,7 @@
  *
  * Where a plan would be wrong (fn waits, or looks at values on the host) fn simply runs, and `notes` says why.
  */
-import { checkArgument } from "../../arguments.ts";
+import { checkArgument, checkOptions, type OptionNames } from "../../arguments.ts";
 import { KernelwrightError } from "../../errors.ts";
 import { byteLength, currentTracer, keep, mapTensors, Tensor } from "../../tensor/mod.ts";
 import { type RecordedPlan, recordPlan } from "./record.ts";
@@ -17,11 +17,13 @@ import type { GpuStorage } from "../device/backend.ts";
 
 /** How much {@linkcode capture} may keep. */
 export interface CaptureOptions {
-  /** The most plans; the one that was used longest ago goes first. 8 unless told. */
+  /** The most plans; the one that was used longest ago goes first. Defaults to 8. */
   readonly maxPlans?: number;
-  /** The most bytes of GPU memory that all plans hold together. 256 MiB unless told. */
+  /** The most bytes of GPU memory that all plans hold together. Defaults to 256 MiB. */
   readonly maxBytes?: number;
 }
+
+const OPTIONS: OptionNames<CaptureOptions> = { maxPlans: true, maxBytes: true };
 
 /** A function made by {@linkcode capture}. */
 export interface CapturedFunction<A extends readonly unknown[], R> {
@@ -66,7 +68,7 @@ export function capture<A extends readonly unknown[], R>(
   options: CaptureOptions = {},
 ): CapturedFunction<A, R> {
   checkArgument("capture(): fn", fn, "a function");
-  checkArgument("capture(): options", options, "an object");
+  checkOptions("capture(): options", options, OPTIONS);
   const plans = new Plans(fn, options);
   const captured = (...args: A): R => plans.call(args);
   Object.defineProperties(captured, {

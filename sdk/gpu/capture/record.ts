@@ -1,7 +1,7 @@
 /**
  * Records a run once and replays it without any per-operator JavaScript.
  *
- *   record(fn)   runs fn as ever; what the stream is told is also written down:
+ *   record(fn)   runs fn as usual; what the stream is told is also written down:
  *                  pipelines, bind groups, uniforms, workgroup counts, copies
  *   replay()     one loop over that list, into the pass that is open
  *

@@ -152,7 +152,7 @@ export class Recording implements StreamRecorder {
     const uniforms = size === 0 ? undefined : uniformBuffer(gpu, size, packed);
     const steps: (Step | Run)[] = [];
     let run: Run | undefined;
-    // What the run makes is made anew by each replay: what spoilt it in the last one no longer matters.
+    // What the run makes is made again by each replay: what spoilt it in the last one no longer matters.
     const begins = (v: Value, i: number) => v.inside && v.first === i;
     this.#noted.forEach((n, i) => {
       if (!("values" in n)) {

@@ -223,7 +223,7 @@ export class Faults {
     await Promise.all(of.map((s) => s.done));
     const suspect = of.find((s) => s.failure)?.failure;
     if (suspect) return suspect;
-    if (!this.#cause) await this.arrive(); // a lack of memory may be told as an event
+    if (!this.#cause) await this.arrive(); // a lack of memory may come as an event
     return this.#cause ?? describeGpuError(error);
   }
 

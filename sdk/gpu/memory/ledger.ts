@@ -6,7 +6,7 @@
  *   a submit that may be refused    ─┘              from that, until they are known to be good
  *
  * A read waits for the proofs of its buffer, and throws the first that failed. A buffer whose proof failed refuses to
- * be read until it is overwritten as a whole or handed out anew. Nothing else is touched: neither what was recorded
+ * be read until it is overwritten as a whole or handed out again. Nothing else is touched: neither what was recorded
  * before, nor what others do.
  */
 import type { KernelwrightError } from "../../errors.ts";
@@ -37,7 +37,7 @@ export interface Reading {
   readonly submit: number;
   /** The submit that last wrote them. */
   readonly written: number;
-  /** Why they are not to be had. */
+  /** Why they are not available. */
   failure: KernelwrightError | undefined;
 }
 

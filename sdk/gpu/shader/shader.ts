@@ -64,7 +64,7 @@ export class Shader {
         { file: this.name },
       );
     }
-    this.code = options.code.replace(/^\ufeff/, ""); // a byte-order mark is no part of the WGSL
+    this.code = options.code.replace(/^\ufeff/, ""); // a byte-order mark is not part of the WGSL
     this.constants = Object.freeze({ ...options.constants });
     this.#entryPoint = options.entryPoint;
   }

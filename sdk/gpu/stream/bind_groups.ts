@@ -14,7 +14,7 @@ interface Entry {
 }
 
 /** A model's run has a few hundred; where buffers come in ever new combinations, all are forgotten at this many. */
-const MOST = 8192;
+const MAX_BIND_GROUPS = 8192;
 
 /** Bind groups by pipeline and buffers, until one of these is gone. */
 export class BindGroupCache {
@@ -38,7 +38,7 @@ export class BindGroupCache {
     for (let i = 0; i < buffers.length; i++) key += `${buffers[i].id}:${sizes[i]},`;
     const known = this.#byPipeline.get(pipeline)?.get(key);
     if (known) return known.groups;
-    if (this.#size >= MOST) this.clear();
+    if (this.#size >= MAX_BIND_GROUPS) this.clear();
     const entry: Entry = { pipeline, key, groups: make(), buffers: [...buffers] };
     entryOf(this.#byPipeline, pipeline, () => new Map<string, Entry>()).set(key, entry);
     for (const b of buffers) entryOf(this.#byBuffer, b.id, () => new Set<Entry>()).add(entry);

@@ -38,7 +38,7 @@ export interface CompiledPipeline {
  * A model has some dozens. Where constants keep changing, those used longest ago go: each may hold a quarter of a
  * megabyte in the driver. A captured plan holds its own, and does not lose them.
  */
-const MOST = 512;
+const MAX_PIPELINES = 512;
 
 /** Pipelines by shader, aliases and constants; bind groups by pipeline and buffers. */
 export class PipelineCache {
@@ -78,7 +78,7 @@ export class PipelineCache {
     const key = keyOf(request);
     let compiled = this.#pipelines.get(key);
     if (!compiled) {
-      if (this.#pipelines.size >= MOST) this.#evict();
+      if (this.#pipelines.size >= MAX_PIPELINES) this.#evict();
       const made = compiled = this.#compile(request);
       this.#pipelines.set(key, made);
       made.proof.done.then(() => {
@@ -135,7 +135,7 @@ export class PipelineCache {
   }
 
   /** Compiles while other work goes on, where the engine can; {@linkcode has} tells when it is done. */
-  async compileBeside(request: PipelineRequest): Promise<void> {
+  async compileInBackground(request: PipelineRequest): Promise<void> {
     try {
       // A module that does not compile is an error of the device too; it is found again where the pipeline is used.
       const { result: { descriptor }, proof } = this.#faults.scoped(() => this.#describe(request));
@@ -181,7 +181,7 @@ export class PipelineCache {
   /** Drops the quarter that was used longest ago: one by one, each would be looked for among all. */
   #evict(): void {
     const byAge = [...this.#pipelines].sort(([, a], [, b]) => a.lastUse - b.lastUse);
-    for (const [key, compiled] of byAge.slice(0, MOST / 4)) this.#drop(key, compiled);
+    for (const [key, compiled] of byAge.slice(0, MAX_PIPELINES / 4)) this.#drop(key, compiled);
   }
 
   #drop(key: string, compiled: CompiledPipeline): void {

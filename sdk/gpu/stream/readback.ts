@@ -34,7 +34,7 @@ export class Readback {
   /**
    * Makes one.
    *
-   * @param eager Whether to try without awaiting; in Deno unless told.
+   * @param eager Whether to try without awaiting; defaults to true in Deno.
    */
   constructor(device: GPUDevice, faults: Faults, ledger: Ledger, stream: Stream, eager = IN_DENO) {
     [this.#device, this.#faults, this.#ledger, this.#stream] = [device, faults, ledger, stream];

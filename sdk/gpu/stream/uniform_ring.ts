@@ -3,7 +3,7 @@
  *
  * Each dispatch takes a slice at an aligned offset and binds it as a dynamic offset, so that its bind group can be
  * used again with other uniforms. One `writeBuffer` before the submit carries them all. After the submit the ring
- * begins anew: the queue orders the next write behind it.
+ * begins again: the queue orders the next write behind it.
  */
 export class UniformRing {
   /** The buffer to bind. */

@@ -23,9 +23,9 @@ export interface DeviceMatch {
 
 /** One of several kernels for a site. */
 export interface KernelCandidate {
-  /** The adapters that it is for; any unless told. */
+  /** The adapters that it is for; defaults to any. */
   readonly device?: DeviceMatch;
-  /** The mode that it is for; `fallback` unless told. */
+  /** The mode that it is for; defaults to `fallback`. */
   readonly mode?: KernelMode | string;
   /** The kernel. */
   readonly kernel: KernelRef;
@@ -44,7 +44,7 @@ export type KernelChoice = KernelRef | readonly KernelCandidate[] | {
 
 /** What every entry that brings a kernel may say. */
 export interface ChoiceOptions {
-  /** Whether the original stays where no candidate fits; true unless told. False makes that an error. */
+  /** Whether the original stays where no candidate fits; defaults to true. False makes that an error. */
   readonly fallback?: boolean;
 }
 
@@ -52,7 +52,7 @@ export interface ChoiceOptions {
 export interface ReplaceEntry extends ChoiceOptions {
   /** The layer name. */
   readonly replace: string;
-  /** Paths; all unless told. */
+  /** Paths; defaults to all. */
   readonly at?: PathPattern | readonly PathPattern[];
   /** The kernel. */
   readonly with: KernelChoice;
@@ -81,7 +81,7 @@ export interface FuseParallelEntry extends ChoiceOptions {
 export interface DisableEntry {
   /** The layer name. */
   readonly disable: string;
-  /** Paths; all unless told. */
+  /** Paths; defaults to all. */
   readonly at?: PathPattern | readonly PathPattern[];
 }
 
@@ -90,7 +90,7 @@ export type KernelEntry = ReplaceEntry | FuseEntry | FuseParallelEntry | Disable
 
 /** Which kernels go where. Data: `kernels.json` holds the same. */
 export interface KernelConfig {
-  /** The entries; a path goes before a name, a later entry before an earlier one. */
+  /** The entries; a path takes precedence over a name, a later entry over an earlier one. */
   readonly kernels: readonly KernelEntry[];
 }
 

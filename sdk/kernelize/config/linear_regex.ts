@@ -13,7 +13,7 @@ export type RegexTest = (text: string) => boolean;
 /**
  * Compiles a regular expression.
  *
- * @throws SyntaxError for what is no regular expression, is not supported here, or is too large.
+ * @throws SyntaxError for what is not a regular expression, is not supported here, or is too large.
  */
 export function linearRegex(source: string): RegexTest {
   if (source.length > MOST_CHARACTERS) {

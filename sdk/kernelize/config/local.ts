@@ -111,7 +111,7 @@ export async function findPlace(
 /**
  * The path that a place on this machine has: exactly the name that is written. Only a `file:` URL is decoded.
  *
- * @param base The file or folder that it is relative to; the working folder unless told.
+ * @param base The file or folder that it is relative to; defaults to the working folder.
  * @throws KW-REF-SYNTAX for a `file:` URL that is of no path.
  */
 export function pathOf({ kind, where }: LocalPlace, base?: URL): string {

@@ -17,7 +17,7 @@ export type KernelMapping = Readonly<Record<string, KernelChoice | null>>;
 
 /** How a mapping relates to those around it. */
 export interface MappingOptions {
-  /** Whether names that this one does not have are looked up in those around it; true unless told. */
+  /** Whether names that this one does not have are looked up in those around it; defaults to true. */
   readonly inherit?: boolean;
 }
 

@@ -53,7 +53,7 @@ export interface PackagePlace {
   readonly scope?: string;
   /** The package's whole name. */
   readonly package: string;
-  /** A version, a range, or npm's tag; the newest unless told. */
+  /** A version, a range, or npm's tag; defaults to the newest. */
   readonly range?: string;
   /** A folder in the package, with a slash at its end. */
   readonly folder?: string;
@@ -164,7 +164,7 @@ function placeAt(where: string, base?: URL): Place {
 
 function address(where: string): AddressPlace {
   if (!URL.canParse(where)) {
-    raise("KW-REF-SYNTAX", `${JSON.stringify(where)} is no address`, "Write https://…/kernel.js:Name.");
+    raise("KW-REF-SYNTAX", `${JSON.stringify(where)} is not an address`, "Write https://…/kernel.js:Name.");
   }
   return { kind: "address", where, url: new URL(where) };
 }

@@ -1,7 +1,7 @@
 /**
  * From entries to sites: which modules each entry means, and which entry wins where several mean the same.
  *
- * A path goes before a name, a later entry before an earlier one; what loses is kept, so that the report can say it.
+ * A path takes precedence over a name, a later entry over an earlier one; what loses is kept, so that the report can say it.
  */
 import { closest, didYouMean, inContext, raise } from "../../errors.ts";
 import type {

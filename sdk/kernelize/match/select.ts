@@ -130,7 +130,7 @@ function compareModes(a: Ranked, b: Ranked): number {
 function whyNot(winner: string, best: Ranked, one: Ranked): string {
   if (compareDevices(best, one) !== 0) return `${winner} is meant more narrowly for this device`;
   return compareModes(best, one) !== 0
-    ? `${winner} is for ${best.candidate.mode}, which goes before ${one.candidate.mode}`
+    ? `${winner} is for ${best.candidate.mode}, which takes precedence over ${one.candidate.mode}`
     : `${winner} fits equally well and is given later`;
 }
 

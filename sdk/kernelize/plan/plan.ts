@@ -110,7 +110,7 @@ export interface PlanOptions {
   /** The class of a candidate. */
   readonly resolve: (c: Candidate) => KernelClass;
   /** One list of arguments of the root's forward for each run to trace. Without any, only replacements are possible. */
-  readonly inputs: readonly (readonly unknown[])[];
+  readonly samples: readonly (readonly unknown[])[];
   /** What the report should say first. */
   readonly notes?: readonly string[];
   /** Why every site is to keep its original. */
@@ -129,7 +129,7 @@ export function planKernels(root: Module, config: KernelConfig, options: PlanOpt
   const { sites: matches, shadowed } = hintingAtHidden(
     tree,
     config,
-    () => options.inputs,
+    () => options.samples,
     () => matchConfig(tree, config),
   );
   const kept: KeptSite[] = [];
@@ -164,7 +164,7 @@ export function planKernels(root: Module, config: KernelConfig, options: PlanOpt
     kernels.some((k) => k.layout) ? match.nodes.map((n) => n.module) : []
   );
   const traces = chosen.length > 0
-    ? options.inputs.map((inputs) => traceModel(root, tree, inputs, leaving))
+    ? options.samples.map((inputs) => traceModel(root, tree, inputs, leaving))
     : [];
   const pipelines: NeededPipeline[] = [];
   const sites = chosen.map(({ match, kernels: [kernel, ...others], considered }): PlannedSite => {
@@ -181,8 +181,8 @@ export function planKernels(root: Module, config: KernelConfig, options: PlanOpt
 // ---------------------------------------------------------------------------
 
 /**
- * A site with the other kernels that fit it. One whose shader this device's reader refuses would never run, and is no
- * reason to fail; a kernel that is wrong is.
+ * A site with the other kernels that fit it. One whose shader this device's reader refuses would never run, and is
+ * not a reason to fail; a kernel that is wrong is.
  */
 function withFitting(
   site: PlannedSite,
@@ -233,7 +233,7 @@ function planSite(
       raise(
         "KW-TRACE-INPUTS",
         "A fusion is proven by running the model once on meta, and its inputs are not known",
-        "Pass { inputs: [[…]] } to kernelize, or give the model an exampleInputs() method.",
+        "Pass { inputs: […] } to kernelize, or give the model an exampleInputs() method.",
       );
     }
     for (const trace of traces) (match.kind === "fuses" ? checkChain : checkParallel)(nodes, trace, tree);

@@ -57,7 +57,7 @@ export function planConversions(
     raise(
       "KW-LAYOUT-SHARES",
       `The layout's "${shared[0]}" is the original's own parameter`,
-      "Build the layout's parameters anew, with parameter([…]).",
+      "Build the layout's parameters again, with parameter([…]).",
     );
   }
   const filled = new Set<string>();

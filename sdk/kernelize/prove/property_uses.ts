@@ -60,7 +60,7 @@ function guard(
   const { enumerable } = held;
   Object.defineProperty(module, key, { get, set, enumerable, configurable: true });
   return () => {
-    if (Object.getOwnPropertyDescriptor(module, key)?.get !== get) return; // the forward made it anew, or deleted it
+    if (Object.getOwnPropertyDescriptor(module, key)?.get !== get) return; // the forward made it again, or deleted it
     if (own) Object.defineProperty(module, key, held);
     else delete (module as unknown as Record<string, unknown>)[key];
   };

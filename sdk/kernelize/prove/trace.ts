@@ -97,7 +97,7 @@ export function traceModel(
   const tracer: Tracer = {
     op(name, ins, outs) {
       const op: TracedOp = { name, inputs: ins, outputs: outs, caller: current, order: order++ };
-      // Who writes over a value has to do with it as much as who reads it.
+      // A call that overwrites a value depends on it as much as one that reads it.
       for (const storage of new Set([...ins, ...outs].map((t) => t.storage))) push(readers, storage, op);
       if (name === "reshape") return;
       for (const { origin } of new Set(outs.map((t) => t.storage))) push(writers, origin, op);

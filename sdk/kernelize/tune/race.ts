@@ -14,7 +14,7 @@ import {
 import { KernelwrightError } from "../../errors.ts";
 import { clearlyFaster, type OpenedGpu, race as raceCalls, type RaceOptions } from "../../gpu/mod.ts";
 import type { Module } from "../../nn/mod.ts";
-import { bestAtOnce } from "../../ops/mod.ts";
+import { withoutStandIns } from "../../ops/mod.ts";
 import { keep, scope, type Tensor } from "../../tensor/mod.ts";
 import { compareValues, defaultTolerance, type Tolerance } from "../verify/compare.ts";
 import { tensorsOf } from "../verify/run_site.ts";
@@ -64,7 +64,7 @@ export async function race(
     else sides.push(constants);
   }
   if (sides.length === 1) return { constants: defaults, ms: 0, defaultMs: 0, measured: 0, dropped };
-  const runs = sides.map((constants) => () => bestAtOnce(() => scope(() => void call(constants)())));
+  const runs = sides.map((constants) => () => withoutStandIns(() => scope(() => void call(constants)())));
   const times = await raceCalls(gpu, runs, {
     ...options,
     hopeless: HOPELESS,

@@ -13,6 +13,7 @@ import { isTree, scope } from "../../tensor/mod.ts";
 import { bytesOf, dropAll, holdAll } from "../verify/kept_arguments.ts";
 import { type KernelPlan, type PlannedSite, withRivals } from "../plan/plan.ts";
 import { holdsFor, race, type TuneRaceOptions } from "./race.ts";
+import { samplesOf } from "../plan/samples.ts";
 import { writesInputs } from "../plan/writes.ts";
 import { callClass, caseOf, traceCall, type TuneCase, type TunedCall } from "../plan/tuned_calls.ts";
 
@@ -20,15 +21,10 @@ import { callClass, caseOf, traceCall, type TuneCase, type TunedCall } from "../
 export interface TuneOptions extends TuneRaceOptions {
   /** What the model's forward takes: real values, on the model's device. Without any, nothing is measured. */
   readonly inputs?: readonly unknown[];
-  /** Several such lists, one for each way in which the model is run. */
+  /** Several such lists, one for each way in which the model is run; in place of `inputs`. */
   readonly samples?: readonly (readonly unknown[])[];
   /** The file that winners are kept in; `false` for memory only. Defaults to the user's cache. */
   readonly cache?: WinnersLocation;
-}
-
-/** The lists of inputs that are asked for. */
-export function samplesOf(options: TuneOptions | undefined): readonly (readonly unknown[])[] {
-  return options?.samples ?? (options?.inputs ? [options.inputs] : []);
 }
 
 /**
@@ -83,7 +79,7 @@ export async function tuneSites(root: Module, plan: KernelPlan, options: TuneOpt
   const notes = new Set<string>();
   const found: { site: PlannedSite; kind: TuneCase; tuned: TunedCall }[] = [];
   const done = new Set<string>();
-  for (const inputs of samplesOf(options)) {
+  for (const inputs of samplesOf(options) ?? []) {
     for (;;) {
       throwIfAborted(options.signal, "tune");
       const seen = observe(root, sites, inputs, done);

@@ -9,7 +9,7 @@ import { describeWrong, type SiteFindings, verifyError, type VerifyOptions, wron
  *
  * @throws KW-VERIFY where a kernel is wrong and nothing else is wanted.
  */
-export async function soundPlan(
+export async function verifiedPlan(
   model: Module,
   planned: KernelPlan,
   options: VerifyOptions,

@@ -1,7 +1,7 @@
 /**
  * Runs each kernel beside its original, on the activations of real forwards of the unswapped model.
  *
- *   … ─► norm ─► mlp ─► y ─► …          the original goes on as ever
+ *   … ─► norm ─► mlp ─► y ─► …          the original goes on as usual
  *         └─► kernel ─► k               k runs at the same moment, on the same values
  *
  * Afterwards each site is also run on outliers and on tiny values, and in float64 on the host, so that a difference
@@ -17,6 +17,7 @@ import { bytesOf, dropAll, hold, holdAll } from "./kept_arguments.ts";
 import { onReference } from "./on_reference.ts";
 import type { PlannedSite } from "../plan/plan.ts";
 import { writesInputs } from "../plan/writes.ts";
+import { samplesOf } from "../plan/samples.ts";
 import { Written } from "./written.ts";
 import { runKernel, runOriginals, type SiteTime, tensorsOf, timeSite } from "./run_site.ts";
 
@@ -24,20 +25,20 @@ import { runKernel, runOriginals, type SiteTime, tensorsOf, timeSite } from "./r
 export interface VerifyOptions {
   /** What the model's forward takes: real values, on the model's device. */
   readonly inputs?: readonly unknown[];
-  /** Several such lists; each is run. */
+  /** Several such lists; each is run. In place of `inputs`. */
   readonly samples?: readonly (readonly unknown[])[];
   /** The part of the largest |original| that a result may be off by; see {@linkcode defaultTolerance}. */
   readonly rtol?: number;
   /** What it may be off by on top of that. */
   readonly atol?: number;
-  /** What becomes of a site that fails: an error (unless told), the original stays, or only the report says it. */
+  /** What becomes of a site that fails: an error (the default), the original stays, or only the report says it. */
   readonly onFail?: "error" | "fallback" | "report";
-  /** Whether to run the originals in float64 too; true unless told. Skipped by itself where it would take long. */
+  /** Whether to run the originals in float64 too; defaults to true. Skipped by itself where it would take long. */
   readonly reference?: boolean;
-  /** What becomes of a site whose kernel takes longer than its original: only the report says it (unless told), or the original stays. */
+  /** What becomes of a site whose kernel takes longer than its original: only the report says it (the default), or the original stays. */
   readonly onSlower?: "report" | "fallback";
   /**
-   * Whether to time original and kernel on the GPU; true unless told, where the adapter has timestamp queries. Of
+   * Whether to time original and kernel on the GPU; defaults to true where the adapter has timestamp queries. Of
    * several kernels that fit a site equally well, the fastest that is right is taken then.
    */
   readonly time?: boolean;
@@ -61,7 +62,7 @@ const KEPT_BYTES = 64 * 1024 * 1024;
 /**
  * Compares every planned site with its original.
  *
- * @param spare Whether a site has other kernels, so that one that throws is left out and told; none unless told.
+ * @param spare Whether a site has other kernels, so that one that throws is left out and told; defaults to none.
  * @returns What was found by site path; a site that no sample reaches is missing.
  */
 export async function verifySites(
@@ -75,7 +76,7 @@ export async function verifySites(
     if (!spare(site) || isNobodysFault(error)) throw error;
     found.set(site.path, { differences: [], error });
   };
-  for (const inputs of options.samples ?? (options.inputs ? [options.inputs] : [])) {
+  for (const inputs of samplesOf(options) ?? []) {
     let left = sites.filter((s) => !found.get(s.path)?.error);
     while (left.length > 0) {
       throwIfAborted(options.signal, "verify");
@@ -120,7 +121,7 @@ export function verifyError(
     return `${f.kernel} at "${f.path}" on ${d.inputs} inputs: ${
       d.written ? `it ${d.written}, and is ` : ""
     }off by ${short(d.absolute)} at element ${d.at}, ${short(d.allowed)} allowed${
-      d.nan > 0 ? `, and ${d.nan} elements are no numbers in one of the two` : ""
+      d.nan > 0 ? `, and ${d.nan} elements are NaN in one of the two` : ""
     }${judged}`;
   };
   return new KernelwrightError({
@@ -129,7 +130,7 @@ export function verifyError(
     where: { site: first.path, kernel: first.kernel },
     notes: failed.slice(1, 6).map(say),
     fix:
-      'Mend the kernel; or keep the originals there with verify: { onFail: "fallback" }, or allow more with rtol and atol.',
+      'Fix the kernel, or keep the originals there with verify: { onFail: "fallback" }, or allow more with rtol and atol.',
   });
 }
 
@@ -144,7 +145,7 @@ export function describeWrong(worst: Difference): string {
   return `${worst.written ? `${worst.written}, and ` : ""}is off by ${
     short(worst.absolute)
   } on ${worst.inputs} inputs, ${short(worst.allowed)} allowed` +
-    (worst.nan > 0 ? `, and ${worst.nan} elements are no numbers in one of the two` : "");
+    (worst.nan > 0 ? `, and ${worst.nan} elements are NaN in one of the two` : "");
 }
 
 // ---------------------------------------------------------------------------

@@ -177,7 +177,7 @@ const labelShape = {
     .optional(),
 };
 
-/** The names of `id2label`, which goes before `num_labels`; two labels where there is neither, as published code has it. */
+/** The names of `id2label`, which takes precedence over `num_labels`; two labels where there is neither, as published code has it. */
 function readLabels(json: Readonly<Record<string, unknown>>, file?: string) {
   const { id2label, num_labels = 2, problem_type } = parse(labelShape, json, file);
   const refuse = (field: string, what: string): never =>

@@ -25,9 +25,9 @@ export interface ImageLabel {
   readonly probability: number;
 }
 
-/** What {@linkcode classifyImage} may be told. */
+/** Options of {@linkcode classifyImage}. */
 export interface ClassifyOptions {
-  /** How many labels an image gets; all unless told. */
+  /** How many labels an image gets; defaults to all. */
   readonly topK?: number;
 }
 

@@ -1,6 +1,6 @@
 import type { DType } from "../../tensor/mod.ts";
 
-/** How a shader walks rows: by vectors of four, or by single elements where rows are no multiple of four. */
+/** How a shader walks rows: by vectors of four, or by single elements where rows are not a multiple of four. */
 export interface Vectorization {
   /** Elements loaded at once. */
   readonly width: 4 | 1;

@@ -17,7 +17,7 @@ export interface Block {
 }
 
 /** Invocations that a small product is cut into at least, if its columns allow: two software workgroups. */
-const ENOUGH = 16;
+const MIN_INVOCATIONS = 16;
 
 /**
  * How many outputs an invocation makes where `choice` says how many there may be. Rows that are few are all in one
@@ -34,7 +34,7 @@ export function blockOf(
   const even = Math.ceil(rows / Math.ceil(rows / mostRows)); // 18 rows are two blocks of 9, not of 16 and 2
   const block = { rows: even <= 2 ? even : Math.ceil(even / 4) * 4, columns: mostColumns };
   const blocks = () => matrices * Math.ceil(rows / block.rows) * Math.ceil(columns / block.columns);
-  while (block.columns > 4 && blocks() < ENOUGH) block.columns /= 2;
+  while (block.columns > 4 && blocks() < MIN_INVOCATIONS) block.columns /= 2;
   return block;
 }
 

@@ -8,7 +8,7 @@ import { choiceOf } from "./choice.ts";
 import { linearCode, type LoadWidth } from "./linear_code.ts";
 import { checkDType, FLOATS, operator } from "../operator.ts";
 import { blockOf, dispatchTiles } from "./block.ts";
-import { serveBlock } from "./stand_in.ts";
+import { blockFor } from "./stand_in.ts";
 import { vectorize } from "../dispatch/vector.ts";
 
 /**
@@ -66,7 +66,7 @@ const run = operator<[x: Tensor, weight: Tensor, bias: Tensor | undefined]>({
     }
     const { width, types } = vectorize(x.dtype, depth);
     const typesOf = (dtype: DType) => ({ T: types.T, V: types.V, O: dtype });
-    const block = serveBlock(blockOf(choice, rows, columns), rows * columns * depth, (b) => {
+    const block = blockFor(blockOf(choice, rows, columns), rows * columns * depth, (b) => {
       const code = blockShader(b.rows, b.columns, width, false);
       return { variant: code.variant(typesOf(out.dtype)), constants: code.constants };
     });

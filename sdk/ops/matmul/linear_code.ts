@@ -17,7 +17,7 @@
  *   16×16    8                  19
  */
 
-/** What is loaded at once: vectors of 4, or single numbers where the depth is no multiple of 4. */
+/** What is loaded at once: vectors of 4, or single numbers where the depth is not a multiple of 4. */
 export type LoadWidth = 4 | 1;
 
 /**

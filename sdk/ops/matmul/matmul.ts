@@ -9,7 +9,7 @@ import { eight } from "../dispatch/around.ts";
 import { type MatmulBlock, matmulCode } from "./matmul_code.ts";
 import { checkDType, FLOATS, operator } from "../operator.ts";
 import { type Block, blockOf, dispatchTiles } from "./block.ts";
-import { serveBlock } from "./stand_in.ts";
+import { blockFor } from "./stand_in.ts";
 import { vectorize } from "../dispatch/vector.ts";
 
 /**
@@ -68,7 +68,7 @@ export const matmul: (a: Tensor, b: Tensor) => Tensor = operator<[a: Tensor, b: 
       VO: vectorize(dtype, columns).types.V,
     });
     const work = matrices * rows * columns * depth;
-    const block = serveBlock(blockOf(choice, rows, columns, matrices), work, (b) => {
+    const block = blockFor(blockOf(choice, rows, columns, matrices), work, (b) => {
       const code = shaderOf(b, false);
       return { variant: code.variant(typesOf(out.dtype)), constants: code.constants };
     });

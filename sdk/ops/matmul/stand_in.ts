@@ -6,7 +6,7 @@
  *             ├─ it would have paid for its compilation by now ─► best, and it compiles
  *             └─ not yet ─► cheap: the same sums in the same order, bit for bit
  *
- * In a page the best one compiles beside, from the first call on. Where something is recorded, traced or timed, and in
+ * In a page the best one compiles in the background, from the first call on. Where something is recorded, traced or timed, and in
  * `model.ready()`, the best is taken at once.
  */
 import { checkArgument } from "../../arguments.ts";
@@ -24,7 +24,7 @@ import type { Block } from "./block.ts";
  * million an output, or after 2 million where it was on disk. Nobody can know which: this lies between the two. First
  * calls take 0.5 to 0.7 of their time so on a new machine, and 0.9 to 1.3 on one that has Mesa's files.
  */
-const WORTH = 10e6;
+const WORK_WORTH_COMPILING = 10e6;
 
 /**
  * The block that runs: `best`, or a cheap one in its place.
@@ -32,7 +32,7 @@ const WORTH = 10e6;
  * @param work Multiply-adds of this call.
  * @param requestOf The pipeline of a block.
  */
-export function serveBlock(best: Block, work: number, requestOf: (block: Block) => PipelineRequest): Block {
+export function blockFor(best: Block, work: number, requestOf: (block: Block) => PipelineRequest): Block {
   if (best.rows * best.columns <= CHEAP.rows * CHEAP.columns) return best;
   if (atOnce.current || isForced() || currentTracer()) return best;
   const gpu = currentGpu();
@@ -44,14 +44,14 @@ export function serveBlock(best: Block, work: number, requestOf: (block: Block) 
   const done = countsOf(gpu);
   const before = done.get(request.variant.id) ?? 0;
   done.set(request.variant.id, before + work);
-  if (page && before === 0) gpu.pipelines.compileBeside(request);
-  if (!page && before + work > best.rows * best.columns * WORTH) return best;
+  if (page && before === 0) gpu.pipelines.compileInBackground(request);
+  if (!page && before + work > best.rows * best.columns * WORK_WORTH_COMPILING) return best;
   return { rows: Math.min(best.rows, CHEAP.rows), columns: Math.min(best.columns, CHEAP.columns) };
 }
 
 /** Runs `fn`, in which every product takes its best block at once, whatever that compiles. */
-export function bestAtOnce<T>(fn: () => T): T {
-  checkArgument("bestAtOnce(): fn", fn, "a function");
+export function withoutStandIns<T>(fn: () => T): T {
+  checkArgument("withoutStandIns(): fn", fn, "a function");
   return atOnce.run(true, fn);
 }
 

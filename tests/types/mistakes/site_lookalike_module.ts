@@ -3,7 +3,7 @@ import { fuses, type Parameter, type Tensor } from "@kernelwright/sdk";
 import { LlamaMLP, Module } from "@kernelwright/sdk/nn";
 
 type Members = { [K in keyof Module]: Module[K] };
-/** Has all the public members of RMSNorm, and is no module. */
+/** Has all the public members of RMSNorm, and is not a module. */
 class RMSNorm {
   declare training: Members["training"];
   declare call: Members["call"];

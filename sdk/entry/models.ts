@@ -5,6 +5,7 @@
  */
 export {
   attentionConfig,
+  type AttentionPart,
   AutoModel,
   AutoModelForCausalLM,
   AutoModelForImageClassification,
@@ -46,7 +47,9 @@ export {
   type EncoderContext,
   type EncoderInputs,
   EncoderModel,
+  type FeedForwardPart,
   type Filter,
+  FusedAttention,
   GatedDecoderLayer,
   Gemma2Attention,
   type Gemma2AttentionConfig,
@@ -130,6 +133,7 @@ export {
   readEmbeddingSettings,
   readKernelConfig,
   type ReadyOptions,
+  RoutedExperts,
   savePretrained,
   type SavePretrainedOptions,
   SentenceEmbedder,

@@ -16,7 +16,7 @@ import type { DecoderConfig } from "../config.ts";
 import { attentionConfig, GatedDecoderLayer } from "../decoder.ts";
 
 /** What full and windowed attention have in common. */
-abstract class FusedAttention<C extends AttentionConfig> extends Module {
+export abstract class FusedAttention<C extends AttentionConfig> extends Module {
   /** The rows of q, of k and of v: `[(num_attention_heads + 2 · num_key_value_heads) · head_dim, hidden_size]`. */
   qkv_proj: Linear;
   /** `[hidden_size, num_attention_heads · head_dim]`. */

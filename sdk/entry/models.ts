@@ -5,6 +5,7 @@
  */
 export {
   attentionConfig,
+  type AttentionPart,
   AutoModelForCausalLM,
   buildCausalLM,
   CausalLM,
@@ -14,6 +15,8 @@ export {
   type DecoderInputs,
   DecoderLM,
   DecoderModel,
+  type FeedForwardPart,
+  FusedAttention,
   GatedDecoderLayer,
   generate,
   type GenerateOptions,
@@ -45,6 +48,7 @@ export {
   Phi3SlidingWindowAttention,
   Phi3SlidingWindowDecoderLayer,
   type Pretrained,
+  type PretrainedConfig,
   type PretrainedOptions,
   Qwen2ForCausalLM,
   Qwen2MoeDecoderLayer,
@@ -57,6 +61,7 @@ export {
   readConfig,
   readKernelConfig,
   type ReadyOptions,
+  RoutedExperts,
   savePretrained,
   type SavePretrainedOptions,
   SmolLM3ForCausalLM,

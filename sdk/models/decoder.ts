@@ -17,12 +17,12 @@ import { releaseEarly, Tensor } from "../tensor/mod.ts";
 import type { DecoderConfig } from "./config.ts";
 
 /** A part of a decoder layer that attends. */
-type Attention = Module & { forward(hidden_states: Tensor, context: AttentionContext): Tensor };
+export type AttentionPart = Module & { forward(hidden_states: Tensor, context: AttentionContext): Tensor };
 /** A part of a decoder layer that takes each token by itself. */
-type FeedForward = Module & { forward(hidden_states: Tensor): Tensor };
+export type FeedForwardPart = Module & { forward(hidden_states: Tensor): Tensor };
 
 /** Attention and an MLP, each behind a norm and a residual. */
-export abstract class GatedDecoderLayer<A extends Attention, M extends FeedForward = LlamaMLP>
+export abstract class GatedDecoderLayer<A extends AttentionPart, M extends FeedForwardPart = LlamaMLP>
   extends Module {
   /** Attention. */
   self_attn: A;
@@ -46,7 +46,7 @@ export abstract class GatedDecoderLayer<A extends Attention, M extends FeedForwa
   /** `[batch, tokens, hidden_size]` → the same shape. */
   override forward(hidden_states: Tensor, context: AttentionContext): Tensor {
     const normed = this.input_layernorm.call(hidden_states);
-    const [attend, feed]: [Attention, FeedForward] = [this.self_attn, this.mlp];
+    const [attend, feed]: [AttentionPart, FeedForwardPart] = [this.self_attn, this.mlp];
     const attended = attend.call(normed, context);
     const residual = add(hidden_states, attended);
     releaseEarly(normed, attended);

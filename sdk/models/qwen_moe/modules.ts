@@ -18,12 +18,13 @@ import { decoderAttention, GatedDecoderLayer } from "../decoder.ts";
  * Every expert runs on every token, and the unchosen ones weigh nothing: a kernel that runs only the chosen ones takes
  * its place.
  */
-abstract class RoutedExperts extends Module {
+export abstract class RoutedExperts extends Module {
   /** The router, `[num_experts, hidden_size]`. */
   gate: Linear;
   /** The experts, each a gated MLP of `intermediate_size`. */
   experts: ModuleList<LlamaMLP>;
 
+  /** Builds the module; its parameters are on the meta device. */
   constructor(
     readonly hidden_size: number,
     readonly intermediate_size: number,

@@ -5,7 +5,7 @@ import { memory } from "../../sdk/gpu/mod.ts";
 import { parseKernelConfig, planKernelize } from "../../sdk/kernelize/mod.ts";
 import { buildCausalLM, generate, loadCausalLM, readConfig, savePretrained } from "../../sdk/models/mod.ts";
 import { tokenPlaces } from "../../sdk/ops/mod.ts";
-import { scope, Tensor } from "../../sdk/tensor/mod.ts";
+import { scope, type Tensor } from "../../sdk/tensor/mod.ts";
 import { gpuForFile } from "../helpers/gpu_for_file.ts";
 import { valuesOn } from "../helpers/parity.ts";
 import { expectedJson, modelDir, needsModels } from "./checkpoints.ts";

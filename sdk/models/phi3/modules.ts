@@ -15,13 +15,14 @@ import type { Tensor } from "../../tensor/mod.ts";
 import type { DecoderConfig } from "../config.ts";
 import { attentionConfig, GatedDecoderLayer } from "../decoder.ts";
 
-/** What full and windowed attention have in common. */
+/** What full and windowed attention with q, k and v in one matrix have in common. */
 export abstract class FusedAttention<C extends AttentionConfig> extends Module {
   /** The rows of q, of k and of v: `[(num_attention_heads + 2 · num_key_value_heads) · head_dim, hidden_size]`. */
   qkv_proj: Linear;
   /** `[hidden_size, num_attention_heads · head_dim]`. */
   o_proj: Linear;
 
+  /** Builds the module; its parameters are on the meta device. */
   constructor(readonly config: C, readonly layer_idx: number, protected readonly window?: number) {
     super();
     checkArgument("new Phi3Attention(): config", config, "an object");

@@ -24,6 +24,7 @@ export abstract class RoutedExperts extends Module {
   /** The experts, each a gated MLP of `intermediate_size`. */
   experts: ModuleList<LlamaMLP>;
 
+  /** Builds the module; its parameters are on the meta device. */
   constructor(
     readonly hidden_size: number,
     readonly intermediate_size: number,

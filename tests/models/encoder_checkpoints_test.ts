@@ -3,6 +3,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { afterEach, describe, it } from "@std/testing/bdd";
 import { KernelwrightError } from "../../sdk/errors.ts";
 import { memory } from "../../sdk/gpu/mod.ts";
+import { type KernelConfig, kernelReport } from "../../sdk/kernelize/mod.ts";
 import {
   AutoModel,
   type BertModel,
@@ -125,6 +126,37 @@ describe(needsModels("checkpoints of encoders"), () => {
         await Deno.readFile(`${dir}/model.safetensors`),
       );
     }
+  });
+
+  it("copies heads that are larger than one piece", async () => {
+    const dir = await changed(BERT, { extra: ["cls.predictions.decoder.weight"], extraSize: 1_200_000 });
+    const { model } = await load(dir);
+    using _ = model;
+    await savePretrained(model, `${dir}/saved`);
+    const [now, then] = [`${dir}/saved`, dir].map((d) => Deno.readFileSync(`${d}/model.safetensors`));
+    assert(now.length === then.length && now.every((b, i) => b === then[i]));
+  });
+
+  it("runs with kernels, and gives the original's bytes back", async () => {
+    const at = "encoder.layer.*.attention.self";
+    const kernels = {
+      kernels: [{
+        fuseParallel: [["Linear", `${at}.query`], ["Linear", `${at}.key`], ["Linear", `${at}.value`]],
+        with: new URL("../../examples/qkv-parallel:QKVParallel", import.meta.url).href,
+      }],
+    } as KernelConfig;
+    const [input] = await expectedJson<Input[]>(ROBERTA, "inputs");
+    const dir = await changed(ROBERTA, { rename: (key) => `roberta.${key}`, extra: ["lm_head.bias"] });
+    const { model } = await load(dir, { kernels });
+    using _ = model;
+    assertEquals(kernelReport(model)!.sites.length, 2);
+    const plain = await firstHidden(modelDir(ROBERTA), ROBERTA);
+    assert(largestDifference(await hiddenOf(model, input), plain) < 1e-5);
+    await savePretrained(model, `${dir}/saved`, { kernels: false });
+    assertEquals(
+      await Deno.readFile(`${dir}/saved/model.safetensors`),
+      await Deno.readFile(`${dir}/model.safetensors`),
+    );
   });
 
   it("does without a pooler, and not with half of one", async () => {

@@ -12,6 +12,7 @@ import {
   type Pooling,
   POOLINGS,
   readEmbeddingSettings,
+  savePretrained,
   SentenceEmbedder,
 } from "../../sdk/models/mod.ts";
 import { gpuForFile } from "../helpers/gpu_for_file.ts";
@@ -229,6 +230,20 @@ describe(needsModels("SentenceEmbedder"), () => {
     using plain = await embedder();
     const [[a], [b]] = [await e.embed(["w5 w6"]), await plain.embed(["w5 w6"])];
     assertEquals([e.maxLength, largestDifference(a, b)], [32, 0]);
+  });
+
+  it("is the same after saving: the settings go with the model", async () => {
+    const dir = await Deno.makeTempDir();
+    try {
+      using e = await SentenceEmbedder.fromPretrained(modelDir(MINILM));
+      await savePretrained(e.model, dir);
+      await savePretrained(e.model, dir); // over it
+      using again = await SentenceEmbedder.fromPretrained(dir);
+      assertEquals(again.settings, e.settings);
+      assertEquals(await again.embed([[5, 6, 7]]), await e.embed([[5, 6, 7]]));
+    } finally {
+      await Deno.remove(dir, { recursive: true });
+    }
   });
 
   it("reads the names that modules have in newer folders", async () => {

@@ -310,6 +310,7 @@ describe(needsModels("SentenceEmbedder"), () => {
         [e, [[1.5]], "id 1.5"],
         [e, [Array.from({ length: 33 }, () => 5)], "33"],
         [e, [{ input_ids: [1, 2], token_type_ids: [0] }], "token_type_ids"],
+        [e, [{ input_ids: [1, 2], token_type_ids: [0, 2] }], "token_type_id 2"],
         [e, [null], "text 0"],
         [without, ["w9"], "tokenizer.json"],
       ] as const

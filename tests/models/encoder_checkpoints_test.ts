@@ -200,6 +200,16 @@ describe(needsModels("checkpoints of encoders"), () => {
     }
   });
 
+  it("refuses parts of a text where the model has none", async () => {
+    for (const name of [DISTIL, MODERN]) {
+      const { model } = await load(modelDir(name));
+      using _ = model;
+      const input = { input_ids: [5, 6], attention_mask: [1, 1], token_type_ids: [0, 1] };
+      const error = await assertRejects(() => hiddenOf(model, input), KernelwrightError);
+      assertEquals(error.code, "KW-ARGUMENT");
+    }
+  });
+
   it("gives a text of padding alone numbers, not NaN", async () => {
     for (const name of [BERT, ROBERTA, DISTIL, MODERN]) {
       const { model } = await load(modelDir(name));
@@ -264,6 +274,7 @@ describe(needsModels("checkpoints of encoders"), () => {
           is_encoder_decoder: true,
           quantization_config: { quant_method: "gptq", bits: 4 },
           vocab_size: "150",
+          [{ [DISTIL]: "activation", [MODERN]: "hidden_activation" }[name] ?? "hidden_act"]: "mish",
         })
       ) {
         const error = await refusal(await changed(name, { config: { [key]: value } }));

@@ -11,6 +11,7 @@ import {
   type PretrainedReport,
   savePretrained,
 } from "../../sdk/models/mod.ts";
+import { fileBelow, serveFiles } from "../helpers/file_server.ts";
 import { gpuForFile } from "../helpers/gpu_for_file.ts";
 import { expectedJson, modelDir, needsModels } from "./checkpoints.ts";
 import { changedFolder, type Changes, hiddenOf, type Input } from "./encoder_inputs.ts";
@@ -135,6 +136,24 @@ describe(needsModels("checkpoints of encoders"), () => {
     await savePretrained(model, `${dir}/saved`);
     const [now, then] = [`${dir}/saved`, dir].map((d) => Deno.readFileSync(`${d}/model.safetensors`));
     assert(now.length === then.length && now.every((b, i) => b === then[i]));
+  });
+
+  it("copies heads from an address, and from files that a user picked", async () => {
+    const dir = await changed(BERT, { extra: ["cls.bias"] });
+    await using server = serveFiles({ read: (path) => fileBelow(dir, path) });
+    const files = Object.fromEntries(
+      ["config.json", "model.safetensors"].map((
+        name,
+      ) => [name, new Blob([Deno.readFileSync(`${dir}/${name}`)])]),
+    );
+    for (const place of [server.url, files]) {
+      using model = await AutoModel.fromPretrained(place, { onWarning: () => {} });
+      await savePretrained(model, `${dir}/saved`);
+      assertEquals(
+        await Deno.readFile(`${dir}/saved/model.safetensors`),
+        await Deno.readFile(`${dir}/model.safetensors`),
+      );
+    }
   });
 
   it("runs with kernels, and gives the original's bytes back", async () => {

@@ -15,6 +15,8 @@ export interface EncoderConfig extends PretrainedConfig {
   readonly vocab_size: number;
   /** The id of padding. */
   readonly pad_token_id: number;
+  /** Parts that a text may have; undefined where the model does not tell them apart. */
+  readonly type_vocab_size?: number;
 }
 
 /** What an encoder's forward takes besides ids. */
@@ -45,7 +47,8 @@ export abstract class EncoderModel extends PretrainedModel {
    * Ids i32 or u32 `[batch, tokens]` → the last hidden states `[batch, tokens, hidden_size]`. Those of padding mean
    * nothing.
    *
-   * @throws KW-TENSOR-SHAPE for other than two dimensions, a mask of another shape, or more tokens than there are positions.
+   * @throws KW-TENSOR-SHAPE for other than two dimensions, a mask of another shape, or more tokens than there are positions;
+   * KW-ARGUMENT for token_type_ids where the model has none.
    */
   override forward(input_ids: Tensor, inputs: EncoderInputs = {}): Tensor {
     checkArgument("EncoderModel.forward(): inputs", inputs, "an object");
@@ -61,6 +64,13 @@ export abstract class EncoderModel extends PretrainedModel {
       if (given && given.join() !== shape.join()) {
         refuse(`${name} of shape [${given.join(", ")}]`, `Give [${shape.join(", ")}], as the ids have.`);
       }
+    }
+    if (inputs.token_type_ids && this.config.type_vocab_size === undefined) {
+      raise(
+        "KW-ARGUMENT",
+        `Cannot run the model with token_type_ids: ${this.config.model_type} does not tell parts of a text apart`,
+        "Leave them out.",
+      );
     }
     const position = Tensor.zeros([1], { dtype: "i32", device });
     return this.encode(input_ids, inputs, { position, mask: inputs.attention_mask });

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { type ConversionRule, WeightRenaming } from "../authoring/mod.ts";
 import { KernelwrightError, raise } from "../errors.ts";
-import { checkKeys, type ConfigKeys, withoutNulls } from "./config_keys.ts";
+import { checkKeys, type ConfigKeys, short, withoutNulls } from "./config_keys.ts";
 import type { EncoderConfig, EncoderModel } from "./encoder.ts";
 import type { Family } from "./family.ts";
 import { isOldBuffer } from "./old_keys.ts";
@@ -101,6 +101,21 @@ export const layers: z.ZodNumber = size.max(10_000);
 export function headSize(hidden: number, heads: number, field: string, refuse: Refuse): number {
   if (hidden % heads !== 0) refuse(field, `${heads} does not divide the width, ${hidden}`);
   return hidden / heads;
+}
+
+/** Refuses an activation that is not known, under the name that the file has for it. */
+export function checkActivation(
+  name: string,
+  field: string,
+  make: (name: string) => unknown,
+  refuse: Refuse,
+): void {
+  try {
+    make(name);
+  } catch (error) {
+    if (!(error instanceof KernelwrightError)) throw error;
+    refuse(field, `${short(name)} is not supported`, error.diagnostic.fix);
+  }
 }
 
 // ---------------------------------------------------------------------------

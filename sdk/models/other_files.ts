@@ -1,8 +1,13 @@
 /** What lies beside config.json and holds no weights goes with the model when it is saved. */
 import { fs, isMissing, messageOf } from "../host/mod.ts";
-import type { Folder } from "../checkpoint/mod.ts";
+import type { Folder, Source } from "../checkpoint/mod.ts";
 import { KernelwrightError } from "../errors.ts";
 import type { PretrainedModel } from "./pretrained_model.ts";
+
+/** Whether a path leads to a folder inside, and nowhere else. */
+export function isInside(path: string): boolean {
+  return path.split("/").every((part) => !/^(\.{0,2})$|[\\:]/.test(part));
+}
 
 /** Remembers which folder a model was loaded from. */
 export function setOtherFiles(model: PretrainedModel, folder: Folder): void {
@@ -29,11 +34,12 @@ export async function readOtherFiles(
       if (!isOther(name)) continue;
       const source = await folder.open(name);
       if (!source) continue;
-      try {
-        found.set(name, await source.read(0, source.size));
-      } finally {
-        await source.close?.();
-      }
+      found.set(name, await bytesOf(source));
+    }
+    // A sentence-transformers folder says there what lies in the folders inside; all of it is small.
+    for (const path of modulePaths(found.get("modules.json"))) {
+      const source = await folder.open(`${path}/config.json`);
+      if (source) found.set(`${path}/config.json`, await bytesOf(source));
     }
   } catch (cause) {
     throw new KernelwrightError({
@@ -66,6 +72,9 @@ function isOther(name: string): boolean {
 }
 
 const USUAL: readonly string[] = [
+  "modules.json",
+  "sentence_bert_config.json",
+  "config_sentence_transformers.json",
   "generation_config.json",
   "preprocessor_config.json",
   "tokenizer.json",
@@ -86,6 +95,25 @@ const USUAL: readonly string[] = [
   "NOTICE.txt",
   "USE_POLICY.md",
 ];
+
+async function bytesOf(source: Source): Promise<Uint8Array> {
+  try {
+    return await source.read(0, source.size);
+  } finally {
+    await source.close?.();
+  }
+}
+
+/** The folders inside that a modules.json names. What is no such list is saved as it is, and says nothing. */
+function modulePaths(text: Uint8Array | undefined): string[] {
+  if (!text) return [];
+  try {
+    const list: unknown = JSON.parse(new TextDecoder().decode(text));
+    return [list].flat().map((m) => String((m as { path?: unknown } | null)?.path ?? "")).filter(isInside);
+  } catch {
+    return [];
+  }
+}
 
 async function isSame(folder: Folder, target: string): Promise<boolean> {
   if (folder.urlOf?.("config.json").protocol !== "file:") return false;

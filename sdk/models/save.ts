@@ -1,6 +1,6 @@
 import { throwIfAborted } from "../abort.ts";
 import { checkArgument, checkFields, refuseArgument } from "../arguments.ts";
-import { fileUrlOfPath } from "../host/mod.ts";
+import { fileUrlOfPath, fs, joinFile, messageOf } from "../host/mod.ts";
 import { saveCheckpoint, type SaveOptions, type SaveReport } from "../checkpoint/mod.ts";
 import { raise } from "../errors.ts";
 import {
@@ -78,17 +78,36 @@ async function save(
   const config = `${JSON.stringify(model.config.source ?? model.config, null, 2)}\n`;
   const encoder = new TextEncoder();
   const extra = [
-    ...[...others].map(([name, from]) => ({ name, from })),
+    ...[...others].filter(([name]) => !name.includes("/")).map(([name, from]) => ({ name, from })),
     { name: "config.json", from: encoder.encode(config) },
     ...text === undefined ? [] : [{ name: "kernels.json", from: encoder.encode(text) }],
   ];
-  return await saveCheckpoint(model, dir, {
+  const report = await saveCheckpoint(model, dir, {
     maxShardSize: options.maxShardSize,
     signal,
     conversions: siteConversions(model),
     extra,
     remove: ["kernels.json"],
   });
+  for (const [name, bytes] of others) if (name.includes("/")) await writeInside(dir, name, bytes);
+  return report;
+}
+
+/** Writes a file into a folder inside, which is made where there is none. */
+async function writeInside(dir: string, name: string, bytes: Uint8Array): Promise<void> {
+  const file = joinFile(dir, name);
+  try {
+    await fs().mkdir(file.slice(0, file.lastIndexOf("/")), { recursive: true });
+    await fs().writeFile(file, bytes);
+  } catch (cause) {
+    raise(
+      "KW-CHECKPOINT-WRITE",
+      `Cannot save a module's settings: ${messageOf(cause)}`,
+      "The weights are saved; copy that file yourself.",
+      { file },
+      cause,
+    );
+  }
 }
 
 /**

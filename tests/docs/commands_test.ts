@@ -3,6 +3,7 @@ import { assert } from "@std/assert";
 import { Command } from "commander";
 import { registerBundle } from "../../sdk/cli/bundle.ts";
 import { registerDemo } from "../../sdk/cli/demo.ts";
+import { registerEmbed } from "../../sdk/cli/embed.ts";
 import { registerInspect } from "../../sdk/cli/inspect.ts";
 import { registerNewKernel } from "../../sdk/cli/new_kernel/new_kernel.ts";
 import { registerRegistry } from "../../sdk/cli/registry.ts";
@@ -23,6 +24,7 @@ for (
   const register of [
     registerRun,
     registerDemo,
+    registerEmbed,
     registerInspect,
     registerReport,
     registerNewKernel,

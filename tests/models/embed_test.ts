@@ -12,6 +12,7 @@ import {
   type Pooling,
   POOLINGS,
   readEmbeddingSettings,
+  savePretrained,
   SentenceEmbedder,
 } from "../../sdk/models/mod.ts";
 import { gpuForFile } from "../helpers/gpu_for_file.ts";
@@ -231,6 +232,20 @@ describe(needsModels("SentenceEmbedder"), () => {
     assertEquals([e.maxLength, largestDifference(a, b)], [32, 0]);
   });
 
+  it("is the same after saving: the settings go with the model", async () => {
+    const dir = await Deno.makeTempDir();
+    try {
+      using e = await SentenceEmbedder.fromPretrained(modelDir(MINILM));
+      await savePretrained(e.model, dir);
+      await savePretrained(e.model, dir); // over it
+      using again = await SentenceEmbedder.fromPretrained(dir);
+      assertEquals(again.settings, e.settings);
+      assertEquals(await again.embed([[5, 6, 7]]), await e.embed([[5, 6, 7]]));
+    } finally {
+      await Deno.remove(dir, { recursive: true });
+    }
+  });
+
   it("reads the names that modules have in newer folders", async () => {
     const type = "sentence_transformers.sentence_transformer.modules";
     const modules = [
@@ -295,6 +310,7 @@ describe(needsModels("SentenceEmbedder"), () => {
         [e, [[1.5]], "id 1.5"],
         [e, [Array.from({ length: 33 }, () => 5)], "33"],
         [e, [{ input_ids: [1, 2], token_type_ids: [0] }], "token_type_ids"],
+        [e, [{ input_ids: [1, 2], token_type_ids: [0, 2] }], "token_type_id 2"],
         [e, [null], "text 0"],
         [without, ["w9"], "tokenizer.json"],
       ] as const

@@ -3,6 +3,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { afterEach, describe, it } from "@std/testing/bdd";
 import { KernelwrightError } from "../../sdk/errors.ts";
 import { memory } from "../../sdk/gpu/mod.ts";
+import { type KernelConfig, kernelReport } from "../../sdk/kernelize/mod.ts";
 import {
   AutoModel,
   type BertModel,
@@ -10,6 +11,7 @@ import {
   type PretrainedReport,
   savePretrained,
 } from "../../sdk/models/mod.ts";
+import { fileBelow, serveFiles } from "../helpers/file_server.ts";
 import { gpuForFile } from "../helpers/gpu_for_file.ts";
 import { expectedJson, modelDir, needsModels } from "./checkpoints.ts";
 import { changedFolder, type Changes, hiddenOf, type Input } from "./encoder_inputs.ts";
@@ -127,6 +129,55 @@ describe(needsModels("checkpoints of encoders"), () => {
     }
   });
 
+  it("copies heads that are larger than one piece", async () => {
+    const dir = await changed(BERT, { extra: ["cls.predictions.decoder.weight"], extraSize: 1_200_000 });
+    const { model } = await load(dir);
+    using _ = model;
+    await savePretrained(model, `${dir}/saved`);
+    const [now, then] = [`${dir}/saved`, dir].map((d) => Deno.readFileSync(`${d}/model.safetensors`));
+    assert(now.length === then.length && now.every((b, i) => b === then[i]));
+  });
+
+  it("copies heads from an address, and from files that a user picked", async () => {
+    const dir = await changed(BERT, { extra: ["cls.bias"] });
+    await using server = serveFiles({ read: (path) => fileBelow(dir, path) });
+    const files = Object.fromEntries(
+      ["config.json", "model.safetensors"].map((
+        name,
+      ) => [name, new Blob([Deno.readFileSync(`${dir}/${name}`)])]),
+    );
+    for (const place of [server.url, files]) {
+      using model = await AutoModel.fromPretrained(place, { onWarning: () => {} });
+      await savePretrained(model, `${dir}/saved`);
+      assertEquals(
+        await Deno.readFile(`${dir}/saved/model.safetensors`),
+        await Deno.readFile(`${dir}/model.safetensors`),
+      );
+    }
+  });
+
+  it("runs with kernels, and gives the original's bytes back", async () => {
+    const at = "encoder.layer.*.attention.self";
+    const kernels = {
+      kernels: [{
+        fuseParallel: [["Linear", `${at}.query`], ["Linear", `${at}.key`], ["Linear", `${at}.value`]],
+        with: new URL("../../examples/qkv-parallel:QKVParallel", import.meta.url).href,
+      }],
+    } as KernelConfig;
+    const [input] = await expectedJson<Input[]>(ROBERTA, "inputs");
+    const dir = await changed(ROBERTA, { rename: (key) => `roberta.${key}`, extra: ["lm_head.bias"] });
+    const { model } = await load(dir, { kernels });
+    using _ = model;
+    assertEquals(kernelReport(model)!.sites.length, 2);
+    const plain = await firstHidden(modelDir(ROBERTA), ROBERTA);
+    assert(largestDifference(await hiddenOf(model, input), plain) < 1e-5);
+    await savePretrained(model, `${dir}/saved`, { kernels: false });
+    assertEquals(
+      await Deno.readFile(`${dir}/saved/model.safetensors`),
+      await Deno.readFile(`${dir}/model.safetensors`),
+    );
+  });
+
   it("does without a pooler, and not with half of one", async () => {
     const dir = await changed(BERT, { rename: (key) => key.startsWith("pooler.") ? undefined : key });
     const { model } = await load(dir);
@@ -165,6 +216,16 @@ describe(needsModels("checkpoints of encoders"), () => {
         KernelwrightError,
         "attention_mask",
       );
+    }
+  });
+
+  it("refuses parts of a text where the model has none", async () => {
+    for (const name of [DISTIL, MODERN]) {
+      const { model } = await load(modelDir(name));
+      using _ = model;
+      const input = { input_ids: [5, 6], attention_mask: [1, 1], token_type_ids: [0, 1] };
+      const error = await assertRejects(() => hiddenOf(model, input), KernelwrightError);
+      assertEquals(error.code, "KW-ARGUMENT");
     }
   });
 
@@ -232,6 +293,7 @@ describe(needsModels("checkpoints of encoders"), () => {
           is_encoder_decoder: true,
           quantization_config: { quant_method: "gptq", bits: 4 },
           vocab_size: "150",
+          [{ [DISTIL]: "activation", [MODERN]: "hidden_activation" }[name] ?? "hidden_act"]: "mish",
         })
       ) {
         const error = await refusal(await changed(name, { config: { [key]: value } }));

@@ -33,14 +33,19 @@ export async function hiddenOf(
 export interface Changes {
   /** The name of a tensor; without one it goes. */
   readonly rename?: (key: string) => string | undefined;
-  /** Tensors of one f32 besides. */
+  /** Tensors of f32 besides. */
   readonly extra?: readonly string[];
+  /** How many numbers those have; defaults to 1. */
+  readonly extraSize?: number;
   /** Keys of config.json. */
   readonly config?: Readonly<Record<string, unknown>>;
 }
 
 /** A new folder with a model's weights under other names. The caller removes it. */
-export async function changedFolder(name: string, { rename, extra, config }: Changes): Promise<string> {
+export async function changedFolder(
+  name: string,
+  { rename, extra, extraSize, config }: Changes,
+): Promise<string> {
   const bytes = await Deno.readFile(`${modelDir(name)}/model.safetensors`);
   const length = Number(new DataView(bytes.buffer).getBigUint64(0, true));
   const old = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + length)));
@@ -60,7 +65,8 @@ export async function changedFolder(name: string, { rename, extra, config }: Cha
     const [from, end] = entry.data_offsets;
     put(to, entry.dtype, entry.shape, bytes.subarray(8 + length + from, 8 + length + end));
   }
-  (extra ?? []).forEach((key, i) => put(key, "F32", [1], new Uint8Array(Float32Array.of(i + 0.5).buffer)));
+  const numbers = Float32Array.from({ length: extraSize ?? 1 }, (_, i) => i + 0.5);
+  for (const key of extra ?? []) put(key, "F32", [numbers.length], new Uint8Array(numbers.buffer));
   let text = JSON.stringify(header);
   text += " ".repeat((8 - text.length % 8) % 8);
   const head = new Uint8Array(8);

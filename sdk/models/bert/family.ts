@@ -1,6 +1,15 @@
 import * as z from "zod";
+import { activation } from "../../nn/mod.ts";
 import type { EncoderModel } from "../encoder.ts";
-import { defineEncoder, headSize, layers, positive, type Refuse, size } from "../encoder_family.ts";
+import {
+  checkActivation,
+  defineEncoder,
+  headSize,
+  layers,
+  positive,
+  type Refuse,
+  size,
+} from "../encoder_family.ts";
 import type { Family } from "../family.ts";
 import { type BertConfig, BertModel } from "./modules.ts";
 
@@ -18,15 +27,10 @@ export const BERT_FIELDS = {
   pad_token_id: z.number().int().nonnegative().default(0),
 };
 
-/** Checks the numbers of heads. */
-export function checkHeads(
-  { hidden_size, num_attention_heads }: {
-    readonly hidden_size: number;
-    readonly num_attention_heads: number;
-  },
-  refuse: Refuse,
-): void {
-  headSize(hidden_size, num_attention_heads, "num_attention_heads", refuse);
+/** Checks what the fields' own kinds do not say. */
+export function checkFields(fields: z.infer<z.ZodObject<typeof BERT_FIELDS>>, refuse: Refuse): void {
+  headSize(fields.hidden_size, fields.num_attention_heads, "num_attention_heads", refuse);
+  checkActivation(fields.hidden_act, "hidden_act", activation, refuse);
 }
 
 /** Positions of other kinds are other models. */
@@ -46,7 +50,7 @@ export const bert: Family<BertConfig, EncoderModel> = defineEncoder({
     refused: ABSOLUTE,
   },
   complete: (fields, _json, refuse) => {
-    checkHeads(fields, refuse);
+    checkFields(fields, refuse);
     return { ...fields, position_rows: fields.max_position_embeddings, positions_behind_padding: false };
   },
   build: (config) => new BertModel(config),

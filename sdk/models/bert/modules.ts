@@ -13,7 +13,10 @@ import { Tensor } from "../../tensor/mod.ts";
 import { type EncoderConfig, type EncoderContext, type EncoderInputs, EncoderModel } from "../encoder.ts";
 import { countTo } from "../encoder_positions.ts";
 
-/** A BERT's or RoBERTa's config.json, checked and completed. The names are those of the file. */
+/**
+ * A BERT's or RoBERTa's config.json, checked and completed. The names are those of the file; RoBERTa's
+ * `max_position_embeddings` is how many tokens it takes, as everywhere, and not how many rows the table has.
+ */
 export interface BertConfig extends EncoderConfig {
   /** The MLP's width. */
   readonly intermediate_size: number;

@@ -1,6 +1,7 @@
 import * as z from "zod";
+import { activation } from "../../nn/mod.ts";
 import type { EncoderModel } from "../encoder.ts";
-import { defineEncoder, headSize, layers, size } from "../encoder_family.ts";
+import { checkActivation, defineEncoder, headSize, layers, size } from "../encoder_family.ts";
 import type { Family } from "../family.ts";
 import { type DistilBertConfig, DistilBertModel } from "./modules.ts";
 
@@ -39,6 +40,7 @@ export const distilbert: Family<DistilBertConfig, EncoderModel> = defineEncoder(
         refuse(other, `${json[other]} differs from ${own}, ${json[own]}`, `Keep ${own} alone.`);
       }
     }
+    checkActivation(fields.activation, "activation", activation, refuse);
     headSize(fields.dim, fields.n_heads, "n_heads", refuse);
     return { ...fields, hidden_size: fields.dim, pad_token_id: Number(json.pad_token_id ?? 0) };
   },

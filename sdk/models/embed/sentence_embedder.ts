@@ -176,7 +176,11 @@ export class SentenceEmbedder {
       if (types && types.length !== ids.length) {
         refuse(`${types.length} token_type_ids for ${ids.length} ids`, "Give one for each id.");
       }
-      row = { ids, types };
+      const parts = this.model.config.type_vocab_size ?? 1;
+      const odd = types?.find((t) => !Number.isInteger(t) || t < 0 || t >= parts);
+      if (odd !== undefined) refuse(`token_type_id ${odd}`, `Those of this model are 0 to ${parts - 1}.`);
+      // Where there is one part only, they say nothing.
+      row = { ids, types: parts > 1 ? types : undefined };
     }
     const { ids } = row;
     const bad = ids.findIndex((id) => !Number.isInteger(id) || id < 0 || id >= vocab_size);

@@ -4,6 +4,7 @@ import { type Folder, type FolderLocation, openFolder, readText } from "../../ch
 import { raise } from "../../errors.ts";
 import { joinFile, messageOf } from "../../host/mod.ts";
 import { short, withoutNulls } from "../config_keys.ts";
+import { isInside } from "../other_files.ts";
 import { type Pooling, POOLINGS } from "./pooling.ts";
 
 /** How texts become vectors. */
@@ -85,7 +86,7 @@ async function readModules(folder: Folder): Promise<{ name: string; path: string
       refuse(folder, file, `the module ${short(type)} is not supported`, `[${i}].type`, ONLY);
     }
     // A path leads nowhere but into the folder.
-    if (path !== "" && path.split("/").some((part) => /^(\.{0,2})$|[\\:]/.test(part))) {
+    if (path !== "" && !isInside(path)) {
       refuse(folder, file, `the path ${short(path)} is not a folder inside`, `[${i}].path`);
     }
     return { name: name!, path };

@@ -1,7 +1,16 @@
 import * as z from "zod";
+import { gatedActivation } from "../../nn/mod.ts";
 import { short, withoutNulls } from "../config_keys.ts";
 import type { EncoderModel } from "../encoder.ts";
-import { defineEncoder, headSize, layers, positive, type Refuse, size } from "../encoder_family.ts";
+import {
+  checkActivation,
+  defineEncoder,
+  headSize,
+  layers,
+  positive,
+  type Refuse,
+  size,
+} from "../encoder_family.ts";
 import type { Family } from "../family.ts";
 import { readRope } from "../rope_config.ts";
 import { type ModernBertConfig, ModernBertModel } from "./modules.ts";
@@ -47,6 +56,7 @@ export const modernbert: Family<ModernBertConfig, EncoderModel> = defineEncoder(
   complete: (fields, json, refuse, file) => {
     const { num_hidden_layers: count, max_position_embeddings: positions } = fields;
     const headDim = headSize(fields.hidden_size, fields.num_attention_heads, "num_attention_heads", refuse);
+    checkActivation(fields.hidden_activation, "hidden_activation", gatedActivation, refuse);
     const kinds = kindsOf(fields.layer_types, count, fields.global_attn_every_n_layers, refuse);
     const parameters = byKind(fields.rope_parameters, refuse);
     const read = (kind: Kind, theta: number) =>

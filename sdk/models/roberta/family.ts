@@ -1,4 +1,4 @@
-import { ABSOLUTE, BERT_FIELDS, checkHeads } from "../bert/family.ts";
+import { ABSOLUTE, BERT_FIELDS, checkFields } from "../bert/family.ts";
 import { type BertConfig, BertModel } from "../bert/modules.ts";
 import type { EncoderModel } from "../encoder.ts";
 import { defineEncoder, positive } from "../encoder_family.ts";
@@ -14,7 +14,7 @@ export const roberta: Family<BertConfig, EncoderModel> = defineEncoder({
   },
   keys: { refused: ABSOLUTE },
   complete: (fields, _json, refuse) => {
-    checkHeads(fields, refuse);
+    checkFields(fields, refuse);
     const { max_position_embeddings: rows, pad_token_id } = fields;
     const positions = rows - pad_token_id - 1;
     if (positions < 1) {

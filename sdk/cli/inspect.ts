@@ -3,14 +3,7 @@ import { type Checkpoint, openCheckpoint, planLoad } from "../checkpoint/mod.ts"
 import { raise } from "../errors.ts";
 import { explainPlan, type KernelPlan, planKernelize } from "../kernelize/mod.ts";
 import { joinPath, type Module, ModuleList } from "../nn/mod.ts";
-import {
-  baseModelMapping,
-  buildCausalLM,
-  isOldBuffer,
-  readConfig,
-  readKernelConfig,
-  unknownKeysLine,
-} from "../models/mod.ts";
+import { FAMILIES, readFamily, readKernelConfig, unknownKeysLine } from "../models/mod.ts";
 import { resolverFor } from "./resolver.ts";
 import { formatBytes } from "./show.ts";
 import { visibleLine } from "../visible.ts";
@@ -37,14 +30,17 @@ export function registerInspect(program: Command): void {
 // ---------------------------------------------------------------------------
 
 async function inspect(dir: string, flags: InspectFlags): Promise<void> {
-  const config = await readConfig(dir);
-  const model = buildCausalLM(config);
+  const { family, config } = await readFamily(dir, FAMILIES);
+  const model = family.build(config);
   const checkpoint = await openCheckpoint(dir);
   try {
-    const mapping = baseModelMapping(checkpoint.tensors.keys());
+    family.trim?.(model, [...checkpoint.tensors.keys()]);
+    const mapping = family.mapping?.(checkpoint.tensors.keys(), config);
     const full = planLoad(model, checkpoint.tensors.values(), { mapping });
-    const ignored = full.unexpected.filter((v) => isOldBuffer(v.name)).map((v) => v.name);
-    const plan = { ...full, unexpected: full.unexpected.filter((v) => !isOldBuffer(v.name)) };
+    const isElsewhere = (key: string) => family.isElsewhere?.(key) ?? false;
+    const isLeftOut = (key: string) => isElsewhere(key) || (family.isOldBuffer?.(key) ?? false);
+    const ignored = full.unexpected.filter((v) => isLeftOut(v.name)).map((v) => v.name);
+    const plan = { ...full, unexpected: full.unexpected.filter((v) => !isLeftOut(v.name)) };
     const unknownKeys = config.unknown_keys ?? [];
     const kernels = flags.kernels === undefined ? undefined : await readKernelConfig(flags.kernels);
     const planned = kernels && await planKernelize(model, kernels.config, {
@@ -83,7 +79,10 @@ async function inspect(dir: string, flags: InspectFlags): Promise<void> {
     const bytes = [...checkpoint.tensors.values()].reduce((n, t) => n + t.bytes, 0);
     console.log(`${checkpoint.tensors.size} tensors, ${formatBytes(bytes)}`);
     if (unknownKeys.length > 0) console.log(unknownKeysLine(unknownKeys));
-    for (const key of ignored) console.log(`left out: ${JSON.stringify(key)} (a buffer of an old version)`);
+    for (const key of ignored) {
+      const why = isElsewhere(key) ? "of a part that is not built here" : "a buffer of an old version";
+      console.log(`left out: ${JSON.stringify(key)} (${why})`);
+    }
     for (const m of plan.missing) console.log(visibleLine(`missing: ${m.key}`));
     for (const v of plan.unexpected) console.log(visibleLine(`unexpected: ${v.name}`));
     for (const m of plan.mismatched) {

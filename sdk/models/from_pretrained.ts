@@ -28,7 +28,7 @@ import { siteConversions } from "../kernelize/mod.ts";
 import type { DeviceName } from "../tensor/mod.ts";
 import { visibleLine } from "../visible.ts";
 import { CausalLM } from "./causal_lm.ts";
-import type { CausalLMConfig, PretrainedConfig } from "./config.ts";
+import type { CausalLMConfig, DecoderConfig, PretrainedConfig } from "./config.ts";
 import { DECODERS, familyOf } from "./families.ts";
 import type { Family } from "./family.ts";
 import { type GenerationConfig, parseGenerationConfig } from "./generation_config.ts";
@@ -190,7 +190,7 @@ export async function loadPretrained<C extends PretrainedConfig, M extends Pretr
 }
 
 /**
- * Reads and checks a folder's config.json.
+ * Reads and checks the config.json of a decoder's folder. A family with a config of its own (GPT-2): say so by `C`.
  *
  * @example
  * ```ts
@@ -201,13 +201,13 @@ export async function loadPretrained<C extends PretrainedConfig, M extends Pretr
  * assertEquals([config.model_type, config.head_dim, config.num_hidden_layers], ["llama", 8, 2]);
  * ```
  */
-export async function readConfig(
+export async function readConfig<C extends CausalLMConfig = DecoderConfig>(
   dir: FolderLocation,
   types?: readonly string[],
   options: FolderOptions = {},
-): Promise<CausalLMConfig> {
+): Promise<C> {
   if (types !== undefined) checkArgument("readConfig(): types", types, "strings in an array");
-  return (await readFamily(dir, ofTypes(DECODERS, types), options)).config;
+  return (await readFamily(dir, ofTypes(DECODERS, types), options)).config as C;
 }
 
 /** A folder's family, among those that are allowed, and its config. */

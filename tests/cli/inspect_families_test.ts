@@ -29,7 +29,7 @@ describe("kernelwright inspect, of a model that is no decoder", () => {
     const logit_scale = { shape: [1], data: [1] };
     await inModelFolder(both, { ...siglipWeights(SIGLIP), logit_scale }, async (dir) => {
       const text = await inspect(dir);
-      assert(text.includes('left out: "logit_scale" (of a part that is not built here)'), text);
+      assert(text.includes('not read: "logit_scale" (saving copies it)'), text);
       assert(!/missing|unexpected/.test(text), text);
     });
   });

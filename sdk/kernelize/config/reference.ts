@@ -128,6 +128,8 @@ export function isReference(text: string): boolean {
 
 /** A reference as it is written into a config. */
 export function referenceText({ where, name }: TextReference): string {
+  checkArgument("referenceText(): where", where, "a string");
+  checkArgument("referenceText(): name", name, "a string");
   return `${where}:${name}`;
 }
 

@@ -251,6 +251,10 @@ export class SentenceEmbedder {
 
 /** The cosine of the angle between two vectors. @throws KW-ARGUMENT for vectors of different widths. */
 export function cosineSimilarity(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  for (const v of [a, b]) {
+    if (ArrayBuffer.isView(v) && !(v instanceof DataView)) continue;
+    checkArgument("cosineSimilarity(): a vector", v, "numbers in an array");
+  }
   if (a.length !== b.length) {
     raise("KW-ARGUMENT", `Cannot compare a vector of ${a.length} numbers with one of ${b.length}`);
   }

@@ -96,6 +96,8 @@ export class Phi3MLP extends Module {
     readonly hidden_act = "silu",
   ) {
     super();
+    checkArgument("new Phi3MLP(): hidden_size", hidden_size, "a count");
+    checkArgument("new Phi3MLP(): intermediate_size", intermediate_size, "a count");
     this.gate_up_proj = new Linear(hidden_size, 2 * intermediate_size, false);
     this.down_proj = new Linear(intermediate_size, hidden_size, false);
     this.activation_fn = gatedActivation(hidden_act);

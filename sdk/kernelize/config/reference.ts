@@ -10,7 +10,7 @@
  *
  * All of text are a place, the last colon, and the name of an export.
  */
-import { checkArgument, refuseArgument } from "../../arguments.ts";
+import { checkArgument, checkFields, refuseArgument } from "../../arguments.ts";
 import { isKernel, type KernelClass } from "../../authoring/mod.ts";
 import { raise } from "../../errors.ts";
 import type { KernelRef } from "./config.ts";
@@ -127,9 +127,9 @@ export function isReference(text: string): boolean {
 }
 
 /** A reference as it is written into a config. */
-export function referenceText({ where, name }: TextReference): string {
-  checkArgument("referenceText(): where", where, "a string");
-  checkArgument("referenceText(): name", name, "a string");
+export function referenceText(reference: TextReference): string {
+  checkFields("referenceText(): reference", reference, { where: "a string", name: "a string" });
+  const { where, name } = reference;
   return `${where}:${name}`;
 }
 

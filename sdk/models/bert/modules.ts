@@ -1,3 +1,4 @@
+import { checkArgument } from "../../arguments.ts";
 import {
   type Activation,
   activation,
@@ -51,6 +52,7 @@ export class BertEmbeddings extends Module {
   /** Builds the module; its parameters are on the meta device. */
   constructor(readonly config: BertConfig) {
     super();
+    checkArgument("new BertEmbeddings(): config", config, "an object");
     const { hidden_size: width } = config;
     this.word_embeddings = new Embedding(config.vocab_size, width);
     this.position_embeddings = new Embedding(config.position_rows, width);
@@ -179,6 +181,7 @@ export class BertLayer extends Module {
   /** Builds the module; its parameters are on the meta device. */
   constructor(readonly config: BertConfig) {
     super();
+    checkArgument("new BertLayer(): config", config, "an object");
     const { hidden_size, num_attention_heads, intermediate_size, hidden_act, layer_norm_eps } = config;
     this.attention = new BertAttention(hidden_size, num_attention_heads, layer_norm_eps);
     this.intermediate = new BertIntermediate(hidden_size, intermediate_size, hidden_act);
@@ -200,6 +203,7 @@ export class BertEncoder extends Module {
   /** Builds the module; its parameters are on the meta device. */
   constructor(config: BertConfig) {
     super();
+    checkArgument("new BertEncoder(): config", config, "an object");
     this.layer = new ModuleList(
       Array.from({ length: config.num_hidden_layers }, () => new BertLayer(config)),
     );
@@ -243,6 +247,7 @@ export class BertModel extends EncoderModel {
   /** Builds the module; its parameters are on the meta device. */
   constructor(override readonly config: BertConfig) {
     super();
+    checkArgument("new BertModel(): config", config, "an object");
     this.embeddings = new BertEmbeddings(config);
     this.encoder = new BertEncoder(config);
     this.pooler = new BertPooler(config.hidden_size);

@@ -1,3 +1,4 @@
+import { checkArgument } from "../../arguments.ts";
 import {
   type Activation,
   activation,
@@ -41,6 +42,7 @@ export class DistilBertEmbeddings extends Module {
   /** Builds the module; its parameters are on the meta device. */
   constructor(readonly config: DistilBertConfig) {
     super();
+    checkArgument("new DistilBertEmbeddings(): config", config, "an object");
     this.word_embeddings = new Embedding(config.vocab_size, config.hidden_size);
     this.position_embeddings = new Embedding(config.max_position_embeddings, config.hidden_size);
     this.LayerNorm = new LayerNorm(config.hidden_size, EPS);
@@ -124,6 +126,7 @@ export class DistilBertLayer extends Module {
   /** Builds the module; its parameters are on the meta device. */
   constructor(readonly config: DistilBertConfig) {
     super();
+    checkArgument("new DistilBertLayer(): config", config, "an object");
     const { hidden_size: dim } = config;
     this.attention = new DistilBertAttention(dim, config.n_heads);
     this.sa_layer_norm = new LayerNorm(dim, EPS);
@@ -146,6 +149,7 @@ export class DistilBertTransformer extends Module {
   /** Builds the module; its parameters are on the meta device. */
   constructor(config: DistilBertConfig) {
     super();
+    checkArgument("new DistilBertTransformer(): config", config, "an object");
     this.layer = new ModuleList(Array.from({ length: config.n_layers }, () => new DistilBertLayer(config)));
   }
 
@@ -167,6 +171,7 @@ export class DistilBertModel extends EncoderModel {
   /** Builds the module; its parameters are on the meta device. */
   constructor(override readonly config: DistilBertConfig) {
     super();
+    checkArgument("new DistilBertModel(): config", config, "an object");
     this.embeddings = new DistilBertEmbeddings(config);
     this.transformer = new DistilBertTransformer(config);
     for (const [path, p] of this.namedParameters()) p.name ??= path; // as errors call them

@@ -252,7 +252,7 @@ export class SentenceEmbedder {
 /** The cosine of the angle between two vectors. @throws KW-ARGUMENT for vectors of different widths. */
 export function cosineSimilarity(a: ArrayLike<number>, b: ArrayLike<number>): number {
   for (const v of [a, b]) {
-    if (ArrayBuffer.isView(v) && !(v instanceof DataView)) continue;
+    if (ArrayBuffer.isView(v) && typeof (v as Float32Array)[0] !== "bigint") continue;
     checkArgument("cosineSimilarity(): a vector", v, "numbers in an array");
   }
   if (a.length !== b.length) {

@@ -1,3 +1,4 @@
+import { checkArgument } from "../../arguments.ts";
 import {
   Embedding,
   type GatedActivation,
@@ -49,6 +50,7 @@ export class ModernBertEmbeddings extends Module {
   /** Builds the module; its parameters are on the meta device. */
   constructor(readonly config: ModernBertConfig) {
     super();
+    checkArgument("new ModernBertEmbeddings(): config", config, "an object");
     this.tok_embeddings = new Embedding(config.vocab_size, config.hidden_size);
     this.norm = new LayerNorm(config.hidden_size, config.norm_eps, config.norm_bias);
   }
@@ -74,6 +76,7 @@ export class ModernBertAttention extends Module {
    */
   constructor(readonly config: ModernBertConfig, readonly rope: Rope, readonly reach: number | undefined) {
     super();
+    checkArgument("new ModernBertAttention(): config", config, "an object");
     const { hidden_size, attention_bias } = config;
     this.Wqkv = new Linear(hidden_size, 3 * hidden_size, attention_bias);
     this.Wo = new Linear(hidden_size, hidden_size, attention_bias);
@@ -112,6 +115,7 @@ export class ModernBertMLP extends Module {
   /** Builds the module; its parameters are on the meta device. */
   constructor(readonly config: ModernBertConfig) {
     super();
+    checkArgument("new ModernBertMLP(): config", config, "an object");
     const { hidden_size, intermediate_size, hidden_activation, mlp_bias } = config;
     this.Wi = new Linear(hidden_size, 2 * intermediate_size, mlp_bias);
     this.Wo = new Linear(intermediate_size, hidden_size, mlp_bias);
@@ -141,6 +145,8 @@ export class ModernBertLayer extends Module {
   /** Builds the module; its parameters are on the meta device. */
   constructor(readonly config: ModernBertConfig, readonly index: number) {
     super();
+    checkArgument("new ModernBertLayer(): config", config, "an object");
+    checkFields("new ModernBertLayer(): config", config, { layer_types: "an array" });
     const norm = () => new LayerNorm(config.hidden_size, config.norm_eps, config.norm_bias);
     this.attn_norm = index === 0 ? new Identity() : norm();
     this.attn = new ModernBertAttention(config, config.ropes[index], config.reaches[index]);
@@ -168,6 +174,7 @@ export class ModernBertModel extends EncoderModel {
   /** Builds the module; its parameters are on the meta device. */
   constructor(override readonly config: ModernBertConfig) {
     super();
+    checkArgument("new ModernBertModel(): config", config, "an object");
     const { num_hidden_layers, hidden_size, norm_eps, norm_bias } = config;
     this.embeddings = new ModernBertEmbeddings(config);
     this.layers = new ModuleList(

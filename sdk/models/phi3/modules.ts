@@ -1,4 +1,4 @@
-import { checkArgument } from "../../arguments.ts";
+import { checkArgument, checkFields } from "../../arguments.ts";
 import {
   attendCached,
   type AttentionConfig,
@@ -71,6 +71,7 @@ export class Phi3SlidingWindowAttention extends FusedAttention<WindowConfig> {
    * @param layer_idx Which of the cache's layers is this one's.
    */
   constructor(config: WindowConfig, layer_idx: number) {
+    checkFields("new Phi3SlidingWindowAttention(): config", config, { sliding_window: "a count" });
     super(config, layer_idx, config.sliding_window);
   }
 }

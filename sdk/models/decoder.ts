@@ -21,7 +21,11 @@ type Attention = Module & { forward(hidden_states: Tensor, context: AttentionCon
 /** A part of a decoder layer that takes each token by itself. */
 type FeedForward = Module & { forward(hidden_states: Tensor): Tensor };
 
-/** Attention and an MLP, each behind a norm and a residual. */
+/**
+ * Attention and an MLP, each behind a norm and a residual.
+ *
+ * No example: it is used as {@linkcode LlamaDecoderLayer} is, and the example of {@linkcode DecoderModel} shows that.
+ */
 export abstract class GatedDecoderLayer<A extends Attention, M extends FeedForward = LlamaMLP>
   extends Module {
   /** Attention. */

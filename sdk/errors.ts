@@ -59,15 +59,10 @@ export interface Diagnostic {
  * @example
  * ```ts
  * import { KernelwrightError, Tensor } from "@kernelwright/sdk";
- * import { assertEquals } from "@std/assert";
+ * import { assertEquals, assertThrows } from "@std/assert";
  *
- * try {
- *   Tensor.from([1, 2, 3], { shape: [2, 2] });
- * } catch (error) {
- *   if (!(error instanceof KernelwrightError)) throw error;
- *   assertEquals(error.code, "KW-TENSOR-DATA");
- *   assertEquals(error.diagnostic.fix, "That shape has 4 elements.");
- * }
+ * const error = assertThrows(() => Tensor.from([1, 2, 3], { shape: [2, 2] }), KernelwrightError);
+ * assertEquals([error.code, error.diagnostic.fix], ["KW-TENSOR-DATA", "That shape has 4 elements."]);
  * ```
  */
 export class KernelwrightError extends Error {

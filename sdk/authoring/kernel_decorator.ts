@@ -109,25 +109,27 @@ export interface KernelDefinition {
  * @throws at decoration: KW-KERNEL-STATE, KW-SIGNATURE-FORWARD (no forward), KW-SIGNATURE-SITE (another site than
  * the layout's, or a fusion without a layout), KW-KERNEL-OPTION, KW-TUNE-OPTION, KW-DECORATOR.
  *
- * @example A kernel without parameters; see `layout` for one that has them
+ * @example
  * ```ts
- * import { dispatch, kernel, replaces, shader, Tensor } from "@kernelwright/sdk";
+ * import { dispatch, kernel, replaces, shader, Tensor, tuned, workgroups } from "@kernelwright/sdk";
  * import { SiLU } from "@kernelwright/sdk/nn";
  * import { checkKernel } from "@kernelwright/sdk/testing";
  * import { assertEquals } from "@std/assert";
  *
- * const code = `@group(0) @binding(0) var<storage, read> x: array<f32>;
+ * const code = `override SIZE: u32 = 64;
+ * @group(0) @binding(0) var<storage, read> x: array<f32>;
  * @group(0) @binding(1) var<storage, read_write> out: array<f32>;
- * @compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3u) {
+ * @compute @workgroup_size(SIZE) fn main(@builtin(global_invocation_id) id: vec3u) {
  *   if (id.x < arrayLength(&x)) { out[id.x] = x[id.x] / (1 + exp(-x[id.x])); }
  * }`;
  * const silu = shader({ name: "silu.wgsl", code });
  *
- * @kernel({ site: replaces(SiLU), requires: { dtypes: ["f32"] } })
- * class FastSiLU {
+ * @kernel({ site: replaces(SiLU), requires: { dtypes: ["f32"] }, tune: { SIZE: [32, 64] } })
+ * class FastSiLU { // without parameters; `layout` shows one that has them
  *   forward(this: SiLU, x: Tensor): Tensor {
+ *     const { SIZE } = tuned({ SIZE: 64 }); // 64 until `tune` has measured a better one
  *     const out = Tensor.empty(x.shape);
- *     dispatch(silu, { x, out }, { workgroups: Math.ceil(x.size / 64) });
+ *     dispatch(silu, { x, out }, { workgroups: workgroups(x.size, SIZE), constants: { SIZE } });
  *     return out;
  *   }
  * }

@@ -86,7 +86,6 @@ export type LayoutDecorator<Ctor extends readonly unknown[]> =
  * import { rmsNorm } from "@kernelwright/sdk/ops";
  *
  * const site = replaces(RMSNorm);
- *
  * @layout({ site, conversions: [rename("weight", "scale")] })
  * class FastNormLayout extends Layout {
  *   constructor(readonly hidden_size: number, readonly eps = 1e-6) { // what RMSNorm's constructor takes
@@ -95,14 +94,13 @@ export type LayoutDecorator<Ctor extends readonly unknown[]> =
  *   }
  *   scale;
  * }
- *
  * @kernel({ site, layout: FastNormLayout })
  * class FastNorm {
  *   forward(this: FastNormLayout, x: Tensor): Tensor {
  *     return rmsNorm(x, this.scale, this.eps);
  *   }
  * }
- * console.log(FastNorm.name, "wants", [...new FastNormLayout(64).stateDict().keys()]);
+ * console.log(FastNorm.name);
  * ```
  */
 export function layout<

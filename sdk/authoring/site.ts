@@ -106,18 +106,9 @@ export type ParallelSite<T extends readonly Part[]> = Site<
 
 /**
  * One module: the layout's constructor takes what the module's takes, and so does forward.
+ * See the example of {@linkcode kernel}.
  *
  * @throws KW-SIGNATURE-SITE when `cls` is not a module class.
- *
- * @example
- * ```ts
- * import { replaces } from "@kernelwright/sdk";
- * import { describeSite } from "@kernelwright/sdk/inspect";
- * import { RMSNorm } from "@kernelwright/sdk/nn";
- * import { assertEquals } from "@std/assert";
- *
- * assertEquals(describeSite(replaces(RMSNorm)), "replaces RMSNorm");
- * ```
  */
 export function replaces<M extends ModuleClass>(cls: M): ReplaceSite<M> {
   return make("replaces", [{ "": cls }]);
@@ -131,13 +122,15 @@ export function replaces<M extends ModuleClass>(cls: M): ReplaceSite<M> {
  *
  * @example
  * ```ts
- * import { fuses } from "@kernelwright/sdk";
+ * import { fuses, fusesParallel } from "@kernelwright/sdk";
  * import { describeSite } from "@kernelwright/sdk/inspect";
- * import { LlamaMLP, RMSNorm } from "@kernelwright/sdk/nn";
+ * import { Linear, LlamaMLP, RMSNorm } from "@kernelwright/sdk/nn";
  * import { assertEquals } from "@std/assert";
  *
- * const site = fuses({ norm: RMSNorm }, { mlp: LlamaMLP });
- * assertEquals(describeSite(site), "fuses norm: RMSNorm → mlp: LlamaMLP");
+ * const chain = fuses({ norm: RMSNorm }, { mlp: LlamaMLP });
+ * assertEquals(describeSite(chain), "fuses norm: RMSNorm → mlp: LlamaMLP");
+ * const siblings = fusesParallel({ q: Linear }, { k: Linear }, { v: Linear });
+ * assertEquals(describeSite(siblings), "fusesParallel q: Linear, k: Linear, v: Linear");
  * ```
  */
 export function fuses<const T extends readonly [Part, Part, ...Part[]]>(
@@ -149,19 +142,9 @@ export function fuses<const T extends readonly [Part, Part, ...Part[]]>(
 /**
  * Modules that are fed the same input. The layout's constructor takes the instances; forward takes what the first
  * one's takes and returns a tuple with each one's result.
+ * See the example of {@linkcode fuses}.
  *
  * @throws KW-SIGNATURE-SITE
- *
- * @example
- * ```ts
- * import { fusesParallel } from "@kernelwright/sdk";
- * import { describeSite } from "@kernelwright/sdk/inspect";
- * import { Linear } from "@kernelwright/sdk/nn";
- * import { assertEquals } from "@std/assert";
- *
- * const site = fusesParallel({ q: Linear }, { k: Linear }, { v: Linear });
- * assertEquals(describeSite(site), "fusesParallel q: Linear, k: Linear, v: Linear");
- * ```
  */
 export function fusesParallel<const T extends readonly [Part, Part, ...Part[]]>(
   ...parts: T & OneNameEach<T>

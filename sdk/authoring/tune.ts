@@ -21,47 +21,9 @@ export const MOST_COMBINATIONS = 64;
 /**
  * The constants of this call of a kernel's forward: the measured best of what its `tune` names, and the given
  * defaults until there is one. The same while forward is traced, captured and run.
+ * See the example of {@linkcode kernel}.
  *
  * @throws KW-TUNE-NAME for a name that the kernel's tune lacks.
- *
- * @example
- * ```ts
- * import { dispatch, kernel, kernelize, Module, openGpu, replaces } from "@kernelwright/sdk";
- * import { shader, Tensor, tune, tuned, workgroups } from "@kernelwright/sdk";
- * import { replace } from "@kernelwright/sdk/config";
- * import { SiLU } from "@kernelwright/sdk/nn";
- *
- * const code = `override SIZE: u32 = 64;
- * @group(0) @binding(0) var<storage, read> x: array<f32>;
- * @group(0) @binding(1) var<storage, read_write> out: array<f32>;
- * @compute @workgroup_size(SIZE) fn main(@builtin(global_invocation_id) id: vec3u) {
- *   if (id.x < arrayLength(&x)) { out[id.x] = x[id.x] / (1 + exp(-x[id.x])); }
- * }`;
- * const silu = shader({ name: "silu.wgsl", code });
- *
- * @kernel({ site: replaces(SiLU), tune: { SIZE: [32, 64] } })
- * class FastSiLU {
- *   forward(this: SiLU, x: Tensor): Tensor {
- *     const { SIZE } = tuned({ SIZE: 64 }); // 64 until something better was measured
- *     const out = Tensor.empty(x.shape);
- *     dispatch(silu, { x, out }, { workgroups: workgroups(x.size, SIZE), constants: { SIZE } });
- *     return out;
- *   }
- * }
- * class Model extends Module {
- *   act = new SiLU();
- *   override forward(x: Tensor): Tensor {
- *     return this.act.call(x);
- *   }
- * }
- *
- * await openGpu();
- * const model = new Model();
- * using x = Tensor.zeros([1024]);
- * await kernelize(model, { kernels: [replace("SiLU", FastSiLU)] }, { inputs: [x] });
- * const report = await tune(model, { inputs: [x], cache: false });
- * console.log(report.at("act")?.tuned);
- * ```
  */
 export function tuned<Name extends string>(
   defaults: Readonly<Record<Name, number>>,

@@ -61,3 +61,4 @@ export {
   topkMask,
   transpose,
 } from "../ops/mod.ts";
+export { referenceValues } from "../tensor/mod.ts";

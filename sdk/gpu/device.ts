@@ -100,9 +100,9 @@ export class OpenedGpu extends GpuCore implements Gpu {
  *
  * @example
  * ```ts
- * import { openGpu, Tensor } from "@kernelwright/sdk";
+ * import { gpuIfOpen, openGpu, Tensor } from "@kernelwright/sdk";
  *
- * const gpu = await openGpu({ powerPreference: "high-performance" });
+ * const gpu = gpuIfOpen() ?? await openGpu({ powerPreference: "high-performance" });
  * console.log(gpu.info.description, gpu.features.has("shader-f16"));
  * using x = Tensor.zeros([1024]); // on that device
  * ```
@@ -129,14 +129,7 @@ export function currentGpu(): OpenedGpu {
 
 /**
  * The opened device, or undefined.
- *
- * @example
- * ```ts
- * import { gpuIfOpen, openGpu } from "@kernelwright/sdk";
- *
- * const gpu = gpuIfOpen() ?? await openGpu();
- * console.log(gpu.info.vendor);
- * ```
+ * See the example of {@linkcode openGpu}.
  */
 export function gpuIfOpen(): Gpu | undefined {
   return current;

@@ -23,17 +23,7 @@ export interface LiveTensor {
 
 /**
  * Live tensors, buffers and bytes of the opened device.
- *
- * @example
- * ```ts
- * import { memory, openGpu, Tensor } from "@kernelwright/sdk";
- * import { assertEquals } from "@std/assert";
- *
- * await openGpu();
- * const before = memory().tensors;
- * using _x = Tensor.zeros([1024]);
- * assertEquals(memory().tensors, before + 1);
- * ```
+ * See the example of {@linkcode scope}.
  */
 export function memory(): MemoryReport {
   const gpu = currentGpu();

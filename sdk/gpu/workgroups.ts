@@ -8,17 +8,7 @@ const MAX_WORKGROUPS = 65535;
  * one is too short. There may be more than are needed: a shader finds its number with
  * `id.x + id.y * groups.x * SIZE`, where `groups` is `@builtin(num_workgroups)`, and returns when that is past the
  * end.
- *
- * @param size Invocations in a workgroup. Defaults to 64.
- *
- * @example One invocation for each row, 16 to a workgroup
- * ```ts
- * import { workgroups } from "@kernelwright/sdk";
- * import { assertEquals } from "@std/assert";
- *
- * assertEquals(workgroups(100, 16), [7, 1]);
- * assertEquals(workgroups(2_000_000, 16), [62500, 2]);
- * ```
+ * See the example of {@linkcode kernel}.
  *
  * @param size Invocations in a workgroup. Defaults to 64.
  * @throws KW-ARGUMENT for what is not a whole number.

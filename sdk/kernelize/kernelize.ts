@@ -65,35 +65,28 @@ export interface ExampleInputs {
  *
  * @example
  * ```ts
- * import { kernel, kernelize, type KernelReport, kernelReport, unkernelize } from "@kernelwright/sdk";
- * import { Module, openGpu, replaces, Tensor } from "@kernelwright/sdk";
+ * import { kernel, kernelize, type KernelReport, kernelReport, replaces, Tensor } from "@kernelwright/sdk";
+ * import { tune, tuned, unkernelize } from "@kernelwright/sdk";
  * import { replace } from "@kernelwright/sdk/config";
- * import { SiLU } from "@kernelwright/sdk/nn";
- * import { silu } from "@kernelwright/sdk/ops";
+ * import { LlamaForCausalLM } from "@kernelwright/sdk/models";
+ * import { RMSNorm } from "@kernelwright/sdk/nn";
+ * import { rmsNorm } from "@kernelwright/sdk/ops";
  * import { assertEquals } from "@std/assert";
  *
- * @kernel({ site: replaces(SiLU) })
- * class FastSiLU {
- *   forward(this: SiLU, x: Tensor): Tensor {
- *     return silu(x); // or dispatch(…) of a shader
+ * @kernel({ site: replaces(RMSNorm), tune: { SIZE: [32, 64] } })
+ * class FastNorm {
+ *   forward(this: RMSNorm, x: Tensor): Tensor {
+ *     tuned({ SIZE: 64 }); // for the shader that it dispatches: see `kernel`
+ *     return rmsNorm(x, this.weight, this.eps);
  *   }
  * }
- * class Model extends Module {
- *   act = new SiLU();
- *   override forward(x: Tensor): Tensor {
- *     return this.act.call(x);
- *   }
- * }
- *
- * await openGpu();
- * const model = new Model();
- * using x = Tensor.from([1, 2, 3]);
- * const config = { kernels: [replace("SiLU", FastSiLU)] };
- * const report: KernelReport = await kernelize(model, config, { verify: { inputs: [x] } });
- * assertEquals(report.at("act")?.kernel, "FastSiLU");
- * assertEquals(kernelReport(model), report);
+ * using model = await LlamaForCausalLM.fromPretrained("./model");
+ * using ids = Tensor.from([[1, 3, 4]], { dtype: "i32" });
+ * const config = { kernels: [replace("RMSNorm", FastNorm)] };
+ * const report: KernelReport = await kernelize(model, config, { verify: { inputs: [ids] } });
+ * assertEquals([report.at("model.norm")?.kernel, kernelReport(model)], ["FastNorm", report]);
+ * await tune(model, { inputs: [ids], cache: false });
  * unkernelize(model);
- * assertEquals(kernelReport(model), undefined);
  * ```
  */
 export function kernelize(
@@ -163,7 +156,7 @@ export function planKernelize(
  * Measures which constants are best for the kernels of a model, see {@linkcode KernelizeOptions.tune}. Later runs use
  * them at once; a plan that was captured before keeps the constants that it was captured with.
  *
- * See the example of {@linkcode tuned}.
+ * See the example of {@linkcode kernelize}.
  *
  * @returns The model's report, with the constants and what they bring.
  * @throws KW-TUNE-INPUTS without kernels, weights or inputs; KW-ABORTED; what a kernel throws with its own defaults.

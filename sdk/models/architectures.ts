@@ -63,23 +63,59 @@ export const Qwen3ForCausalLM: Pretrained = family(qwen3);
  * No example: it loads a folder as {@linkcode LlamaForCausalLM} does, whose example shows it.
  */
 export const MixtralForCausalLM: Pretrained = family(mixtral);
-/** Phi-3 and Phi-4: q, k and v in one matrix, gate and up in one. */
+/**
+ * Phi-3 and Phi-4: q, k and v in one matrix, gate and up in one.
+ *
+ * No example: it loads a folder as {@linkcode LlamaForCausalLM} does, whose example shows it.
+ */
 export const Phi3ForCausalLM: Pretrained = family(phi3);
-/** SmolLM3: Llama in which no position turns the heads of some layers. */
+/**
+ * SmolLM3: Llama in which no position turns the heads of some layers.
+ *
+ * No example: it loads a folder as {@linkcode LlamaForCausalLM} does, whose example shows it.
+ */
 export const SmolLM3ForCausalLM: Pretrained = family(smollm3);
-/** Qwen2-MoE: a mixture of experts beside one that all tokens use. */
+/**
+ * Qwen2-MoE: a mixture of experts beside one that all tokens use.
+ *
+ * No example: it loads a folder as {@linkcode LlamaForCausalLM} does, whose example shows it.
+ */
 export const Qwen2MoeForCausalLM: Pretrained = family(qwen2Moe);
-/** Qwen3-MoE: Qwen3 with a mixture of experts, in all layers or some. */
+/**
+ * Qwen3-MoE: Qwen3 with a mixture of experts, in all layers or some.
+ *
+ * No example: it loads a folder as {@linkcode LlamaForCausalLM} does, whose example shows it.
+ */
 export const Qwen3MoeForCausalLM: Pretrained = family(qwen3Moe);
-/** GPT-2: learned positions, and an MLP without a gate. */
+/**
+ * GPT-2: learned positions, and an MLP without a gate.
+ *
+ * No example: it loads a folder as {@linkcode LlamaForCausalLM} does, whose example shows it.
+ */
 export const GPT2LMHeadModel: Pretrained = family(gpt2);
-/** OLMo 2: norms after attention and the MLP, and over all heads of q and k at once. */
+/**
+ * OLMo 2: norms after attention and the MLP, and over all heads of q and k at once.
+ *
+ * No example: it loads a folder as {@linkcode LlamaForCausalLM} does, whose example shows it.
+ */
 export const Olmo2ForCausalLM: Pretrained = family(olmo2);
-/** Granite: Llama with multipliers of embeddings, scores, residuals and logits. */
+/**
+ * Granite: Llama with multipliers of embeddings, scores, residuals and logits.
+ *
+ * No example: it loads a folder as {@linkcode LlamaForCausalLM} does, whose example shows it.
+ */
 export const GraniteForCausalLM: Pretrained = family(granite);
-/** Gemma 2: four norms a layer, soft caps, and a window in every other layer. */
+/**
+ * Gemma 2: four norms a layer, soft caps, and a window in every other layer.
+ *
+ * No example: it loads a folder as {@linkcode LlamaForCausalLM} does, whose example shows it.
+ */
 export const Gemma2ForCausalLM: Pretrained = family(gemma2);
-/** The text model of Gemma 3: norms of q and k, and two kinds of layers. */
+/**
+ * The text model of Gemma 3: norms of q and k, and two kinds of layers.
+ *
+ * No example: it loads a folder as {@linkcode LlamaForCausalLM} does, whose example shows it.
+ */
 export const Gemma3ForCausalLM: Pretrained = family(gemma3);
 /**
  * Whatever the folder's config says.
@@ -96,11 +132,19 @@ export const Gemma3ForCausalLM: Pretrained = family(gemma3);
 export const AutoModelForCausalLM: Pretrained = {
   fromPretrained: (dir, options) => loadCausalLM(dir, options),
 };
-/** A model that classifies images (ViT, SigLIP), for {@linkcode classifyImage}. A checkpoint without a classifier is refused. */
+/**
+ * A model that classifies images (ViT, SigLIP), for {@linkcode classifyImage}. A checkpoint without a classifier is refused.
+ *
+ * See the example of {@linkcode classifyImage}.
+ */
 export const AutoModelForImageClassification: Pretrained<VisionModel> = {
   fromPretrained: (dir, options = {}) => loadVision(dir, options, VISION.map(classifying)),
 };
-/** A model that embeds images (ViT, SigLIP), for {@linkcode embedImage}; with its classifier, if it has one. */
+/**
+ * A model that embeds images (ViT, SigLIP), for {@linkcode embedImage}; with its classifier, if it has one.
+ *
+ * See the example of {@linkcode embedImage}.
+ */
 export const AutoModelForImageEmbedding: Pretrained<VisionModel> = {
   fromPretrained: (dir, options = {}) => loadVision(dir, options, VISION),
 };
@@ -129,7 +173,20 @@ function classifying(family: VisionFamily): VisionFamily {
   };
 }
 
-/** Any encoder: whatever the folder's config says. The model gives the last hidden states. */
+/**
+ * Any encoder: whatever the folder's config says. The model gives the last hidden states.
+ *
+ * @example
+ * ```ts
+ * import { Tensor } from "@kernelwright/sdk";
+ * import { AutoModel, type EncoderModel } from "@kernelwright/sdk/models";
+ * import { assertEquals } from "@std/assert";
+ *
+ * using model: EncoderModel = await AutoModel.fromPretrained("./sentences");
+ * using ids = Tensor.from([[1, 3, 4]], { dtype: "i32" }), hidden = model.call(ids);
+ * assertEquals(hidden.shape, [1, 3, model.config.hidden_size]);
+ * ```
+ */
 export const AutoModel: Pretrained<EncoderModel> = {
   fromPretrained: (dir, options = {}) => loadPretrained(dir, options, ENCODERS, "fromPretrained()"),
 };

@@ -21,7 +21,11 @@ export type AttentionPart = Module & { forward(hidden_states: Tensor, context: A
 /** A part of a decoder layer that takes each token by itself. */
 export type FeedForwardPart = Module & { forward(hidden_states: Tensor): Tensor };
 
-/** Attention and an MLP, each behind a norm and a residual. */
+/**
+ * Attention and an MLP, each behind a norm and a residual.
+ *
+ * No example: it is used as {@linkcode LlamaDecoderLayer} is, and the example of {@linkcode DecoderModel} shows that.
+ */
 export abstract class GatedDecoderLayer<A extends AttentionPart, M extends FeedForwardPart = LlamaMLP>
   extends Module {
   /** Attention. */
@@ -121,11 +125,11 @@ export interface DecoderInputs {
  *
  * @example
  * ```ts
- * import { DecoderModel, LlamaDecoderLayer, readConfig } from "@kernelwright/sdk/models";
+ * import { DecoderModel, LlamaDecoderLayer, parseDecoderConfig } from "@kernelwright/sdk/models";
  * import { Tensor } from "@kernelwright/sdk";
  * import { assertEquals } from "@std/assert";
  *
- * const config = await readConfig("./model");
+ * const config = parseDecoderConfig(JSON.parse(Deno.readTextFileSync("./model/config.json")));
  * const decoder = new DecoderModel(config, (index) => new LlamaDecoderLayer(config, index));
  * using ids = Tensor.empty([1, 5], { dtype: "i32", device: "meta" });
  * assertEquals(decoder.call(ids).shape, [1, 5, config.hidden_size]);
@@ -199,11 +203,12 @@ export function gatedMLP(c: DecoderConfig): LlamaMLP {
  *
  * @example
  * ```ts
- * import { attentionConfig, readConfig } from "@kernelwright/sdk/models";
+ * import { attentionConfig, parseDecoderConfig } from "@kernelwright/sdk/models";
  * import { LlamaAttention } from "@kernelwright/sdk/nn";
  * import { assertEquals } from "@std/assert";
  *
- * const attention = new LlamaAttention(attentionConfig(await readConfig("./model")), 0);
+ * const config = parseDecoderConfig(JSON.parse(Deno.readTextFileSync("./model/config.json")));
+ * const attention = new LlamaAttention(attentionConfig(config), 0);
  * assertEquals(attention.k_proj.weight.shape, [8, 16]); // one key/value head of 8
  * ```
  */

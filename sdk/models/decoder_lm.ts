@@ -10,10 +10,10 @@ import { type DecoderInputs, decoderLayer, DecoderModel } from "./decoder.ts";
  *
  * @example
  * ```ts
- * import { DecoderLM, LlamaDecoderLayer, readConfig } from "@kernelwright/sdk/models";
+ * import { DecoderLM, LlamaDecoderLayer, parseDecoderConfig } from "@kernelwright/sdk/models";
  * import { assertEquals } from "@std/assert";
  *
- * const config = await readConfig("./model");
+ * const config = parseDecoderConfig(JSON.parse(Deno.readTextFileSync("./model/config.json")));
  * const model = new DecoderLM(config, (index) => new LlamaDecoderLayer(config, index));
  * assertEquals(model.stateDict().has("model.layers.1.mlp.up_proj.weight"), true);
  * ```

@@ -35,7 +35,11 @@ export interface EncoderContext {
   readonly mask?: Tensor;
 }
 
-/** A model that gives a vector for each token, which sees those before and after it. A family's class says how. */
+/**
+ * A model that gives a vector for each token, which sees those before and after it. A family's class says how.
+ *
+ * See the example of {@linkcode AutoModel}.
+ */
 export abstract class EncoderModel extends PretrainedModel {
   /** The checked config.json. */
   abstract override readonly config: EncoderConfig;

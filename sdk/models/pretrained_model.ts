@@ -3,7 +3,11 @@ import { type DeviceName, type DType, Tensor } from "../tensor/mod.ts";
 import type { PretrainedConfig } from "./config.ts";
 import { makeReady, type ReadyOptions } from "./ready.ts";
 
-/** What every pretrained model has, with or without a cache and a head: it can be loaded, made ready and saved. */
+/**
+ * What every pretrained model has, with or without a cache and a head: it can be loaded, made ready and saved.
+ *
+ * No example: it is abstract. {@linkcode AutoModel} and {@linkcode AutoModelForCausalLM} load what extends it.
+ */
 export abstract class PretrainedModel extends Module {
   /** The checked config.json. */
   abstract readonly config: PretrainedConfig;

@@ -64,7 +64,11 @@ export interface AttentionTraits<N extends Norm = RMSNorm> {
   readonly normsWhole?: boolean;
 }
 
-/** What all kinds of causal self-attention have in common: grouped queries and rotary positions. */
+/**
+ * What all kinds of causal self-attention have in common: grouped queries and rotary positions.
+ *
+ * No example: it is abstract. {@linkcode LlamaAttention} extends it, whose example shows how it is used.
+ */
 export abstract class CausalAttention<
   C extends AttentionConfig = AttentionConfig,
   N extends Norm = RMSNorm,

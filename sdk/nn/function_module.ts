@@ -11,24 +11,7 @@ export type FunctionModuleClass<F extends (...args: any[]) => unknown> = new () 
 /**
  * Makes a function replaceable: a class of modules that compute it. A module that uses the function holds an
  * instance of its own, and so each use has a path and can be swapped alone.
- *
- * @example
- * ```ts
- * import { Module, replaceableFunction, type Tensor } from "@kernelwright/sdk";
- * import { layerName } from "@kernelwright/sdk/nn";
- * import { mul, silu } from "@kernelwright/sdk/ops";
- * import { assertEquals } from "@std/assert";
- *
- * const SquaredSilu = replaceableFunction("squared_silu", (x: Tensor) => mul(silu(x), silu(x)));
- *
- * class Block extends Module {
- *   act = new SquaredSilu();
- *   override forward(x: Tensor): Tensor {
- *     return this.act.call(x);
- *   }
- * }
- * assertEquals(layerName(new Block().act), "squared_silu");
- * ```
+ * See the example of {@linkcode layer}.
  */
 // deno-lint-ignore no-explicit-any -- see above
 export function replaceableFunction<F extends (...args: any[]) => unknown>(

@@ -10,18 +10,21 @@ import type { Module, ModuleClass } from "./module.ts";
  *
  * @example
  * ```ts
- * import { layer, Module, type Tensor } from "@kernelwright/sdk";
+ * import { layer, makeReplaceable, Module, replaceableFunction, type Tensor } from "@kernelwright/sdk";
  * import { layerName } from "@kernelwright/sdk/nn";
- * import { scale } from "@kernelwright/sdk/ops";
+ * import { mul, scale, silu } from "@kernelwright/sdk/ops";
  * import { assertEquals } from "@std/assert";
  *
- * @layer("Doubling")
+ * @layer("Doubling") // kernels.json may replace "Doubling"
  * class Doubling extends Module {
  *   override forward(x: Tensor): Tensor {
  *     return scale(x, 2);
  *   }
  * }
- * assertEquals(layerName(new Doubling()), "Doubling"); // kernels.json may replace "Doubling"
+ * const SquaredSilu = replaceableFunction("squared_silu", (x: Tensor) => mul(silu(x), silu(x)));
+ * class Theirs extends Doubling {} // somebody else's, and so without a name
+ * makeReplaceable(Theirs, "Theirs", { argumentsOf: () => [] }); // what its constructor took
+ * assertEquals([new Doubling(), new SquaredSilu(), new Theirs()].map(layerName), ["Doubling", "squared_silu", "Theirs"]);
  * ```
  */
 export function layer(name: string): <C extends ModuleClass>(cls: C, context: ClassDecoratorContext<C>) => C {
@@ -55,26 +58,7 @@ export interface ReplaceableOptions<M extends Module> {
 
 /**
  * Marks a class that one does not own as replaceable under a name. The class itself is not changed.
- *
- * @example
- * ```ts
- * import { makeReplaceable, Module, type Tensor } from "@kernelwright/sdk";
- * import { constructorArguments, layerNameOfClass } from "@kernelwright/sdk/nn";
- * import { scale } from "@kernelwright/sdk/ops";
- * import { assertEquals } from "@std/assert";
- *
- * class TheirScale extends Module { // somebody else's
- *   constructor(readonly factor: number) {
- *     super();
- *   }
- *   override forward(x: Tensor): Tensor {
- *     return scale(x, this.factor);
- *   }
- * }
- * makeReplaceable(TheirScale, "TheirScale", { argumentsOf: (m) => [m.factor] });
- * assertEquals(layerNameOfClass(TheirScale), "TheirScale");
- * assertEquals(constructorArguments(new TheirScale(3)), [3]);
- * ```
+ * See the example of {@linkcode layer}.
  */
 export function makeReplaceable<C extends ModuleClass>(
   cls: C,

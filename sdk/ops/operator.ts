@@ -43,7 +43,7 @@ export interface InPlaceLegs<A extends readonly [Tensor, ...unknown[]]> {
   readonly check: (...args: A) => void;
   /** Dispatches shaders that change the first argument. */
   readonly webgpu: (...args: A) => void;
-  /** Changes the first argument's `referenceValues`. */
+  /** Changes the first argument's {@linkcode referenceValues}. */
   readonly reference: (...args: A) => void;
 }
 
@@ -53,21 +53,24 @@ export interface InPlaceLegs<A extends readonly [Tensor, ...unknown[]]> {
  * @example
  * ```ts
  * import { dispatch, openGpu, shader, Tensor } from "@kernelwright/sdk";
- * import { operator } from "@kernelwright/sdk/ops";
+ * import { operator, referenceValues } from "@kernelwright/sdk/ops";
  * import { assertEquals } from "@std/assert";
  *
- * const code = `@group(0) @binding(0) var<storage, read_write> out: array<f32>;
- * @compute @workgroup_size(1) fn main(@builtin(global_invocation_id) id: vec3u) { out[id.x] = f32(id.x); }`;
- * const count = shader({ name: "count.wgsl", code });
- * const countLike = operator<[x: Tensor]>({
- *   name: "countLike",
+ * const code = `@group(0) @binding(0) var<storage, read> x: array<f32>;
+ * @group(0) @binding(1) var<storage, read_write> out: array<f32>;
+ * @compute @workgroup_size(1) fn main(@builtin(global_invocation_id) id: vec3u) { out[id.x] = x[id.x] * x[id.x]; }`;
+ * const squares = shader({ name: "square.wgsl", code });
+ * const square = operator<[x: Tensor]>({
+ *   name: "square",
  *   infer: (x) => ({ shape: x.shape, dtype: "f32" }),
- *   webgpu: (out) => dispatch(count, { out }, { workgroups: out.size }),
- *   reference: (out) => out.forEach((_, i) => out[i] = i),
+ *   webgpu: (out, x) => dispatch(squares, { x, out }, { workgroups: x.size }),
+ *   reference: (out, x) => referenceValues(x).forEach((v, i) => out[i] = v * v),
  * });
  * await openGpu();
- * using x = Tensor.zeros([3]), out = countLike(x);
- * assertEquals([...await out.data()], [0, 1, 2]);
+ * for (const device of ["webgpu", "reference"] as const) {
+ *   using x = Tensor.from([1, 2, 3], { device }), out = square(x);
+ *   assertEquals([...await out.data()], [1, 4, 9]);
+ * }
  * ```
  */
 export function operator<A extends readonly unknown[]>(legs: OperatorLegs<A>): (...args: A) => Tensor {
@@ -113,7 +116,7 @@ export function operator<A extends readonly unknown[]>(legs: OperatorLegs<A>): (
  * @example
  * ```ts
  * import { dispatch, openGpu, shader, Tensor } from "@kernelwright/sdk";
- * import { checkDType, inPlaceOperator } from "@kernelwright/sdk/ops";
+ * import { checkDType, inPlaceOperator, referenceValues } from "@kernelwright/sdk/ops";
  * import { assertEquals } from "@std/assert";
  *
  * const code = `@group(0) @binding(0) var<storage, read_write> x: array<f32>;
@@ -123,14 +126,14 @@ export function operator<A extends readonly unknown[]>(legs: OperatorLegs<A>): (
  *   name: "doubled",
  *   check: (x) => checkDType("run doubled", x, ["f32"]),
  *   webgpu: (x) => dispatch(double, { x }, { workgroups: x.size }),
- *   reference: () => {
- *     throw new Error("doubled runs on the GPU alone");
- *   },
+ *   reference: (x) => referenceValues(x).forEach((v, i, values) => values[i] = 2 * v),
  * });
  * await openGpu();
- * using x = Tensor.from([1, 2]);
- * doubled(x);
- * assertEquals([...await x.data()], [2, 4]);
+ * for (const device of ["webgpu", "reference"] as const) {
+ *   using x = Tensor.from([1, 2], { device });
+ *   doubled(x);
+ *   assertEquals([...await x.data()], [2, 4]);
+ * }
  * ```
  */
 export function inPlaceOperator<A extends readonly [Tensor, ...unknown[]]>(

@@ -15,6 +15,17 @@ const positionShader = shader({ name: "position_ids.wgsl", code });
  * @param padding The padding token's id, 0 or more.
  * @returns i32 `[B, T]`
  * @throws KW-TENSOR-SHAPE, KW-TENSOR-DTYPE
+ *
+ * @example
+ * ```ts
+ * import { openGpu, Tensor } from "@kernelwright/sdk";
+ * import { positionIds } from "@kernelwright/sdk/ops";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await openGpu();
+ * using ids = Tensor.from([[7, 8, 1, 1]], { dtype: "i32" }), positions = positionIds(ids, 1);
+ * assertEquals([...await positions.data()], [2, 3, 1, 1]);
+ * ```
  */
 export const positionIds: (ids: Tensor, padding: number) => Tensor = operator<[ids: Tensor, padding: number]>(
   {

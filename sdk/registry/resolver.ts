@@ -126,7 +126,13 @@ export async function inspectReference(ref: string, options: ResolverOptions = {
   return await readBundle(origin, source, await readManifest(origin, source, locked));
 }
 
-/** What the lock calls a reference from elsewhere, with or without a kernel's name. @throws KW-REF-SYNTAX */
+/**
+ * What the lock calls a reference from elsewhere, with or without a kernel's name.
+ *
+ * See the example of {@linkcode writeLock}.
+ *
+ * @throws KW-REF-SYNTAX
+ */
 export function lockKey(ref: string): string {
   checkArgument("lockKey(): ref", ref, "a string");
   const place = parsePlace(ref);

@@ -15,14 +15,13 @@ import { noteWrite, writesAreGuarded } from "./write_guard.ts";
  *
  * @example
  * ```ts
- * import { openGpu, Parameter, Tensor } from "@kernelwright/sdk";
+ * import { openGpu, Parameter, parameter, Tensor } from "@kernelwright/sdk";
  * import { assertEquals } from "@std/assert";
  *
  * await openGpu();
- * using weight = new Parameter([2]);
+ * using weight: Parameter = parameter([2]);
  * assertEquals(weight.materialized, false);
  * weight.assign(Tensor.from([1, 2]));
- * assertEquals([...await weight.data()], [1, 2]);
  * ```
  */
 export class Parameter extends Tensor {
@@ -73,15 +72,7 @@ export class Parameter extends Tensor {
 
 /**
  * A parameter on the meta device, to be filled by a loader: `this.weight = parameter([out, in])`.
- *
- * @example
- * ```ts
- * import { parameter } from "@kernelwright/sdk";
- * import { assertEquals } from "@std/assert";
- *
- * const weight = parameter([4, 8], "f16");
- * assertEquals([weight.device, weight.shape, weight.dtype], ["meta", [4, 8], "f16"]);
- * ```
+ * See the example of {@linkcode Parameter}.
  */
 export function parameter(shape: Shape, dtype: DType = "f32"): Parameter {
   return new Parameter(shape, dtype);

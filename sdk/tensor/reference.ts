@@ -57,6 +57,17 @@ export const referenceBackend: Backend = {
  * The float64 values of a tensor on the reference device: the array itself, not a copy.
  *
  * @throws KW-TENSOR-DEVICE for a tensor elsewhere, KW-TENSOR-RELEASED
+ *
+ * @example
+ * ```ts
+ * import { Tensor } from "@kernelwright/sdk";
+ * import { referenceValues } from "@kernelwright/sdk/ops";
+ * import { assertEquals } from "@std/assert";
+ *
+ * using x = Tensor.from([1, 2], { device: "reference" });
+ * referenceValues(x)[0] = 5;
+ * assertEquals([...await x.data()], [5, 2]);
+ * ```
  */
 export function referenceValues(t: Tensor): Float64Array {
   return (t?.storage as ReferenceStorage | undefined)?.values ?? refuseDevice(t);

@@ -11,13 +11,15 @@ import { markTensor, tensorsIn } from "./tree.ts";
  *
  * @example
  * ```ts
- * import { openGpu, scope, Tensor } from "@kernelwright/sdk";
+ * import { keep, memory, openGpu, scope, Tensor } from "@kernelwright/sdk";
  * import { add, mul } from "@kernelwright/sdk/ops";
  * import { assertEquals } from "@std/assert";
  *
  * await openGpu();
- * using x = Tensor.from([1, 2]);
+ * using x = keep(Tensor.from([1, 2])); // lives on wherever it is made
+ * const before = memory().tensors;
  * using y = scope(() => add(x, mul(x, x))); // the product is released
+ * assertEquals(memory().tensors, before + 1);
  * assertEquals([...await y.data()], [2, 6]);
  * ```
  */
@@ -64,20 +66,7 @@ export function releaseEarly(...tensors: readonly Tensor[]): void {
 
 /**
  * Takes a tensor out of the scopes around it: it lives until it is disposed. Returns it.
- *
- * @example
- * ```ts
- * import { keep, openGpu, scope, Tensor } from "@kernelwright/sdk";
- * import { assertEquals } from "@std/assert";
- *
- * await openGpu();
- * let kept: Tensor | undefined;
- * scope(() => {
- *   kept = keep(Tensor.from([1, 2]));
- * });
- * assertEquals(kept?.released, false);
- * kept?.dispose();
- * ```
+ * See the example of {@linkcode scope}.
  */
 export function keep<T extends Tensor>(t: T): T {
   forget(t);

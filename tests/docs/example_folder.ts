@@ -3,10 +3,10 @@ import { join } from "@std/path";
 import { ROOT } from "./deno.ts";
 import type { PublicValue } from "./examples.ts";
 import { KERNELS_JSON, writeTinyKernel } from "./tiny_kernel.ts";
-import { writeTinyModel } from "./tiny_model.ts";
+import { writeTinyEmbedder, writeTinyModel, writeTinyVision } from "./tiny_model.ts";
 
 /**
- * Writes each example into a file of its own, beside a model, a kernel's package and a kernels.json. In the repository,
+ * Writes each example into a file of its own, beside models, a kernel's package and a kernels.json. In the repository,
  * so that imports are found as its deno.json says; git ignores the folder. The caller removes it.
  */
 export async function exampleFolder(
@@ -15,6 +15,8 @@ export async function exampleFolder(
   const folder = join(ROOT, ".cache", `examples-${crypto.randomUUID()}`);
   Deno.mkdirSync(folder, { recursive: true });
   await writeTinyModel(join(folder, "model"));
+  await writeTinyEmbedder(join(folder, "sentences"));
+  await writeTinyVision(join(folder, "vision"));
   await writeTinyKernel(join(folder, "fast-norm"));
   Deno.writeTextFileSync(join(folder, "kernels.json"), KERNELS_JSON);
   const examples = values.flatMap((v) => v.examples.map((code) => ({ ...v, code })));

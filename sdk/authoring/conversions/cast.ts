@@ -10,16 +10,7 @@ const CASTABLE: readonly DType[] = ["f32", "f16"];
  *
  * From f32 to f16 values are rounded, and reversing does not bring the lost bits back; saving says so unless the
  * file's own dtype was no wider.
- *
- * @example
- * ```ts
- * import { cast, convert } from "@kernelwright/sdk";
- * import { assertEquals } from "@std/assert";
- *
- * const rule = convert("weight", "half_weight", [cast("f16")]);
- * const [out] = rule.ops[0].bind([{ shape: [8, 4], dtype: "f32" }]).outputs;
- * assertEquals([out.shape, out.dtype], [[8, 4], "f16"]);
- * ```
+ * See the example of {@linkcode convert}.
  */
 export function cast(dtype: "f32" | "f16"): ConversionOp {
   const op: ConversionOp = {

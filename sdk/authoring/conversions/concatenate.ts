@@ -7,18 +7,9 @@ import { swapRegion } from "./region.ts";
 /**
  * Puts tensors behind each other along a dimension. The parts may be uneven (q, k and v of grouped-query
  * attention), and come back as they were.
+ * See the example of {@linkcode convert}.
  *
  * @param dim The dimension; a negative one counts from the end.
- *
- * @example
- * ```ts
- * import { concatenate, convert } from "@kernelwright/sdk";
- * import { assertEquals } from "@std/assert";
- *
- * const rule = convert(["q.weight", "k.weight"], "qk", [concatenate(0)]);
- * const [out] = rule.ops[0].bind([{ shape: [8, 16], dtype: "f32" }, { shape: [2, 16], dtype: "f32" }]).outputs;
- * assertEquals(out.shape, [10, 16]);
- * ```
  */
 export function concatenate(dim = 0): ConversionOp {
   const op: ConversionOp = {
@@ -31,19 +22,10 @@ export function concatenate(dim = 0): ConversionOp {
 
 /**
  * Cuts a tensor into `count` equal parts along a dimension.
+ * See the example of {@linkcode convert}.
  *
  * @param count How many parts.
  * @param dim The dimension; a negative one counts from the end.
- *
- * @example
- * ```ts
- * import { chunk, convert } from "@kernelwright/sdk";
- * import { assertEquals } from "@std/assert";
- *
- * const rule = convert("gate_up.weight", ["gate", "up"], [chunk(2, 0)]);
- * const { outputs } = rule.ops[0].bind([{ shape: [32, 16], dtype: "f32" }]);
- * assertEquals(outputs.map((o) => o.shape), [[16, 16], [16, 16]]);
- * ```
  */
 export function chunk(count: number, dim = 0): ConversionOp {
   const op: ConversionOp = {
@@ -68,19 +50,10 @@ export function chunk(count: number, dim = 0): ConversionOp {
 
 /**
  * Cuts a tensor into parts of the given sizes along a dimension. A part of size one keeps its dimension.
+ * See the example of {@linkcode convert}.
  *
  * @param sizes The size of each part; together the size of the dimension.
  * @param dim The dimension; a negative one counts from the end.
- *
- * @example
- * ```ts
- * import { convert, split } from "@kernelwright/sdk";
- * import { assertEquals } from "@std/assert";
- *
- * const rule = convert("qkv.weight", ["q", "k", "v"], [split([16, 8, 8])]);
- * const { outputs } = rule.ops[0].bind([{ shape: [32, 16], dtype: "f32" }]);
- * assertEquals(outputs.map((o) => o.shape), [[16, 16], [8, 16], [8, 16]]);
- * ```
  */
 export function split(sizes: readonly number[], dim = 0): ConversionOp {
   checkArgument("split(): sizes", sizes, "numbers in an array");

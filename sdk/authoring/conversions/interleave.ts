@@ -3,18 +3,9 @@ import { bindMoves, type ConversionOp, dimOf, type Move, sameSpecs } from "./op.
 
 /**
  * Mixes equal tensors row by row: gate and up as gate 0, up 0, gate 1, up 1, … so that one workgroup finds both.
+ * See the example of {@linkcode convert}.
  *
  * @param dim The dimension whose entries are the rows; a negative one counts from the end.
- *
- * @example
- * ```ts
- * import { convert, interleave } from "@kernelwright/sdk";
- * import { assertEquals } from "@std/assert";
- *
- * const rule = convert(["gate.weight", "up.weight"], "gate_up", [interleave(0)]);
- * const [out] = rule.ops[0].bind([{ shape: [4, 16], dtype: "f32" }, { shape: [4, 16], dtype: "f32" }]).outputs;
- * assertEquals(out.shape, [8, 16]); // row 0 of gate, row 0 of up, row 1 of gate, …
- * ```
  */
 export function interleave(dim = 0): ConversionOp {
   const op: ConversionOp = {

@@ -18,16 +18,7 @@ export interface PadOptions {
 
 /**
  * Makes a dimension of each tensor longer. The reverse drops what was added.
- *
- * @example
- * ```ts
- * import { convert, pad } from "@kernelwright/sdk";
- * import { assertEquals } from "@std/assert";
- *
- * const rule = convert("weight", "scale", [pad({ multipleOf: 4 })]);
- * const [out] = rule.ops[0].bind([{ shape: [6], dtype: "f32" }]).outputs;
- * assertEquals(out.shape, [8]);
- * ```
+ * See the example of {@linkcode convert}.
  */
 export function pad(options: PadOptions): ConversionOp {
   checkArgument("pad(): options", options, "an object");

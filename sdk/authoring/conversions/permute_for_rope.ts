@@ -23,16 +23,7 @@ export interface RopePermutation {
  *   interleaved                            a0 b0 a1 b1 a2 b2     pair i is rows 2i and 2i + 1
  *
  * Each head is ordered by itself, and each tensor has as many heads as its rows hold (grouped-query attention).
- *
- * @example
- * ```ts
- * import { convert, permuteForRope } from "@kernelwright/sdk";
- * import { assertEquals } from "@std/assert";
- *
- * const rule = convert("q_proj.weight", "q", [permuteForRope({ headDim: 4 })]);
- * const [out] = rule.ops[0].bind([{ shape: [8, 16], dtype: "f32" }]).outputs; // two heads
- * assertEquals(out.shape, [8, 16]); // rows 0 2 1 3, and 4 6 5 7, of the file: what pairs up is side by side
- * ```
+ * See the example of {@linkcode convert}.
  */
 export function permuteForRope(options: RopePermutation): ConversionOp {
   checkArgument("permuteForRope(): options", options, "an object");

@@ -4,18 +4,9 @@ import { bindMoves, type ConversionOp, type Move, refuse } from "./op.ts";
 
 /**
  * Gives each tensor another shape with the same elements in the same order.
+ * See the example of {@linkcode convert}.
  *
  * @param shape The sizes; one may be -1 and is worked out.
- *
- * @example
- * ```ts
- * import { convert, reshape } from "@kernelwright/sdk";
- * import { assertEquals } from "@std/assert";
- *
- * const rule = convert("q_proj.weight", "heads", [reshape([4, -1, 16])]);
- * const [out] = rule.ops[0].bind([{ shape: [32, 16], dtype: "f32" }]).outputs;
- * assertEquals(out.shape, [4, 8, 16]);
- * ```
  */
 export function reshape(shape: readonly number[]): ConversionOp {
   checkArgument("reshape(): shape", shape, "numbers in an array");

@@ -49,14 +49,7 @@ export interface BoundRule {
 
 /**
  * The source becomes the target as it is.
- *
- * @example
- * ```ts
- * import { rename } from "@kernelwright/sdk";
- * import { assertEquals } from "@std/assert";
- *
- * assertEquals(rename("norm.weight", "scale"), { from: ["norm.weight"], to: ["scale"], ops: [] });
- * ```
+ * See the example of {@linkcode convert}.
  */
 export function rename(from: string, to: string): ConversionRule {
   checkArgument("rename(): from", from, "a string");
@@ -69,11 +62,21 @@ export function rename(from: string, to: string): ConversionRule {
  *
  * @example
  * ```ts
- * import { concatenate, convert, transpose } from "@kernelwright/sdk";
+ * import { cast, chunk, concatenate, convert, interleave, pad, permute, permuteForRope } from "@kernelwright/sdk";
+ * import { rename, reshape, split, stackList, transpose, unstackList } from "@kernelwright/sdk";
  * import { assertEquals } from "@std/assert";
  *
- * const rule = convert(["gate.weight", "up.weight"], "gate_up", [concatenate(0), transpose()]);
- * assertEquals([rule.from, rule.to], [["gate.weight", "up.weight"], ["gate_up"]]);
+ * const conversions = [
+ *   rename("norm.weight", "scale"),
+ *   convert(["gate.weight", "up.weight"], "gate_up", [interleave(), transpose(), cast("f16")]),
+ *   convert(["q.weight", "k.weight"], "qk", [permuteForRope({ headDim: 64 }), concatenate(0)]),
+ *   convert("qkv.weight", ["q", "k", "v"], [split([256, 64, 64])]),
+ *   convert("gate_up.weight", ["gate", "up"], [chunk(2), pad({ multipleOf: 4 })]),
+ *   convert("experts.*.w1", "w1", [stackList()]),
+ *   convert("w2", "experts.*.w2", [unstackList()]),
+ *   convert("conv.weight", "filters", [permute([2, 3, 1, 0]), reshape([9, -1])]),
+ * ];
+ * assertEquals(conversions[1].to, ["gate_up"]);
  * ```
  */
 export function convert(

@@ -12,18 +12,9 @@ export interface StackOptions {
 
 /**
  * Makes one tensor of a list of equal ones (the experts of a layer), with a new dimension for the index.
+ * See the example of {@linkcode convert}.
  *
  * @param dim Where the new dimension goes; a negative one counts from the end of the result.
- *
- * @example
- * ```ts
- * import { convert, stackList } from "@kernelwright/sdk";
- * import { assertEquals } from "@std/assert";
- *
- * const rule = convert(["experts.0.w1", "experts.1.w1"], "w1", [stackList(0)]);
- * const [out] = rule.ops[0].bind([{ shape: [4, 8], dtype: "f32" }, { shape: [4, 8], dtype: "f32" }]).outputs;
- * assertEquals(out.shape, [2, 4, 8]);
- * ```
  */
 export function stackList(dim = 0, options: StackOptions = {}): ConversionOp {
   checkArgument("stackList(): options", options, "an object");
@@ -51,18 +42,9 @@ export function stackList(dim = 0, options: StackOptions = {}): ConversionOp {
 
 /**
  * Makes a list of tensors of one, along a dimension, which disappears. A dimension of size one gives a list of one.
+ * See the example of {@linkcode convert}.
  *
  * @param dim The dimension; a negative one counts from the end.
- *
- * @example
- * ```ts
- * import { convert, unstackList } from "@kernelwright/sdk";
- * import { assertEquals } from "@std/assert";
- *
- * const rule = convert("w1", ["experts.0.w1", "experts.1.w1"], [unstackList(0)]);
- * const { outputs } = rule.ops[0].bind([{ shape: [2, 4, 8], dtype: "f32" }]);
- * assertEquals(outputs.map((o) => o.shape), [[4, 8], [4, 8]]);
- * ```
  */
 export function unstackList(dim = 0): ConversionOp {
   const op: ConversionOp = {

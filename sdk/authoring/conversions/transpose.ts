@@ -4,19 +4,10 @@ import { bindMoves, type ConversionOp, dimOf, type Move, refuse } from "./op.ts"
 
 /**
  * Exchanges two dimensions of each tensor.
+ * See the example of {@linkcode convert}.
  *
  * @param a One dimension; a negative one counts from the end.
  * @param b The other.
- *
- * @example
- * ```ts
- * import { convert, transpose } from "@kernelwright/sdk";
- * import { assertEquals } from "@std/assert";
- *
- * const rule = convert("weight", "weight_t", [transpose()]);
- * const [out] = rule.ops[0].bind([{ shape: [8, 16], dtype: "f32" }]).outputs;
- * assertEquals(out.shape, [16, 8]);
- * ```
  */
 export function transpose(a = 0, b = 1): ConversionOp {
   const op: ConversionOp = {
@@ -33,18 +24,9 @@ export function transpose(a = 0, b = 1): ConversionOp {
 
 /**
  * Reorders the dimensions of each tensor.
+ * See the example of {@linkcode convert}.
  *
  * @param dims For each dimension of the result, the one that it was.
- *
- * @example
- * ```ts
- * import { convert, permute } from "@kernelwright/sdk";
- * import { assertEquals } from "@std/assert";
- *
- * const rule = convert("weight", "weight_hwio", [permute([2, 3, 1, 0])]);
- * const [out] = rule.ops[0].bind([{ shape: [8, 4, 3, 3], dtype: "f32" }]).outputs;
- * assertEquals(out.shape, [3, 3, 4, 8]);
- * ```
  */
 export function permute(dims: readonly number[]): ConversionOp {
   checkArgument("permute(): dims", dims, "numbers in an array");

@@ -52,15 +52,19 @@ export interface CapturedFunction<A extends readonly unknown[], R> {
  *
  * @example
  * ```ts
- * import { capture, openGpu, Tensor } from "@kernelwright/sdk";
+ * import { capture, type CapturedPlan, openGpu, record, Tensor } from "@kernelwright/sdk";
  * import { add, mul } from "@kernelwright/sdk/ops";
  * import { assertEquals } from "@std/assert";
  *
  * await openGpu();
- * using fast = capture((x: Tensor) => add(x, mul(x, x)));
+ * const polynomial = (x: Tensor) => add(x, mul(x, x));
+ * using fast = capture(polynomial);
  * using a = Tensor.from([1, 2, 3]), first = fast(a); // recorded
  * using b = Tensor.from([4, 5, 6]), second = fast(b); // replayed
  * assertEquals([...await first.data(), ...await second.data()], [2, 6, 12, 20, 30, 42]);
+ * using plan: CapturedPlan<Tensor> = record(() => polynomial(a)); // the same by hand
+ * plan.replay();
+ * assertEquals([...await plan.result.data()], [2, 6, 12]);
  * ```
  */
 export function capture<A extends readonly unknown[], R>(

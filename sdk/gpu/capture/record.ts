@@ -30,8 +30,7 @@ import { Recording, type Step } from "./recording.ts";
 
 /**
  * A run that can be repeated.
- *
- * See the example of {@linkcode record}.
+ * See the example of {@linkcode capture}.
  */
 export interface CapturedPlan<R = unknown> {
   /** What the recorded function returned. A replay writes new values into the same tensors. */
@@ -182,25 +181,9 @@ export class RecordedPlan<R = unknown> implements CapturedPlan<R> {
  * Runs `fn`, and returns a plan that repeats it.
  *
  * `fn` is an ordinary forward: its shapes and its reading of host values are those of this run in every replay.
+ * See the example of {@linkcode capture}.
  *
  * @throws KW-CAPTURE-ASYNC when `fn` returns a promise; KW-CAPTURE-NESTED inside another recording; and what `fn` throws.
- *
- * @example
- * ```ts
- * import { type CapturedPlan, openGpu, record, Tensor } from "@kernelwright/sdk";
- * import { advance, scale } from "@kernelwright/sdk/ops";
- * import { assertEquals } from "@std/assert";
- *
- * await openGpu();
- * using position = Tensor.from([0], { dtype: "i32" }), x = Tensor.from([1, 2]);
- * using plan: CapturedPlan<Tensor> = record(() => {
- *   advance(position, 1);
- *   return scale(x, 10);
- * });
- * plan.replay();
- * assertEquals([...await plan.result.data()], [10, 20]);
- * assertEquals([...await position.data()], [2]);
- * ```
  */
 export function record<R>(fn: () => R): CapturedPlan<R> {
   checkArgument("record(): fn", fn, "a function");

@@ -133,22 +133,7 @@ export class Shader {
 
 /**
  * Declares a compute shader. It is parsed and compiled when it is first dispatched or planned.
- *
- * @example
- * ```ts
- * import { shader } from "@kernelwright/sdk";
- *
- * const double = shader({
- *   name: "double.wgsl",
- *   code: `
- *     @group(0) @binding(0) var<storage, read> x: array<f32>;
- *     @group(0) @binding(1) var<storage, read_write> out: array<f32>;
- *     @compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3u) {
- *       if (id.x < arrayLength(&out)) { out[id.x] = 2.0 * x[id.x]; }
- *     }`,
- * });
- * console.log(double.name);
- * ```
+ * See the example of {@linkcode dispatch}.
  */
 export function shader(options: ShaderOptions): Shader {
   checkFields("shader(): options", options, { code: "a string" });

@@ -28,6 +28,18 @@ export type RefResolver = (
  * A relative reference is looked for beside the config file first, and then in the working folder.
  *
  * @throws KW-REF-SYNTAX, KW-REF-MISSING, KW-REF-EXPORT.
+ *
+ * @example
+ * ```ts
+ * import { exported, findLocal, resolveLocal } from "@kernelwright/sdk/config";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const base = new URL(import.meta.url); // references start beside this file
+ * const FastNorm = await resolveLocal("./fast-norm:FastNorm", base);
+ * // The same step by step, for a resolver of one's own:
+ * const file = await findLocal("./fast-norm:FastNorm", base, ["mod.ts"]);
+ * assertEquals(exported(await import(file.href), "FastNorm", "./fast-norm:FastNorm"), FastNorm);
+ * ```
  */
 export const resolveLocal: RefResolver = async (ref: string, base: URL | undefined): Promise<KernelClass> => {
   const reference = parseReference(ref);
@@ -50,6 +62,8 @@ const BUNDLE = "kernel.json";
 
 /**
  * The file that a reference to this machine means: itself, or the first that its folder has of some names.
+ *
+ * See the example of {@linkcode resolveLocal}.
  *
  * @throws KW-REF-SYNTAX, KW-REF-MISSING.
  */
@@ -154,7 +168,13 @@ async function entryFile(
   return undefined;
 }
 
-/** The kernel that a module exports under a name. @throws KW-REF-EXPORT */
+/**
+ * The kernel that a module exports under a name.
+ *
+ * See the example of {@linkcode resolveLocal}.
+ *
+ * @throws KW-REF-EXPORT
+ */
 export function exported(module: Record<string, unknown>, name: string, ref: string): KernelClass {
   if (typeof module !== "object" || module === null) refuseArgument("exported(): module", module, "a module");
   checkArgument("exported(): name", name, "a string");

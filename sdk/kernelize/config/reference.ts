@@ -97,6 +97,16 @@ export type Reference = TextReference | ClassReference;
  *
  * @param base Where the config lies. Beside an address, a path is an address on the same host, and never on another.
  * @throws KW-REF-SYNTAX
+ *
+ * @example
+ * ```ts
+ * import { parseReference, referenceText } from "@kernelwright/sdk/config";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const reference = parseReference("jsr:@you/norms@^1:FastNorm");
+ * assertEquals([reference.kind, reference.name], ["package", "FastNorm"]);
+ * assertEquals(referenceText(reference), "jsr:@you/norms@^1:FastNorm");
+ * ```
  */
 export function parseReference(ref: string, base?: URL): TextReference;
 /** Reads a reference that may be a class. @throws KW-REF-SYNTAX */
@@ -126,7 +136,11 @@ export function isReference(text: string): boolean {
   return cut(text) !== undefined;
 }
 
-/** A reference as it is written into a config. */
+/**
+ * A reference as it is written into a config.
+ *
+ * See the example of {@linkcode parseReference}.
+ */
 export function referenceText(reference: TextReference): string {
   checkFields("referenceText(): reference", reference, { where: "a string", name: "a string" });
   const { where, name } = reference;

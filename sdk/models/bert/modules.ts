@@ -37,7 +37,11 @@ export interface BertConfig extends EncoderConfig {
   readonly positions_behind_padding: boolean;
 }
 
-/** The sum of a word's, a position's and a part's row, behind a norm. */
+/**
+ * The sum of a word's, a position's and a part's row, behind a norm.
+ *
+ * No example: {@linkcode BertModel} builds it, and {@linkcode AutoModel} loads that; its example shows how.
+ */
 @layer("BertEmbeddings")
 export class BertEmbeddings extends Module {
   /** A row for each id. */
@@ -74,7 +78,11 @@ export class BertEmbeddings extends Module {
   }
 }
 
-/** Attention that sees all of the text, without the projection behind it (Devlin et al. 2019). */
+/**
+ * Attention that sees all of the text, without the projection behind it (Devlin et al. 2019).
+ *
+ * No example: {@linkcode BertModel} builds it, and {@linkcode AutoModel} loads that; its example shows how.
+ */
 @layer("BertSelfAttention")
 export class BertSelfAttention extends Module {
   /** `[hidden_size, hidden_size]`. */
@@ -105,7 +113,11 @@ export class BertSelfAttention extends Module {
   }
 }
 
-/** A linear map whose result is added to a residual, behind a norm: what follows attention, and ends the MLP. */
+/**
+ * A linear map whose result is added to a residual, behind a norm: what follows attention, and ends the MLP.
+ *
+ * No example: {@linkcode BertModel} builds it, and {@linkcode AutoModel} loads that; its example shows how.
+ */
 @layer("BertOutput")
 export class BertOutput extends Module {
   /** `[hidden_size, in_features]`. */
@@ -126,7 +138,11 @@ export class BertOutput extends Module {
   }
 }
 
-/** Attention with its projection, residual and norm. */
+/**
+ * Attention with its projection, residual and norm.
+ *
+ * No example: {@linkcode BertModel} builds it, and {@linkcode AutoModel} loads that; its example shows how.
+ */
 @layer("BertAttention")
 export class BertAttention extends Module {
   /** Attention itself. */
@@ -147,7 +163,11 @@ export class BertAttention extends Module {
   }
 }
 
-/** The first half of the MLP. */
+/**
+ * The first half of the MLP.
+ *
+ * No example: {@linkcode BertModel} builds it, and {@linkcode AutoModel} loads that; its example shows how.
+ */
 @layer("BertIntermediate")
 export class BertIntermediate extends Module {
   /** `[intermediate_size, hidden_size]`. */
@@ -168,7 +188,11 @@ export class BertIntermediate extends Module {
   }
 }
 
-/** Attention and an MLP, each with a residual and a norm behind it. */
+/**
+ * Attention and an MLP, each with a residual and a norm behind it.
+ *
+ * No example: {@linkcode BertModel} builds it, and {@linkcode AutoModel} loads that; its example shows how.
+ */
 @layer("BertLayer")
 export class BertLayer extends Module {
   /** Attention. */
@@ -195,7 +219,11 @@ export class BertLayer extends Module {
   }
 }
 
-/** The stack of layers. */
+/**
+ * The stack of layers.
+ *
+ * No example: {@linkcode BertModel} builds it, and {@linkcode AutoModel} loads that; its example shows how.
+ */
 export class BertEncoder extends Module {
   /** The layers. */
   layer: ModuleList<BertLayer>;
@@ -217,7 +245,11 @@ export class BertEncoder extends Module {
   }
 }
 
-/** What a task's head reads: `tanh` of a linear map of the first token's hidden state. */
+/**
+ * What a task's head reads: `tanh` of a linear map of the first token's hidden state.
+ *
+ * No example: {@linkcode BertModel} builds it, and {@linkcode AutoModel} loads that; its example shows how.
+ */
 export class BertPooler extends Module {
   /** `[hidden_size, hidden_size]`. */
   dense: Linear;
@@ -235,7 +267,11 @@ export class BertPooler extends Module {
   }
 }
 
-/** BERT (Devlin et al. 2019) and, with other positions, RoBERTa (Liu et al. 2019). */
+/**
+ * BERT (Devlin et al. 2019) and, with other positions, RoBERTa (Liu et al. 2019).
+ *
+ * No example: {@linkcode AutoModel} loads it, whose example shows how.
+ */
 export class BertModel extends EncoderModel {
   /** Ids to the first layer's input. */
   embeddings: BertEmbeddings;

@@ -29,7 +29,11 @@ export interface DistilBertConfig extends EncoderConfig {
 /** The norms' epsilon, which no config says. */
 const EPS = 1e-12;
 
-/** The sum of a word's and a position's row, behind a norm. */
+/**
+ * The sum of a word's and a position's row, behind a norm.
+ *
+ * No example: {@linkcode DistilBertModel} builds it, and {@linkcode AutoModel} loads that; its example shows how.
+ */
 @layer("DistilBertEmbeddings")
 export class DistilBertEmbeddings extends Module {
   /** A row for each id. */
@@ -56,7 +60,11 @@ export class DistilBertEmbeddings extends Module {
   }
 }
 
-/** Attention that sees all of the text. */
+/**
+ * Attention that sees all of the text.
+ *
+ * No example: {@linkcode DistilBertModel} builds it, and {@linkcode AutoModel} loads that; its example shows how.
+ */
 @layer("DistilBertAttention")
 export class DistilBertAttention extends Module {
   /** `[dim, dim]`. */
@@ -87,7 +95,11 @@ export class DistilBertAttention extends Module {
   }
 }
 
-/** The MLP. */
+/**
+ * The MLP.
+ *
+ * No example: {@linkcode DistilBertModel} builds it, and {@linkcode AutoModel} loads that; its example shows how.
+ */
 @layer("DistilBertFFN")
 export class DistilBertFFN extends Module {
   /** `[hidden_dim, dim]`. */
@@ -111,7 +123,11 @@ export class DistilBertFFN extends Module {
   }
 }
 
-/** Attention and an MLP, each with a residual and a norm behind it. */
+/**
+ * Attention and an MLP, each with a residual and a norm behind it.
+ *
+ * No example: {@linkcode DistilBertModel} builds it, and {@linkcode AutoModel} loads that; its example shows how.
+ */
 @layer("DistilBertLayer")
 export class DistilBertLayer extends Module {
   /** Attention. */
@@ -141,7 +157,11 @@ export class DistilBertLayer extends Module {
   }
 }
 
-/** The stack of layers. */
+/**
+ * The stack of layers.
+ *
+ * No example: {@linkcode DistilBertModel} builds it, and {@linkcode AutoModel} loads that; its example shows how.
+ */
 export class DistilBertTransformer extends Module {
   /** The layers. */
   layer: ModuleList<DistilBertLayer>;
@@ -161,7 +181,11 @@ export class DistilBertTransformer extends Module {
   }
 }
 
-/** DistilBERT (Sanh et al. 2019): BERT without parts of a text, and without a pooler. */
+/**
+ * DistilBERT (Sanh et al. 2019): BERT without parts of a text, and without a pooler.
+ *
+ * No example: {@linkcode AutoModel} loads it, whose example shows how.
+ */
 export class DistilBertModel extends EncoderModel {
   /** Ids to the first layer's input. */
   embeddings: DistilBertEmbeddings;

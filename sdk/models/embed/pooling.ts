@@ -1,7 +1,11 @@
 import { add, cast, matmul, max } from "../../ops/mod.ts";
 import { Tensor } from "../../tensor/mod.ts";
 
-/** How the vectors of a text's tokens become one, in the order in which several are put behind each other. */
+/**
+ * How the vectors of a text's tokens become one, in the order in which several are put behind each other.
+ *
+ * See the example of {@linkcode readEmbeddingSettings}.
+ */
 export const POOLINGS = ["cls", "max", "mean", "mean_sqrt_len", "weightedmean", "lasttoken"] as const;
 
 /** How the vectors of a text's tokens become one. */

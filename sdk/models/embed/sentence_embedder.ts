@@ -37,7 +37,20 @@ export interface EmbedOptions {
   readonly signal?: AbortSignal;
 }
 
-/** An encoder that turns texts into vectors, as a sentence-transformers folder says. */
+/**
+ * An encoder that turns texts into vectors, as a sentence-transformers folder says.
+ *
+ * @example
+ * ```ts
+ * import { cosineSimilarity, SentenceEmbedder } from "@kernelwright/sdk/models";
+ * import { assertEquals } from "@std/assert";
+ *
+ * using embedder = await SentenceEmbedder.fromPretrained("./sentences");
+ * const [a, b, c] = await embedder.embed(["once upon a time", "once upon a time", "red ball"]);
+ * assertEquals(a.length, embedder.width);
+ * assertEquals(cosineSimilarity(a, b) > cosineSimilarity(a, c), true);
+ * ```
+ */
 export class SentenceEmbedder {
   /** Keeps what it is given. {@linkcode SentenceEmbedder.fromPretrained} reads it from a folder. */
   constructor(
@@ -249,7 +262,13 @@ export class SentenceEmbedder {
   }
 }
 
-/** The cosine of the angle between two vectors. @throws KW-ARGUMENT for vectors of different widths. */
+/**
+ * The cosine of the angle between two vectors.
+ *
+ * See the example of {@linkcode SentenceEmbedder}.
+ *
+ * @throws KW-ARGUMENT for vectors of different widths.
+ */
 export function cosineSimilarity(a: ArrayLike<number>, b: ArrayLike<number>): number {
   for (const v of [a, b]) {
     if (ArrayBuffer.isView(v) && typeof (v as Float32Array)[0] !== "bigint") continue;

@@ -34,6 +34,16 @@ export interface EmbeddingSettings {
  *
  * @returns Undefined where the folder has no modules.json.
  * @throws KW-EMBED-CONFIG for modules other than Transformer, Pooling and Normalize, and for keys that are not known.
+ *
+ * @example
+ * ```ts
+ * import { POOLINGS, readEmbeddingSettings } from "@kernelwright/sdk/models";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const settings = await readEmbeddingSettings("./sentences");
+ * assertEquals([settings?.pooling, settings?.normalize], [["mean"], true]);
+ * assertEquals(POOLINGS.includes("mean"), true); // what there is besides
+ * ```
  */
 export async function readEmbeddingSettings(dir: FolderLocation): Promise<EmbeddingSettings | undefined> {
   const folder = openFolder(dir, { allowLinks: true });

@@ -33,7 +33,11 @@ export interface Gemma3AttentionConfig extends GemmaAttentionConfig {
   readonly rms_norm_eps: number;
 }
 
-/** Gemma 2's attention: scores have a scale of their own and a soft cap. */
+/**
+ * Gemma 2's attention: scores have a scale of their own and a soft cap.
+ *
+ * No example: it is used as {@linkcode LlamaAttention} is, whose example shows it.
+ */
 @layer("Gemma2Attention")
 export class Gemma2Attention extends CausalAttention<Gemma2AttentionConfig> {
   /**
@@ -46,7 +50,11 @@ export class Gemma2Attention extends CausalAttention<Gemma2AttentionConfig> {
   }
 }
 
-/** {@linkcode Gemma2Attention} in which a token sees a window. */
+/**
+ * {@linkcode Gemma2Attention} in which a token sees a window.
+ *
+ * No example: it is used as {@linkcode LlamaAttention} is, whose example shows it.
+ */
 @layer("Gemma2SlidingWindowAttention")
 export class Gemma2SlidingWindowAttention extends CausalAttention<Gemma2AttentionConfig & WindowConfig> {
   /**
@@ -59,7 +67,11 @@ export class Gemma2SlidingWindowAttention extends CausalAttention<Gemma2Attentio
   }
 }
 
-/** Gemma 3's attention: scores have a scale of their own, and Gemma's norms go over each head of q and k. */
+/**
+ * Gemma 3's attention: scores have a scale of their own, and Gemma's norms go over each head of q and k.
+ *
+ * No example: it is used as {@linkcode LlamaAttention} is, whose example shows it.
+ */
 @layer("Gemma3Attention")
 export class Gemma3Attention extends CausalAttention<Gemma3AttentionConfig, GemmaRMSNorm> {
   /**
@@ -72,7 +84,11 @@ export class Gemma3Attention extends CausalAttention<Gemma3AttentionConfig, Gemm
   }
 }
 
-/** {@linkcode Gemma3Attention} in which a token sees a window. */
+/**
+ * {@linkcode Gemma3Attention} in which a token sees a window.
+ *
+ * No example: it is used as {@linkcode LlamaAttention} is, whose example shows it.
+ */
 @layer("Gemma3SlidingWindowAttention")
 export class Gemma3SlidingWindowAttention
   extends CausalAttention<Gemma3AttentionConfig & WindowConfig, GemmaRMSNorm> {
@@ -86,7 +102,11 @@ export class Gemma3SlidingWindowAttention
   }
 }
 
-/** Attention and a gated MLP, each between two norms: the second before the residual. */
+/**
+ * Attention and a gated MLP, each between two norms: the second before the residual.
+ *
+ * No example: it is used as {@linkcode LlamaDecoderLayer} is, and the example of {@linkcode DecoderModel} shows that.
+ */
 export abstract class GemmaDecoderLayer<A extends CausalAttention<GemmaAttentionConfig, Norm>>
   extends Module {
   /** Attention. */
@@ -129,7 +149,11 @@ export abstract class GemmaDecoderLayer<A extends CausalAttention<GemmaAttention
   }
 }
 
-/** Gemma 2's layer that sees everything. */
+/**
+ * Gemma 2's layer that sees everything.
+ *
+ * No example: it is used as {@linkcode LlamaDecoderLayer} is, and the example of {@linkcode DecoderModel} shows that.
+ */
 @layer("Gemma2DecoderLayer")
 export class Gemma2DecoderLayer extends GemmaDecoderLayer<Gemma2Attention> {
   /**
@@ -142,7 +166,11 @@ export class Gemma2DecoderLayer extends GemmaDecoderLayer<Gemma2Attention> {
   }
 }
 
-/** {@linkcode Gemma2DecoderLayer} in which a token sees a window. */
+/**
+ * {@linkcode Gemma2DecoderLayer} in which a token sees a window.
+ *
+ * No example: it is used as {@linkcode LlamaDecoderLayer} is, and the example of {@linkcode DecoderModel} shows that.
+ */
 @layer("Gemma2SlidingWindowDecoderLayer")
 export class Gemma2SlidingWindowDecoderLayer extends GemmaDecoderLayer<Gemma2SlidingWindowAttention> {
   /**
@@ -157,7 +185,11 @@ export class Gemma2SlidingWindowDecoderLayer extends GemmaDecoderLayer<Gemma2Sli
   }
 }
 
-/** Gemma 3's layer that sees everything. */
+/**
+ * Gemma 3's layer that sees everything.
+ *
+ * No example: it is used as {@linkcode LlamaDecoderLayer} is, and the example of {@linkcode DecoderModel} shows that.
+ */
 @layer("Gemma3DecoderLayer")
 export class Gemma3DecoderLayer extends GemmaDecoderLayer<Gemma3Attention> {
   /**
@@ -170,7 +202,11 @@ export class Gemma3DecoderLayer extends GemmaDecoderLayer<Gemma3Attention> {
   }
 }
 
-/** {@linkcode Gemma3DecoderLayer} in which a token sees a window. */
+/**
+ * {@linkcode Gemma3DecoderLayer} in which a token sees a window.
+ *
+ * No example: it is used as {@linkcode LlamaDecoderLayer} is, and the example of {@linkcode DecoderModel} shows that.
+ */
 @layer("Gemma3SlidingWindowDecoderLayer")
 export class Gemma3SlidingWindowDecoderLayer extends GemmaDecoderLayer<Gemma3SlidingWindowAttention> {
   /**

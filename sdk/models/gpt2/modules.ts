@@ -22,7 +22,11 @@ import type { GPT2Config } from "./config.ts";
 
 export type { GPT2Config };
 
-/** Causal self-attention with q, k and v in one matrix, and no positions of its own. */
+/**
+ * Causal self-attention with q, k and v in one matrix, and no positions of its own.
+ *
+ * No example: it is used as {@linkcode LlamaAttention} is, whose example shows it.
+ */
 @layer("GPT2Attention")
 export class GPT2Attention extends Module {
   /** The columns of q, of k and of v: `[hidden_size, 3 · hidden_size]`. */
@@ -60,7 +64,11 @@ export class GPT2Attention extends Module {
   }
 }
 
-/** The feed-forward block of GPT-2, without a gate: `c_proj(act(c_fc(x)))`. */
+/**
+ * The feed-forward block of GPT-2, without a gate: `c_proj(act(c_fc(x)))`.
+ *
+ * No example: it is used as {@linkcode LlamaMLP} is, whose example shows it.
+ */
 @layer("GPT2MLP")
 export class GPT2MLP extends Module {
   /** `[hidden_size, intermediate_size]`. */
@@ -92,7 +100,11 @@ export class GPT2MLP extends Module {
   }
 }
 
-/** Attention and an MLP, each behind a norm and a residual. */
+/**
+ * Attention and an MLP, each behind a norm and a residual.
+ *
+ * No example: it is used as {@linkcode LlamaDecoderLayer} is, and the example of {@linkcode DecoderModel} shows that.
+ */
 @layer("GPT2Block")
 export class GPT2Block extends Module {
   /** Before attention. */
@@ -126,7 +138,11 @@ export class GPT2Block extends Module {
   }
 }
 
-/** Embeddings of tokens and of positions, the blocks, and the last norm. */
+/**
+ * Embeddings of tokens and of positions, the blocks, and the last norm.
+ *
+ * No example: it is used as {@linkcode DecoderModel} is, whose example shows it.
+ */
 export class GPT2Model extends Module {
   /** Embeddings of tokens. */
   wte: Embedding;
@@ -181,7 +197,11 @@ export class GPT2Model extends Module {
   }
 }
 
-/** GPT-2 with its language-model head. */
+/**
+ * GPT-2 with its language-model head.
+ *
+ * No example: it is used as {@linkcode DecoderLM} is, whose example shows it.
+ */
 export class GPT2LM extends CausalLM {
   /** The model without its head. */
   transformer: GPT2Model;

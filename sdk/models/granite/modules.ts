@@ -19,7 +19,11 @@ export interface GraniteConfig extends DecoderConfig {
   readonly logits_scaling: number;
 }
 
-/** Attention whose scores have a multiplier of their own, in place of `1 / √head_dim`. */
+/**
+ * Attention whose scores have a multiplier of their own, in place of `1 / √head_dim`.
+ *
+ * No example: it is used as {@linkcode LlamaAttention} is, whose example shows it.
+ */
 @layer("GraniteAttention")
 export class GraniteAttention extends CausalAttention {
   /**
@@ -34,7 +38,11 @@ export class GraniteAttention extends CausalAttention {
   }
 }
 
-/** A decoder layer that multiplies what attention and the MLP add. */
+/**
+ * A decoder layer that multiplies what attention and the MLP add.
+ *
+ * No example: it is used as {@linkcode LlamaDecoderLayer} is, and the example of {@linkcode DecoderModel} shows that.
+ */
 @layer("GraniteDecoderLayer")
 export class GraniteDecoderLayer extends Module {
   /** Attention. */

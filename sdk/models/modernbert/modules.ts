@@ -39,7 +39,11 @@ export interface ModernBertConfig extends EncoderConfig {
   readonly reaches: readonly (number | undefined)[];
 }
 
-/** A word's row, behind a norm. */
+/**
+ * A word's row, behind a norm.
+ *
+ * No example: {@linkcode ModernBertModel} builds it, and {@linkcode AutoModel} loads that; its example shows how.
+ */
 @layer("ModernBertEmbeddings")
 export class ModernBertEmbeddings extends Module {
   /** A row for each id. */
@@ -61,7 +65,11 @@ export class ModernBertEmbeddings extends Module {
   }
 }
 
-/** Attention with one projection for q, k and v and rotary positions, which sees all of the text or what is near. */
+/**
+ * Attention with one projection for q, k and v and rotary positions, which sees all of the text or what is near.
+ *
+ * No example: {@linkcode ModernBertModel} builds it, and {@linkcode AutoModel} loads that; its example shows how.
+ */
 @layer("ModernBertAttention")
 export class ModernBertAttention extends Module {
   /** The rows of q, of k and of v: `[3 · hidden_size, hidden_size]`. */
@@ -102,7 +110,11 @@ export class ModernBertAttention extends Module {
   }
 }
 
-/** A gated MLP whose two inner projections are one (GeGLU, Shazeer 2020). */
+/**
+ * A gated MLP whose two inner projections are one (GeGLU, Shazeer 2020).
+ *
+ * No example: {@linkcode ModernBertModel} builds it, and {@linkcode AutoModel} loads that; its example shows how.
+ */
 @layer("ModernBertMLP")
 export class ModernBertMLP extends Module {
   /** The rows of the gate and of what it is multiplied with: `[2 · intermediate_size, hidden_size]`. */
@@ -130,7 +142,11 @@ export class ModernBertMLP extends Module {
   }
 }
 
-/** Attention and an MLP, each behind a norm and with a residual. */
+/**
+ * Attention and an MLP, each behind a norm and with a residual.
+ *
+ * No example: {@linkcode ModernBertModel} builds it, and {@linkcode AutoModel} loads that; its example shows how.
+ */
 @layer("ModernBertLayer")
 export class ModernBertLayer extends Module {
   /** Before attention; in the first layer nothing, since the embeddings end with a norm. */
@@ -162,7 +178,11 @@ export class ModernBertLayer extends Module {
   }
 }
 
-/** ModernBERT (Warner et al. 2024). */
+/**
+ * ModernBERT (Warner et al. 2024).
+ *
+ * No example: {@linkcode AutoModel} loads it, whose example shows how.
+ */
 export class ModernBertModel extends EncoderModel {
   /** Ids to the first layer's input. */
   embeddings: ModernBertEmbeddings;

@@ -6,7 +6,11 @@ import { releaseEarly, type Tensor } from "../../tensor/mod.ts";
 import type { DecoderConfig } from "../config.ts";
 import { attentionConfig } from "../decoder.ts";
 
-/** Attention whose q and k are normalised over all heads at once. */
+/**
+ * Attention whose q and k are normalised over all heads at once.
+ *
+ * No example: it is used as {@linkcode LlamaAttention} is, whose example shows it.
+ */
 @layer("Olmo2Attention")
 export class Olmo2Attention extends CausalAttention {
   /**
@@ -20,7 +24,11 @@ export class Olmo2Attention extends CausalAttention {
   }
 }
 
-/** A decoder layer whose norms come after attention and after the MLP, before their residuals. */
+/**
+ * A decoder layer whose norms come after attention and after the MLP, before their residuals.
+ *
+ * No example: it is used as {@linkcode LlamaDecoderLayer} is, and the example of {@linkcode DecoderModel} shows that.
+ */
 @layer("Olmo2DecoderLayer")
 export class Olmo2DecoderLayer extends Module {
   /** Attention. */

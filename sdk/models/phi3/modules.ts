@@ -49,7 +49,11 @@ export abstract class FusedAttention<C extends AttentionConfig> extends Module {
   }
 }
 
-/** Attention with q, k and v in one matrix. */
+/**
+ * Attention with q, k and v in one matrix.
+ *
+ * No example: it is used as {@linkcode LlamaAttention} is, whose example shows it.
+ */
 @layer("Phi3Attention")
 export class Phi3Attention extends FusedAttention<AttentionConfig> {
   /**
@@ -62,7 +66,11 @@ export class Phi3Attention extends FusedAttention<AttentionConfig> {
   }
 }
 
-/** {@linkcode Phi3Attention} in which a token sees a window: itself and the `sliding_window - 1` before it. */
+/**
+ * {@linkcode Phi3Attention} in which a token sees a window: itself and the `sliding_window - 1` before it.
+ *
+ * No example: it is used as {@linkcode LlamaAttention} is, whose example shows it.
+ */
 @layer("Phi3SlidingWindowAttention")
 export class Phi3SlidingWindowAttention extends FusedAttention<WindowConfig> {
   /**
@@ -76,7 +84,11 @@ export class Phi3SlidingWindowAttention extends FusedAttention<WindowConfig> {
   }
 }
 
-/** A gated MLP with gate and up in one matrix. */
+/**
+ * A gated MLP with gate and up in one matrix.
+ *
+ * No example: it is used as {@linkcode LlamaMLP} is, whose example shows it.
+ */
 @layer("Phi3MLP")
 export class Phi3MLP extends Module {
   /** The rows of gate and of up: `[2 · intermediate_size, hidden_size]`. */
@@ -113,7 +125,11 @@ export class Phi3MLP extends Module {
   }
 }
 
-/** A decoder layer of {@linkcode Phi3Attention} and {@linkcode Phi3MLP}. */
+/**
+ * A decoder layer of {@linkcode Phi3Attention} and {@linkcode Phi3MLP}.
+ *
+ * No example: it is used as {@linkcode LlamaDecoderLayer} is, and the example of {@linkcode DecoderModel} shows that.
+ */
 @layer("Phi3DecoderLayer")
 export class Phi3DecoderLayer extends GatedDecoderLayer<Phi3Attention, Phi3MLP> {
   /**
@@ -126,7 +142,11 @@ export class Phi3DecoderLayer extends GatedDecoderLayer<Phi3Attention, Phi3MLP> 
   }
 }
 
-/** {@linkcode Phi3DecoderLayer} in which a token sees a window. */
+/**
+ * {@linkcode Phi3DecoderLayer} in which a token sees a window.
+ *
+ * No example: it is used as {@linkcode LlamaDecoderLayer} is, and the example of {@linkcode DecoderModel} shows that.
+ */
 @layer("Phi3SlidingWindowDecoderLayer")
 export class Phi3SlidingWindowDecoderLayer extends GatedDecoderLayer<Phi3SlidingWindowAttention, Phi3MLP> {
   /**

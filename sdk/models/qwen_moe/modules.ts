@@ -52,7 +52,11 @@ export abstract class RoutedExperts extends Module {
   }
 }
 
-/** A mixture of experts whose weights may be left as the softmax gives them. */
+/**
+ * A mixture of experts whose weights may be left as the softmax gives them.
+ *
+ * No example: it is used as {@linkcode MixtralSparseMoeBlock} is, whose example shows it.
+ */
 @layer("Qwen3MoeSparseMoeBlock")
 export class Qwen3MoeSparseMoeBlock extends RoutedExperts {
   /**
@@ -79,7 +83,11 @@ export class Qwen3MoeSparseMoeBlock extends RoutedExperts {
   }
 }
 
-/** A mixture of experts beside one that all tokens use, whose output is multiplied with a gate's sigmoid. */
+/**
+ * A mixture of experts beside one that all tokens use, whose output is multiplied with a gate's sigmoid.
+ *
+ * No example: it is used as {@linkcode MixtralSparseMoeBlock} is, whose example shows it.
+ */
 @layer("Qwen2MoeSparseMoeBlock")
 export class Qwen2MoeSparseMoeBlock extends RoutedExperts {
   /** The expert that all tokens use, of `shared_expert_intermediate_size`. */
@@ -117,7 +125,11 @@ export class Qwen2MoeSparseMoeBlock extends RoutedExperts {
   }
 }
 
-/** A decoder layer of attention and {@linkcode Qwen3MoeSparseMoeBlock}. */
+/**
+ * A decoder layer of attention and {@linkcode Qwen3MoeSparseMoeBlock}.
+ *
+ * No example: it is used as {@linkcode LlamaDecoderLayer} is, and the example of {@linkcode DecoderModel} shows that.
+ */
 @layer("Qwen3MoeDecoderLayer")
 export class Qwen3MoeDecoderLayer
   extends GatedDecoderLayer<LlamaAttention | SlidingWindowAttention, Qwen3MoeSparseMoeBlock> {
@@ -140,7 +152,11 @@ export class Qwen3MoeDecoderLayer
   }
 }
 
-/** A decoder layer of attention and {@linkcode Qwen2MoeSparseMoeBlock}. */
+/**
+ * A decoder layer of attention and {@linkcode Qwen2MoeSparseMoeBlock}.
+ *
+ * No example: it is used as {@linkcode LlamaDecoderLayer} is, and the example of {@linkcode DecoderModel} shows that.
+ */
 @layer("Qwen2MoeDecoderLayer")
 export class Qwen2MoeDecoderLayer
   extends GatedDecoderLayer<LlamaAttention | SlidingWindowAttention, Qwen2MoeSparseMoeBlock> {

@@ -16,7 +16,11 @@ import { type Parameter, parameter, type Tensor } from "../../tensor/mod.ts";
 import { checkVisionConfig, type VisionConfig } from "../vision/config.ts";
 import { attendAll, patchesInRows, VisionModel } from "../vision/model.ts";
 
-/** Patches and their positions. */
+/**
+ * Patches and their positions.
+ *
+ * No example: {@linkcode SiglipVisionModel} builds it, and {@linkcode AutoModelForImageEmbedding} loads that; its example shows how.
+ */
 export class SiglipVisionEmbeddings extends Module {
   /** `[hidden_size, num_channels, rows, columns]`, with a stride of one patch. */
   patch_embedding: Conv2d;
@@ -40,7 +44,11 @@ export class SiglipVisionEmbeddings extends Module {
   }
 }
 
-/** Attention in which every patch sees every other. */
+/**
+ * Attention in which every patch sees every other.
+ *
+ * No example: {@linkcode SiglipVisionModel} builds it, and {@linkcode AutoModelForImageEmbedding} loads that; its example shows how.
+ */
 @layer("SiglipAttention")
 export class SiglipAttention extends Module {
   /** `[hidden_size, hidden_size]`. */
@@ -68,7 +76,11 @@ export class SiglipAttention extends Module {
   }
 }
 
-/** `fc2(act(fc1(x)))`. */
+/**
+ * `fc2(act(fc1(x)))`.
+ *
+ * No example: {@linkcode SiglipVisionModel} builds it, and {@linkcode AutoModelForImageEmbedding} loads that; its example shows how.
+ */
 @layer("SiglipMLP")
 export class SiglipMLP extends Module {
   /** `[intermediate_size, hidden_size]`. */
@@ -96,7 +108,11 @@ export class SiglipMLP extends Module {
   }
 }
 
-/** Attention and an MLP, each behind a norm and a residual. */
+/**
+ * Attention and an MLP, each behind a norm and a residual.
+ *
+ * No example: {@linkcode SiglipVisionModel} builds it, and {@linkcode AutoModelForImageEmbedding} loads that; its example shows how.
+ */
 @layer("SiglipEncoderLayer")
 export class SiglipEncoderLayer extends Module {
   /** Before attention. */
@@ -126,7 +142,11 @@ export class SiglipEncoderLayer extends Module {
   }
 }
 
-/** The layers. */
+/**
+ * The layers.
+ *
+ * No example: {@linkcode SiglipVisionModel} builds it, and {@linkcode AutoModelForImageEmbedding} loads that; its example shows how.
+ */
 export class SiglipEncoder extends Module {
   /** The layers. */
   layers: ModuleList<SiglipEncoderLayer>;
@@ -147,7 +167,11 @@ export class SiglipEncoder extends Module {
   }
 }
 
-/** PyTorch's MultiheadAttention: one weight for q, k and v. */
+/**
+ * PyTorch's MultiheadAttention: one weight for q, k and v.
+ *
+ * No example: {@linkcode SiglipVisionModel} builds it, and {@linkcode AutoModelForImageEmbedding} loads that; its example shows how.
+ */
 @layer("SiglipPoolingAttention")
 export class SiglipPoolingAttention extends Module {
   /** `[3 · hidden_size, hidden_size]`: q, k and v, one below the other. */
@@ -185,7 +209,11 @@ export class SiglipPoolingAttention extends Module {
   }
 }
 
-/** Pools the patches: a learned query attends to all of them, and an MLP follows (Zhai et al. 2022). */
+/**
+ * Pools the patches: a learned query attends to all of them, and an MLP follows (Zhai et al. 2022).
+ *
+ * No example: {@linkcode SiglipVisionModel} builds it, and {@linkcode AutoModelForImageEmbedding} loads that; its example shows how.
+ */
 @layer("SiglipMultiheadAttentionPoolingHead")
 export class SiglipMultiheadAttentionPoolingHead extends Module {
   /** `[1, 1, hidden_size]`: the query. */
@@ -217,7 +245,11 @@ export class SiglipMultiheadAttentionPoolingHead extends Module {
   }
 }
 
-/** The tower: embeddings, layers, the last norm, the head that pools. */
+/**
+ * The tower: embeddings, layers, the last norm, the head that pools.
+ *
+ * No example: {@linkcode SiglipVisionModel} builds it, and {@linkcode AutoModelForImageEmbedding} loads that; its example shows how.
+ */
 export class SiglipVisionTower extends Module {
   /** Patches and positions. */
   embeddings: SiglipVisionEmbeddings;
@@ -244,7 +276,11 @@ export class SiglipVisionTower extends Module {
   }
 }
 
-/** SigLIP's vision tower (Zhai et al. 2023), with a classifier where the checkpoint has one. */
+/**
+ * SigLIP's vision tower (Zhai et al. 2023), with a classifier where the checkpoint has one.
+ *
+ * No example: {@linkcode AutoModelForImageEmbedding} loads it, whose example shows how.
+ */
 export class SiglipVisionModel extends VisionModel {
   /** The tower. */
   vision_model: SiglipVisionTower;

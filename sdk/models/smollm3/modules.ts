@@ -6,6 +6,8 @@ import { attentionConfig, GatedDecoderLayer, gatedMLP } from "../decoder.ts";
 /**
  * {@linkcode LlamaAttention} whose heads no position turns (Kazemnejad et al. 2023). A class of its own: a kernel for that
  * one would turn them.
+ *
+ * No example: it is used as {@linkcode LlamaAttention} is, whose example shows it.
  */
 @layer("NoRopeAttention")
 export class NoRopeAttention extends LlamaAttention {
@@ -15,7 +17,11 @@ export class NoRopeAttention extends LlamaAttention {
   }
 }
 
-/** {@linkcode NoRopeAttention} in which a token sees a window. */
+/**
+ * {@linkcode NoRopeAttention} in which a token sees a window.
+ *
+ * No example: it is used as {@linkcode LlamaAttention} is, whose example shows it.
+ */
 @layer("NoRopeSlidingWindowAttention")
 export class NoRopeSlidingWindowAttention extends SlidingWindowAttention {
   /** Leaves the heads as they are. */
@@ -24,7 +30,11 @@ export class NoRopeSlidingWindowAttention extends SlidingWindowAttention {
   }
 }
 
-/** A decoder layer of {@linkcode NoRopeAttention} and an MLP. */
+/**
+ * A decoder layer of {@linkcode NoRopeAttention} and an MLP.
+ *
+ * No example: it is used as {@linkcode LlamaDecoderLayer} is, and the example of {@linkcode DecoderModel} shows that.
+ */
 @layer("NoRopeDecoderLayer")
 export class NoRopeDecoderLayer extends GatedDecoderLayer<NoRopeAttention> {
   /**
@@ -37,7 +47,11 @@ export class NoRopeDecoderLayer extends GatedDecoderLayer<NoRopeAttention> {
   }
 }
 
-/** {@linkcode NoRopeDecoderLayer} in which a token sees a window. */
+/**
+ * {@linkcode NoRopeDecoderLayer} in which a token sees a window.
+ *
+ * No example: it is used as {@linkcode LlamaDecoderLayer} is, and the example of {@linkcode DecoderModel} shows that.
+ */
 @layer("NoRopeSlidingWindowDecoderLayer")
 export class NoRopeSlidingWindowDecoderLayer extends GatedDecoderLayer<NoRopeSlidingWindowAttention> {
   /**

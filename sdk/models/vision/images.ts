@@ -38,6 +38,17 @@ export interface ClassifyOptions {
  *
  * @throws KW-MODEL-TYPE for a model without a classifier, or whose folder has no preprocessor_config.json; KW-ARGUMENT
  * for what is no image; KW-GENERATE-NONFINITE for logits of NaN or infinity.
+ *
+ * @example
+ * ```ts
+ * import { AutoModelForImageClassification, classifyImage } from "@kernelwright/sdk/models";
+ * import { assertEquals } from "@std/assert";
+ *
+ * using model = await AutoModelForImageClassification.fromPretrained("./vision");
+ * const image = { width: 2, height: 2, data: new Uint8Array(2 * 2 * 3).fill(128) }; // RGB, row by row
+ * const [best] = await classifyImage(model, image, { topK: 1 });
+ * assertEquals(["cat", "dog"].includes(best.label), true);
+ * ```
  */
 export function classifyImage(
   model: VisionModel,
@@ -101,6 +112,18 @@ export async function classifyImage(
  * SigLIP's head pools. It is not normalised.
  *
  * @throws KW-MODEL-TYPE where the folder has no preprocessor_config.json; KW-ARGUMENT for what is no image.
+ *
+ * @example
+ * ```ts
+ * import { AutoModelForImageEmbedding, embedImage, imagesToPixels, type VisionModel } from "@kernelwright/sdk/models";
+ * import { assertEquals } from "@std/assert";
+ *
+ * using model: VisionModel = await AutoModelForImageEmbedding.fromPretrained("./vision");
+ * const image = { width: 2, height: 2, data: new Uint8Array(2 * 2 * 3).fill(128) }; // RGB, row by row
+ * assertEquals((await embedImage(model, image)).length, model.config.hidden_size);
+ * using pixels = imagesToPixels(model, [image]); // what the model is run on
+ * assertEquals(pixels.shape, [1, 3, 8, 8]);
+ * ```
  */
 export function embedImage(model: VisionModel, image: RawImage): Promise<Float32Array>;
 /** The same for several images, in one run. */
@@ -122,6 +145,8 @@ export async function embedImage(
 
 /**
  * Images as the model takes them: resized, rescaled and normalised, as preprocessor_config.json says.
+ *
+ * See the example of {@linkcode embedImage}.
  *
  * @returns `[images, num_channels, rows, columns]`, of the model's dtype and on its device.
  * @throws KW-MODEL-TYPE, KW-ARGUMENT

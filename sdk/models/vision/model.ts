@@ -10,7 +10,11 @@ import type { ImageProcessor } from "./preprocessor.ts";
 /** A family of vision models. */
 export type VisionFamily = Family<VisionConfig, VisionModel>;
 
-/** A model that takes images: it gives hidden states of their patches, an embedding, and logits where it classifies. */
+/**
+ * A model that takes images: it gives hidden states of their patches, an embedding, and logits where it classifies.
+ *
+ * See the example of {@linkcode embedImage}.
+ */
 export abstract class VisionModel extends PretrainedModel {
   /** The checked config.json. */
   abstract override readonly config: VisionConfig;

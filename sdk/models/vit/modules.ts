@@ -13,7 +13,11 @@ import { type Parameter, parameter, type Tensor } from "../../tensor/mod.ts";
 import { checkVisionConfig, type VisionConfig } from "../vision/config.ts";
 import { attendAll, patchesInRows, VisionModel } from "../vision/model.ts";
 
-/** Cuts images into patches and projects them. */
+/**
+ * Cuts images into patches and projects them.
+ *
+ * No example: {@linkcode ViTModel} builds it, and {@linkcode AutoModelForImageEmbedding} loads that; its example shows how.
+ */
 export class ViTPatchEmbeddings extends Module {
   /** `[hidden_size, num_channels, rows, columns]`, with a stride of one patch. */
   projection: Conv2d;
@@ -32,7 +36,11 @@ export class ViTPatchEmbeddings extends Module {
   }
 }
 
-/** Patches behind a token for the whole image, with their positions. */
+/**
+ * Patches behind a token for the whole image, with their positions.
+ *
+ * No example: {@linkcode ViTModel} builds it, and {@linkcode AutoModelForImageEmbedding} loads that; its example shows how.
+ */
 export class ViTEmbeddings extends Module {
   /** `[1, 1, hidden_size]`: the token that stands for the image. */
   cls_token: Parameter;
@@ -60,7 +68,11 @@ export class ViTEmbeddings extends Module {
   }
 }
 
-/** Attention in which every patch sees every other. */
+/**
+ * Attention in which every patch sees every other.
+ *
+ * No example: {@linkcode ViTModel} builds it, and {@linkcode AutoModelForImageEmbedding} loads that; its example shows how.
+ */
 @layer("ViTSelfAttention")
 export class ViTSelfAttention extends Module {
   /** `[hidden_size, hidden_size]`. */
@@ -88,7 +100,11 @@ export class ViTSelfAttention extends Module {
   }
 }
 
-/** A linear map under the name `dense`, with an activation behind it where there is one. */
+/**
+ * A linear map under the name `dense`, with an activation behind it where there is one.
+ *
+ * No example: {@linkcode ViTModel} builds it, and {@linkcode AutoModelForImageEmbedding} loads that; its example shows how.
+ */
 export class ViTDense extends Module {
   /** `[outputs, inputs]`. */
   dense: Linear;
@@ -109,7 +125,11 @@ export class ViTDense extends Module {
   }
 }
 
-/** Attention and its output projection. */
+/**
+ * Attention and its output projection.
+ *
+ * No example: {@linkcode ViTModel} builds it, and {@linkcode AutoModelForImageEmbedding} loads that; its example shows how.
+ */
 @layer("ViTAttention")
 export class ViTAttention extends Module {
   /** Attention. */
@@ -130,7 +150,11 @@ export class ViTAttention extends Module {
   }
 }
 
-/** Attention and an MLP, each behind a norm and a residual (Dosovitskiy et al. 2021). */
+/**
+ * Attention and an MLP, each behind a norm and a residual (Dosovitskiy et al. 2021).
+ *
+ * No example: {@linkcode ViTModel} builds it, and {@linkcode AutoModelForImageEmbedding} loads that; its example shows how.
+ */
 @layer("ViTLayer")
 export class ViTLayer extends Module {
   /** Attention. */
@@ -163,7 +187,11 @@ export class ViTLayer extends Module {
   }
 }
 
-/** The layers. */
+/**
+ * The layers.
+ *
+ * No example: {@linkcode ViTModel} builds it, and {@linkcode AutoModelForImageEmbedding} loads that; its example shows how.
+ */
 export class ViTEncoder extends Module {
   /** The layers. */
   layer: ModuleList<ViTLayer>;
@@ -182,7 +210,11 @@ export class ViTEncoder extends Module {
   }
 }
 
-/** The tower: embeddings, layers, the last norm. */
+/**
+ * The tower: embeddings, layers, the last norm.
+ *
+ * No example: {@linkcode ViTModel} builds it, and {@linkcode AutoModelForImageEmbedding} loads that; its example shows how.
+ */
 export class ViTTower extends Module {
   /** Patches, the image's token and positions. */
   embeddings: ViTEmbeddings;
@@ -210,7 +242,11 @@ export class ViTTower extends Module {
   }
 }
 
-/** ViT (Dosovitskiy et al. 2021), with a classifier where the checkpoint has one. */
+/**
+ * ViT (Dosovitskiy et al. 2021), with a classifier where the checkpoint has one.
+ *
+ * No example: {@linkcode AutoModelForImageEmbedding} loads it, whose example shows how.
+ */
 export class ViTModel extends VisionModel {
   /** The tower. */
   vit: ViTTower;

@@ -1,4 +1,4 @@
-import { checkArgument } from "../../arguments.ts";
+import { checkArgument, checkFields } from "../../arguments.ts";
 import {
   Embedding,
   type GatedActivation,
@@ -162,7 +162,7 @@ export class ModernBertLayer extends Module {
   constructor(readonly config: ModernBertConfig, readonly index: number) {
     super();
     checkArgument("new ModernBertLayer(): config", config, "an object");
-    checkFields("new ModernBertLayer(): config", config, { layer_types: "an array" });
+    checkFields("new ModernBertLayer(): config", config, { ropes: "an array", reaches: "an array" });
     const norm = () => new LayerNorm(config.hidden_size, config.norm_eps, config.norm_bias);
     this.attn_norm = index === 0 ? new Identity() : norm();
     this.attn = new ModernBertAttention(config, config.ropes[index], config.reaches[index]);

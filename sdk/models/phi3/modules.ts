@@ -15,7 +15,11 @@ import type { Tensor } from "../../tensor/mod.ts";
 import type { DecoderConfig } from "../config.ts";
 import { attentionConfig, GatedDecoderLayer } from "../decoder.ts";
 
-/** What full and windowed attention with q, k and v in one matrix have in common. */
+/**
+ * What full and windowed attention with q, k and v in one matrix have in common.
+ *
+ * No example: it is used as {@linkcode LlamaDecoderLayer} is, and the example of {@linkcode DecoderModel} shows that.
+ */
 export abstract class FusedAttention<C extends AttentionConfig> extends Module {
   /** The rows of q, of k and of v: `[(num_attention_heads + 2 · num_key_value_heads) · head_dim, hidden_size]`. */
   qkv_proj: Linear;

@@ -17,6 +17,8 @@ import { decoderAttention, GatedDecoderLayer } from "../decoder.ts";
  * A router and its experts: softmax over all router logits, the largest k, divided by their sum where the model was made so.
  * Every expert runs on every token, and the unchosen ones weigh nothing: a kernel that runs only the chosen ones takes
  * its place.
+ *
+ * No example: it is used as {@linkcode LlamaDecoderLayer} is, and the example of {@linkcode DecoderModel} shows that.
  */
 export abstract class RoutedExperts extends Module {
   /** The router, `[num_experts, hidden_size]`. */

@@ -1,4 +1,4 @@
-import { checkArgument, refuseArgument } from "../arguments.ts";
+import { checkOptions, type OptionNames, refuseArgument } from "../arguments.ts";
 import { raise } from "../errors.ts";
 import { registerBackend } from "../tensor/mod.ts";
 import { GpuBackend } from "./device/backend.ts";
@@ -27,6 +27,7 @@ export interface AdapterInfo {
   readonly software?: boolean;
 }
 
+const OPTIONS: OptionNames<GpuOptions> = { powerPreference: true, requiredFeatures: true };
 const WANTED_FEATURES = ["shader-f16", "timestamp-query", "subgroups"];
 const WANTED_LIMITS = [
   "maxBufferSize",
@@ -108,7 +109,7 @@ export class OpenedGpu extends GpuCore implements Gpu {
  * ```
  */
 export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
-  checkArgument("openGpu(): options", options, "an object");
+  checkOptions("openGpu(): options", options, OPTIONS);
   if (current) {
     requireFeatures(current.features, options);
     return current;

@@ -1,4 +1,4 @@
-import { checkArgument } from "../arguments.ts";
+import { checkArgument, checkOptions, type OptionNames } from "../arguments.ts";
 import { fetchFile, fileUrlOfPath, joinFile } from "../host/mod.ts";
 import {
   fileSource,
@@ -109,7 +109,7 @@ export async function loadPretrained<C extends PretrainedConfig, M extends Pretr
   families: readonly Family<C, M>[],
   caller = "loadPretrained()",
 ): Promise<M> {
-  checkArgument(`${caller}: options`, options, "an object");
+  checkOptions(`${caller}: options`, options, OPTIONS);
   const { signal } = options;
   throwIfAborted(signal, LOADING);
   const links = { allowLinks: options.allowLinks };
@@ -309,6 +309,23 @@ function some(names: readonly string[]): string {
   return names.length > 8 ? `${shown} and ${names.length - 8} more` : shown;
 }
 
+const OPTIONS: OptionNames<PretrainedOptions> = {
+  allowLinks: true,
+  budget: true,
+  device: true,
+  dtype: true,
+  kernelize: true,
+  kernels: true,
+  mapping: true,
+  nonFinite: true,
+  onProgress: true,
+  onReport: true,
+  onWarning: true,
+  ready: true,
+  signal: true,
+  strict: true,
+  trust: true,
+};
 const OWN_KERNELS = "kernels.json";
 const LOADING = "loading the model";
 

@@ -1,5 +1,5 @@
 import { throwIfAborted } from "../abort.ts";
-import { checkArgument, checkFields, refuseArgument } from "../arguments.ts";
+import { checkArgument, checkFields, checkOptions, type OptionNames, refuseArgument } from "../arguments.ts";
 import { fileUrlOfPath, fs, joinFile, messageOf } from "../host/mod.ts";
 import { saveCheckpoint, type SaveOptions, type SaveReport } from "../checkpoint/mod.ts";
 import { raise } from "../errors.ts";
@@ -58,11 +58,18 @@ export async function savePretrained(
   options: SavePretrainedOptions = {},
 ): Promise<SaveReport> {
   checkArgument("savePretrained(): dir", dir, "a string");
-  checkArgument("savePretrained(): options", options, "an object");
+  checkOptions("savePretrained(): options", options, OPTIONS);
   checkFields("savePretrained(): model", model, { config: "an object", namedParameters: "a function" });
   throwIfAborted(options.signal, "saving the model");
   return await takeTurn(model, () => save(model, dir, options), options.signal);
 }
+
+const OPTIONS: OptionNames<SavePretrainedOptions> = {
+  kernels: true,
+  maxShardSize: true,
+  otherFiles: true,
+  signal: true,
+};
 
 async function save(
   model: PretrainedModel,

@@ -1,5 +1,5 @@
 import { throwIfAborted } from "../../abort.ts";
-import { checkArgument, checkFields, checkInstance } from "../../arguments.ts";
+import { checkFields, checkInstance, checkOptions, type OptionNames } from "../../arguments.ts";
 import { KernelwrightError, raise } from "../../errors.ts";
 import { gpuIfOpen, openedGpu, proveTensors } from "../../gpu/mod.ts";
 import { Module } from "../../nn/mod.ts";
@@ -24,6 +24,20 @@ export interface LoadProgress {
   /** The key being read. */
   readonly key: string;
 }
+
+const OPTIONS: OptionNames<LoadOptions> = {
+  beside: true,
+  budget: true,
+  conversions: true,
+  device: true,
+  dtype: true,
+  ignore: true,
+  mapping: true,
+  nonFinite: true,
+  onProgress: true,
+  signal: true,
+  strict: true,
+};
 
 /** How a checkpoint is loaded. */
 export interface LoadOptions extends PlanOptions {
@@ -84,7 +98,7 @@ export async function loadCheckpoint(
 ): Promise<LoadReport> {
   checkInstance("loadCheckpoint(): model", model, Module);
   checkFields("loadCheckpoint(): checkpoint", checkpoint, { tensors: "a Map" });
-  checkArgument("loadCheckpoint(): options", options, "an object");
+  checkOptions("loadCheckpoint(): options", options, OPTIONS);
   const start = performance.now();
   throwIfAborted(options.signal, "loading");
   const budget = options.budget ?? DEFAULT_BUDGET;

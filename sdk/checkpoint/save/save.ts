@@ -1,5 +1,5 @@
 import { throwIfAborted } from "../../abort.ts";
-import { checkArgument, checkInstance } from "../../arguments.ts";
+import { checkArgument, checkInstance, checkOptions, type OptionNames } from "../../arguments.ts";
 import { raise } from "../../errors.ts";
 import { openedGpu } from "../../gpu/mod.ts";
 import { Module } from "../../nn/mod.ts";
@@ -41,6 +41,15 @@ export interface SaveOptions {
   /** What the model was loaded from; defaults to what the loader remembers. False: save it as it is. */
   readonly origin?: Origin | false;
 }
+
+const OPTIONS: OptionNames<SaveOptions> = {
+  conversions: true,
+  extra: true,
+  maxShardSize: true,
+  origin: true,
+  remove: true,
+  signal: true,
+};
 
 /** What saving did. */
 export interface SaveReport {
@@ -89,7 +98,7 @@ export async function saveCheckpoint(
 ): Promise<SaveReport> {
   checkInstance("saveCheckpoint(): model", model, Module);
   checkArgument("saveCheckpoint(): folder", folder, "a string");
-  checkArgument("saveCheckpoint(): options", options, "an object");
+  checkOptions("saveCheckpoint(): options", options, OPTIONS);
   throwIfAborted(options.signal, "saving");
   return await inTurn(() => save(model, folder, options));
 }

@@ -1,5 +1,5 @@
 import { throwIfAborted } from "../../abort.ts";
-import { checkArgument } from "../../arguments.ts";
+import { checkArgument, checkOptions, type OptionNames } from "../../arguments.ts";
 import { type FolderLocation, openFolder } from "../../checkpoint/mod.ts";
 import { raise } from "../../errors.ts";
 import { keep, scope, Tensor } from "../../tensor/mod.ts";
@@ -70,6 +70,7 @@ export class SentenceEmbedder {
    */
   static async fromPretrained(dir: FolderLocation, options: EmbedderOptions = {}): Promise<SentenceEmbedder> {
     checkArgument("SentenceEmbedder.fromPretrained(): options", options, "an object");
+    const { pooling: _, normalize: __, ...loading } = options; // read below
     const given = await readEmbeddingSettings(dir);
     const pooling = poolingOf(options.pooling) ?? given?.pooling;
     if (!pooling) {
@@ -94,7 +95,7 @@ export class SentenceEmbedder {
       ? dir
       : insideFolder(openFolder(dir, { allowLinks: options.allowLinks }), settings.path);
     const tokenizer = await loadTokenizer(place);
-    const model = await loadPretrained(place, options, ENCODERS, "SentenceEmbedder.fromPretrained()");
+    const model = await loadPretrained(place, loading, ENCODERS, "SentenceEmbedder.fromPretrained()");
     const { hidden_size } = model.config;
     if (given?.width !== undefined && given.width !== hidden_size) {
       model.dispose();
@@ -128,7 +129,7 @@ export class SentenceEmbedder {
     options: EmbedOptions = {},
   ): Promise<Float32Array<ArrayBuffer>[]> {
     checkArgument("embed(): inputs", inputs, "an array");
-    checkArgument("embed(): options", options, "an object");
+    checkOptions("embed(): options", options, EMBED_OPTIONS);
     const { batchSize = 32, signal } = options;
     checkArgument("embed(): batchSize", batchSize, "a count");
     const prompt = this.#promptOf(options.prompt);
@@ -288,6 +289,8 @@ interface Row {
   readonly ids: readonly number[];
   readonly types?: readonly number[];
 }
+
+const EMBED_OPTIONS: OptionNames<EmbedOptions> = { batchSize: true, prompt: true, signal: true };
 
 /** As PyTorch: a vector of zeros stays one. */
 const LEAST = 1e-12;

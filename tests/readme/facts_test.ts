@@ -2,6 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { join } from "@std/path";
 import { deno, ROOT } from "../docs/deno.ts";
+import { writeTinyEmbedder } from "../docs/tiny_model.ts";
 import { blocksOf, textOf } from "../docs/page.ts";
 import { modelFolder } from "../helpers/models.ts";
 
@@ -50,9 +51,11 @@ describe("what the readme says", () => {
     it(`\`${line}\` runs`, { ignore: !model }, async () => {
       const folder = Deno.makeTempDirSync({ prefix: "kernelwright-readme-" });
       try {
+        const dir = line.startsWith("./dev embed") ? join(folder, "sentences") : model!;
+        if (dir !== model) await writeTinyEmbedder(dir); // no decoder says how texts are pooled
         const words = [...line.matchAll(/"([^"]*)"|\S+/g)].slice(1).map(([word, quoted]) => quoted ?? word);
         const args = words.map((word) =>
-          word === "DIR" ? model! : word === "kernels.json" ? join(ROOT, word) : word.replace(/^\.\./, folder)
+          word === "DIR" ? dir : word === "kernels.json" ? join(ROOT, word) : word.replace(/^\.\./, folder)
         );
         await deno(["run", "-A", "--no-check"], [join(ROOT, "sdk", "cli", "main.ts"), ...args], folder);
       } finally {

@@ -7,7 +7,6 @@
  *     ./dev test                      everything in tests/ and examples/
  *     ./dev test tests/gpu a_test.ts  these folders and files
  *     ./dev test --filter matmul      options go to `deno test`; write their values as --option=value
- *     ./dev test tests/gpu --doc      the examples in the SDK's documentation, too; without paths they always run
  *
  * @module
  */
@@ -33,15 +32,12 @@ interface Outcome {
 
 /** Runs what the arguments ask for; the result is the exit code. */
 export async function runTests(args: string[], root: string, cwd: string): Promise<number> {
-  const { options, paths, doc } = readArgs(args);
+  const { options, paths } = readArgs(args);
   const reports = Deno.makeTempDirSync({ prefix: "kernelwright-tests-" });
   try {
     const files = findFiles(paths, root, cwd);
     // Types are the business of `./dev check`, which knows them for all files at once.
     const jobs = files.map((file) => ({ label: relative(root, file), args: ["--no-check", file] }));
-    if (doc || paths.length === 0) {
-      jobs.push({ label: "documentation", args: ["--doc", join(root, "mod.ts"), join(root, "sdk")] });
-    }
 
     const outcomes: Outcome[] = [];
     const next = jobs.entries();
@@ -59,7 +55,7 @@ export async function runTests(args: string[], root: string, cwd: string): Promi
 
 // ---------------------------------------------------------------------------------------------------------
 
-function readArgs(args: string[]): { options: string[]; paths: string[]; doc: boolean } {
+function readArgs(args: string[]): { options: string[]; paths: string[] } {
   const [options, paths]: [string[], string[]] = [[], []];
   for (let i = 0; i < args.length; i++) {
     const arg = args[i];
@@ -67,7 +63,7 @@ function readArgs(args: string[]): { options: string[]; paths: string[]; doc: bo
     else if (arg.startsWith("-")) options.push(arg);
     else paths.push(arg);
   }
-  return { options: options.filter((option) => option !== "--doc"), paths, doc: options.includes("--doc") };
+  return { options, paths };
 }
 
 function findFiles(paths: string[], root: string, cwd: string): string[] {

@@ -1,4 +1,4 @@
-import { assertEquals, assertLess } from "@std/assert";
+import { assert, assertEquals, assertLess } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { bytesSource, readHeader } from "../../sdk/checkpoint/mod.ts";
 import { fileOf, messageOf } from "./files.ts";
@@ -219,6 +219,13 @@ describe("readHeader() of a bad file", () => {
   it("cuts a key of megabytes short in its message", async () => {
     const file = fileOf(`{"${"k".repeat(5_000_000)}":1}`);
     assertLess((await messageOf(() => readHeader(bytesSource(file, "x.safetensors")))).length, 400);
+  });
+
+  it("says what was too much of a million empty tensors", async () => {
+    const empty = (_: unknown, i: number) => `"${i}":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}`;
+    const file = fileOf(`{${Array.from({ length: 400_001 }, empty).join(",")}}`);
+    const message = await messageOf(() => readHeader(bytesSource(file, "x.safetensors")));
+    assert(message.includes("an object has more than 400000 entries"), message);
   });
 
   it("reads no more than the header of a file that claims to be large", async () => {

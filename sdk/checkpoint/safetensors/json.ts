@@ -42,6 +42,8 @@ export function plainJson(node: JsonNode): unknown {
 
 // ---------------------------------------------------------------------------
 
+/** The largest published models have some 120,000 tensors; each costs time and memory. */
+const MOST_ENTRIES = 400_000;
 const [QUOTE, BACKSLASH] = [0x22, 0x5c];
 const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
 const latin1 = new TextDecoder("latin1"); // a byte is a character: what is not ASCII is not a value anyway
@@ -85,6 +87,7 @@ class Parser {
     this.#list("}", () => {
       if (this.#peek() !== '"') this.#wrong("a key must be a string");
       const at = this.#at;
+      if (entries.size >= MOST_ENTRIES) this.#wrong(`an object has more than ${MOST_ENTRIES} entries`);
       const key = this.#string();
       if (entries.has(key)) this.#fail("the key comes twice", at, key);
       this.#space();

@@ -33,7 +33,7 @@ export const TOP = ".";
  */
 export const WINGS: Readonly<Record<string, readonly string[]>> = {
   gpu: ["shader", "memory", "stream", "device", TOP, "capture"],
-  ops: ["dispatch", TOP, "matmul"],
+  ops: ["dispatch", TOP, "matmul", "attention"],
   checkpoint: ["source", "safetensors", "plan", TOP, "load", "save"],
   kernelize: ["config", "match", "prove", "plan", "swap", "verify", "tune", TOP],
 };

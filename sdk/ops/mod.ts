@@ -1,4 +1,4 @@
-export { attention, type AttentionOptions } from "./attention.ts";
+export { attention, type AttentionOptions } from "./attention/attention.ts";
 export { add, div, mul, sub } from "./binary.ts";
 export { advance, cacheWrite } from "./cache.ts";
 export { cast } from "./cast.ts";

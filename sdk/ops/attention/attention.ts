@@ -1,14 +1,13 @@
-import { checkArgument, checkInstance } from "../arguments.ts";
-import { dispatch, type Shader, shader, workgroups } from "../gpu/mod.ts";
-import { referenceValues, Tensor } from "../tensor/mod.ts";
+import { checkArgument, checkInstance } from "../../arguments.ts";
+import { dispatch, type Shader, shader, workgroups } from "../../gpu/mod.ts";
+import { referenceValues, Tensor } from "../../tensor/mod.ts";
 import { attentionCode, attentionHead, type AttentionKind } from "./attention_code.ts";
-import { checkExactShape, checkPosition, checkSameDType, checkStarts, shapeError } from "./checks.ts";
-import { type AttentionPlan, planAttention } from "./dispatch/adapter.ts";
-
-import { checkDType, FLOATS, operator } from "./operator.ts";
-import { vectorize } from "./dispatch/vector.ts";
-import combineCode from "./wgsl/attention_combine.wgsl" with { type: "text" };
-import tileCode from "./wgsl/attention_tile.wgsl" with { type: "text" };
+import { checkExactShape, checkPosition, checkSameDType, checkStarts, shapeError } from "../checks.ts";
+import { type AttentionPlan, planAttention } from "../dispatch/adapter.ts";
+import { checkDType, FLOATS, operator } from "../operator.ts";
+import { vectorize } from "../dispatch/vector.ts";
+import combineCode from "../wgsl/attention_combine.wgsl" with { type: "text" };
+import tileCode from "../wgsl/attention_tile.wgsl" with { type: "text" };
 
 const combineShader = shader({ name: "attention_combine.wgsl", code: combineCode });
 
